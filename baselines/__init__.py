@@ -1,0 +1,14 @@
+"""The methods, one file a paper, and the table of their names.
+
+A method that lives elsewhere is named by ``package.module:Class`` and needs no line here.
+"""
+
+METHODS = {
+    "mixture": "baselines.mixture:Mixture",
+    "ideal_binary_mask": "baselines.oracles:IdealBinaryMask",
+    "ideal_ratio_mask": "baselines.oracles:IdealRatioMask",
+    "phase_sensitive_mask": "baselines.oracles:PhaseSensitiveMask",
+    "rpca": "baselines.rpca:RPCA",
+    "nmf": "baselines.nmf:NMF",
+    "drnn": "baselines.drnn.separator:DRNN",
+}

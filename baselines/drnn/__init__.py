@@ -1,0 +1,1 @@
+"""The deep recurrent network of Huang et al. with the masking layer inside (ISMIR 2014, TASLP 2015)."""

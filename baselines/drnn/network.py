@@ -1,0 +1,150 @@
+"""The network: hidden rectified layers, some recurrent, and the masking layer on top.
+
+For frame t with mixture magnitude ``x_t`` and input ``z_t`` (the magnitudes of several frames):
+
+    h_l = relu(W_l h_{l-1} + b_l)                       a feed-forward layer
+    h_l = relu(W_l h_{l-1} + b_l + U_l h_l[t-1])        a recurrent one, state 0 at the start
+    y   = W h_L + b                                      one block of bins for each target
+    s_i = m(y_i) / (m(y_1) + m(y_2) + eps) * x           the masking layer
+
+with m the absolute value, the square, or the identity. The masking layer has no parameters and
+gradients pass through it, so the network learns the mask that it is judged by (TASLP eq. 3-6).
+
+References
+----------
+Huang, Kim, Hasegawa-Johnson, Smaragdis: Joint Optimization of Masks and Deep Recurrent Neural
+Networks for Monaural Source Separation, IEEE/ACM TASLP 23(12), 2015, sections III-A and III-B.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from bench.track import TARGETS
+
+Recurrent = Literal["none", "all"] | int
+MaskFunction = Literal["abs", "square", "linear"]
+
+#: Keeps the masking layer defined where every output is 0; the value of the authors' code.
+EPSILON = 1e-10
+
+
+class RecurrentLayer(nn.Module):
+    """``h_t = relu(W z_t + b + U h_{t-1})``: forward in time, no second bias."""
+
+    def __init__(self, n_inputs: int, n_units: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n_units, n_inputs))
+        self.recurrent = nn.Parameter(torch.empty(n_units, n_units))
+        self.bias = nn.Parameter(torch.zeros(n_units))
+        self.register_buffer("no_bias", torch.zeros(n_units), persistent=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map ``(sequence, frame, n_inputs)`` to ``(sequence, frame, n_units)``."""
+        start = z.new_zeros(1, z.shape[0], self.bias.shape[0])
+        weights = [self.weight, self.recurrent, self.bias, self.no_bias]
+        h, _ = torch.rnn_relu(z, start, weights, True, 1, 0.0, self.training, False, True)
+        return h
+
+
+class DRNNNetwork(nn.Module):
+    """DNN, DRNN-k or sRNN, by `recurrent`.
+
+    Parameters
+    ----------
+    n_bins
+        Frequency bins of a frame.
+    context
+        Frames in an input.
+    n_hidden, n_layers
+        Units of a hidden layer, and hidden layers.
+    recurrent
+        ``none`` (DNN), the number of the one recurrent layer from 1 (DRNN-k), ``all`` (sRNN).
+    mask
+        The masking layer's function m: ``abs``, ``square`` or ``linear``.
+    """
+
+    def __init__(
+        self,
+        n_bins: int,
+        context: int = 3,
+        n_hidden: int = 1000,
+        n_layers: int = 3,
+        recurrent: Recurrent = 2,
+        mask: MaskFunction = "abs",
+    ) -> None:
+        super().__init__()
+        self.mask = mask
+        recurs = [recurrent == "all" or recurrent == k for k in range(1, n_layers + 1)]
+        self.is_recurrent = any(recurs)
+        sizes = [context * n_bins] + [n_hidden] * n_layers
+        self.hidden = nn.ModuleList(
+            RecurrentLayer(n_in, n_hidden) if r else nn.Linear(n_in, n_hidden)
+            for n_in, r in zip(sizes[:-1], recurs, strict=True)
+        )
+        self.output = nn.Linear(n_hidden, len(TARGETS) * n_bins)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Draw the authors' start: uniform weights by fan, biases 0.
+
+        The bound is ``sqrt(6 / (in + out))`` for a feed-forward layer, ``sqrt(6 / (in + 2 out))``
+        for one that recurs and ``sqrt(6 / (3 hidden))`` for its recurrent matrix.
+        """
+        for layer in [*self.hidden, self.output]:
+            n_out, n_in = layer.weight.shape
+            recurs = isinstance(layer, RecurrentLayer)
+            bound = math.sqrt(6 / (n_in + (2 if recurs else 1) * n_out))
+            nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
+            if isinstance(layer, RecurrentLayer):
+                bound = math.sqrt(6 / (3 * n_out))
+                nn.init.uniform_(layer.recurrent, -bound, bound, generator=generator)
+            nn.init.zeros_(layer.bias)
+
+    def outputs(self, z: Tensor) -> Tensor:
+        """Map inputs ``(sequence, frame, context * bins)`` to raw outputs ``(..., targets, bins)``."""
+        h = z
+        for layer in self.hidden:
+            h = layer(h) if isinstance(layer, RecurrentLayer) else torch.relu(layer(h))
+        return self.output(h).unflatten(-1, (len(TARGETS), -1))
+
+    def shares(self, z: Tensor) -> Tensor:
+        """Map inputs to the masking layer's shares ``(sequence, frame, targets, bins)``."""
+        y = self.outputs(z)
+        y = {"abs": torch.abs, "square": torch.square, "linear": lambda v: v}[self.mask](y)
+        return y / (y.sum(dim=-2, keepdim=True) + EPSILON)
+
+    def forward(self, z: Tensor, x: Tensor) -> Tensor:
+        """Map inputs and mixture magnitudes ``(sequence, frame, bins)`` to masked magnitudes.
+
+        Returns
+        -------
+        Tensor
+            ``(sequence, frame, targets, bins)``.
+        """
+        return self.shares(z) * x.unsqueeze(-2)
+
+
+def with_context(x: Tensor, context: int) -> Tensor:
+    """Put each frame beside its neighbours, edges repeated.
+
+    Parameters
+    ----------
+    x
+        ``(sequence, frame, bins)``.
+    context
+        Odd number of frames: before, this one, after.
+
+    Returns
+    -------
+    Tensor
+        ``(sequence, frame, context * bins)``.
+    """
+    reach = context // 2
+    last = x.shape[1] - 1
+    steps = torch.arange(x.shape[1], device=x.device)
+    frames = [x[:, (steps + k).clamp(0, last)] for k in range(-reach, reach + 1)]
+    return torch.cat(frames, dim=-1)

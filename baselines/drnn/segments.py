@@ -1,0 +1,130 @@
+"""Training sequences: excerpts of mixtures whose voice is shifted in a circle at random.
+
+A clip's voice is rolled against its accompaniment by a fresh random offset each epoch, so that
+no two epochs hold the same mixture (the authors make their shifted copies once, in steps of
+10,000 samples). All clips lie end to end in one tensor on the device; a batch is gathered from
+it by index and transformed there, with no loop over clips or frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench import stft
+from bench.track import TARGETS, Track
+
+
+@dataclass(frozen=True)
+class Excerpts:
+    """Where the sequences of a batch begin, one entry a sequence: ``(sequences,)`` each."""
+
+    clip: Tensor
+    start: Tensor
+    shift: Tensor
+
+
+class Segments:
+    """The training clips, cut into sequences anew each epoch.
+
+    Parameters
+    ----------
+    tracks
+        Training tracks; their channels are averaged.
+    level
+        Root mean square of the mixture's spectrogram after scaling, so that the network sees
+        every clip equally loud.
+    n_fft, hop
+        The transform.
+    n_frames
+        Frames of a sequence.
+    reach
+        Frames of context on each side, cut around every sequence.
+    """
+
+    def __init__(
+        self,
+        tracks: Sequence[Track],
+        level: float,
+        n_fft: int,
+        hop: int,
+        n_frames: int,
+        reach: int,
+    ) -> None:
+        self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
+        clips = [mono_references(track) for track in tracks]
+        lengths = torch.tensor([clip.shape[1] for clip in clips])
+        self.lengths = lengths
+        self.offsets = lengths.cumsum(0) - lengths
+        gains = [level / max(rms(clip.double(), n_fft, hop), 1e-12) for clip in clips]
+        #: ``(targets, samples)``, every clip after the last, float32.
+        self.audio = torch.cat([c * g for c, g in zip(clips, gains, strict=True)], dim=1)
+        self.span = (n_frames + 2 * reach - 1) * hop + n_fft
+
+    @property
+    def n_sequences(self) -> int:
+        """Sequences in an epoch: every clip covered about once."""
+        return int(self._sequences_per_clip().sum())
+
+    def _sequences_per_clip(self) -> Tensor:
+        step = self.n_frames * self.hop
+        return (self.lengths + step // 2).div(step, rounding_mode="floor").clamp(min=1)
+
+    def epoch(self, generator: torch.Generator, batch_size: int) -> Iterator[Excerpts]:
+        """Draw an epoch: each clip cut from a random start, every voice shifted, all shuffled."""
+        counts = self._sequences_per_clip()
+        clip = torch.repeat_interleave(torch.arange(len(counts)), counts)
+        nth = torch.arange(len(clip)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+
+        def draw(n: int) -> Tensor:
+            return torch.rand(n, generator=generator, dtype=torch.float64)
+
+        phase = (draw(len(counts)) * self.lengths).long()
+        shift = (draw(len(counts)) * self.lengths).long()
+        start = (phase[clip] + nth * self.n_frames * self.hop) % self.lengths[clip]
+        for batch in torch.randperm(len(clip), generator=generator).split(batch_size):
+            yield Excerpts(clip[batch], start[batch], shift[clip[batch]])
+
+    def magnitudes(self, excerpts: Excerpts) -> tuple[Tensor, Tensor]:
+        """Gather a batch and transform it on the device that holds `audio`.
+
+        Returns
+        -------
+        mixture
+            ``(sequence, frame + 2 reach, bins)``.
+        references
+            ``(sequence, frame, targets, bins)``.
+        """
+        device = self.audio.device
+        length = self.lengths[excerpts.clip].to(device)[:, None]
+        offset = self.offsets[excerpts.clip].to(device)[:, None]
+        position = excerpts.start.to(device)[:, None] + torch.arange(self.span, device=device)
+        voice = offset + (position + excerpts.shift.to(device)[:, None]) % length
+        backing = offset + position % length
+        index = {"vocals": voice, "accompaniment": backing}
+        sources = [self.audio[i][index[target]] for i, target in enumerate(TARGETS)]
+        flat = torch.cat(sources)
+        spectra = stft.forward_unpadded(flat, self.n_fft, self.hop).transpose(-1, -2)
+        spectra = spectra.unflatten(0, (len(TARGETS), -1))
+        inside = slice(self.reach, self.reach + self.n_frames)
+        return spectra.sum(0).abs(), spectra[:, :, inside].abs().permute(1, 2, 0, 3)
+
+
+def mono_references(track: Track) -> Tensor:
+    """Return a track's references as ``(targets, samples)``, channels averaged, float32."""
+    return torch.stack([torch.from_numpy(track.references[t].mean(axis=0)) for t in TARGETS]).float()
+
+
+def rms(sources: Tensor, n_fft: int, hop: int) -> float:
+    """Return the root mean square of the spectrogram of a mix of incoherent sources.
+
+    Parameters
+    ----------
+    sources
+        ``(sources, samples)``; a mixture alone is one source.
+    """
+    power = stft.forward(sources, n_fft, hop).abs().square().mean(dim=(-1, -2))
+    return float(power.sum().sqrt())

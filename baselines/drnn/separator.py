@@ -1,0 +1,151 @@
+"""The DRNN as a method: a mask predicted by a network that was trained through the mask.
+
+Idea: a feed-forward or recurrent network sees three frames of the mixture's magnitude and gives
+a magnitude for each target; a masking layer inside the network turns them into shares of the
+mixture, so that training minimises the error of the masked result (TASLP eq. 3-9). It separates
+voices because a voice's harmonics, formants and onsets look unlike those of its accompaniment,
+and the recurrent layer carries what sounded before.
+
+Differences from the paper: Adam on mini-batches with fresh random shifts in place of full-batch
+L-BFGS on fixed ones; every clip is scaled to one level before the network (the paper feeds raw
+magnitudes of unit-norm clips, which are nearly of one level), so that a louder mixture gives the
+same masks; the transform is padded and gives back every sample.
+
+References
+----------
+Huang, Kim, Hasegawa-Johnson, Smaragdis: Singing-Voice Separation from Monaural Recordings using
+Deep Recurrent Neural Networks, ISMIR 2014.
+Huang, Kim, Hasegawa-Johnson, Smaragdis: Joint Optimization of Masks and Deep Recurrent Neural
+Networks for Monaural Source Separation, IEEE/ACM TASLP 23(12), 2015.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from baselines.drnn.network import DRNNNetwork
+from bench import masks
+from bench.errors import BenchError
+from bench.masks import Masks
+from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
+from bench.track import TARGETS, Track
+
+#: Root mean square of a mixture's spectrogram as the network sees it: about that of a clip of
+#: 8 s at 16 kHz whose sources have norm 100.
+LEVEL = 9.0
+
+
+@separator
+class DRNN(MaskSeparator):
+    """Deep recurrent network with the masking layer and the discriminative objective.
+
+    Parameters
+    ----------
+    recurrent
+        ``none``: DNN; k from 1: DRNN-k, layer k recurrent; ``all``: sRNN.
+    gamma
+        Weight of the discriminative term; 0 leaves it out.
+    objective
+        ``squared_error`` or ``kl``.
+    mask
+        The masking layer's function of the outputs: ``abs`` or ``square``.
+    context
+        Frames in an input, odd.
+    hidden, layers
+        Units of a hidden layer, and hidden layers.
+    epochs, patience
+        Passes over the training clips, and how many may bring no better dev figure.
+    batch_size, frames
+        Sequences of a batch, and frames of a sequence.
+    learning_rate, clip_norm
+        Adam's step at the start (it falls to 0 along half a cosine), and the largest norm of
+        the gradient.
+    seed
+        Of the start and of every draw.
+    """
+
+    VERSION: ClassVar[int] = 1
+    GROUP: ClassVar[str] = "supervised"
+
+    recurrent: Literal["none", "all"] | int = 2
+    gamma: float = Field(0.05, ge=0, lt=1)
+    objective: Literal["squared_error", "kl"] = "squared_error"
+    mask: Literal["abs", "square"] = "abs"
+    context: int = Field(3, ge=1)
+    hidden: int = Field(1000, ge=1)
+    layers: int = Field(3, ge=1)
+    epochs: int = Field(40, ge=1)
+    patience: int = Field(15, ge=1)
+    batch_size: int = Field(32, ge=1)
+    frames: int = Field(50, ge=1)
+    learning_rate: float = Field(1e-3, gt=0)
+    clip_norm: float = Field(1.0, gt=0)
+    seed: int = Field(0, ge=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.context % 2 == 0:
+            raise BenchError(f"context must be an odd number of frames, not {self.context}")
+        if isinstance(self.recurrent, int) and not 1 <= self.recurrent <= self.layers:
+            raise BenchError(
+                f"recurrent must be 'none', 'all' or a layer from 1 to {self.layers}, "
+                f"not {self.recurrent}"
+            )
+
+    def network(self) -> DRNNNetwork:
+        """Return the untrained network of these hyperparameters, drawn from the seed."""
+        network = DRNNNetwork(
+            self.n_fft // 2 + 1, self.context, self.hidden, self.layers, self.recurrent, self.mask
+        )
+        network.initialise(torch.Generator().manual_seed(self.seed))
+        return network
+
+    def fit(
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
+    ) -> Self:
+        """Train on `tracks`, keep the weights that separate `dev` best; see `Separator.fit`."""
+        from baselines.drnn.module import DRNNModule, train
+        from baselines.drnn.segments import Segments, mono_references, rms
+
+        rate = common_rate(tracks)
+        settings = (self.n_fft, self.hop)
+        segments = Segments(tracks, LEVEL, *settings, self.frames, self.context // 2)
+        clips = [mono_references(track) for track in dev]
+        levels = [LEVEL / max(rms(c.sum(0, keepdim=True).double(), *settings), 1e-12) for c in clips]
+        module = DRNNModule(
+            self.network(),
+            segments,
+            [clip * level for clip, level in zip(clips, levels, strict=True)],
+            self.objective,
+            self.gamma,
+            self.epochs,
+            self.batch_size,
+            self.learning_rate,
+            self.seed,
+        )
+        weights = train(module, log or FitLog(), self.device, self.patience, self.clip_norm)
+        self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}
+        self.rate_ = rate
+        return self
+
+    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
+        """Return the masking layer's shares; channels are separated one by one."""
+        if "weights_" not in vars(self):
+            raise BenchError("DRNN is not trained: call fit, or load trained weights")
+        from baselines.drnn.module import clip_shares
+
+        network = self.network().to(self.device)
+        network.load_state_dict({k: torch.from_numpy(v) for k, v in self.weights_.items()})
+        magnitudes = np.abs(spectrogram)
+        level = np.sqrt(np.square(magnitudes).mean(axis=(1, 2), keepdims=True))
+        scaled = magnitudes * (LEVEL / np.where(level > 0, level, 1.0))
+        inputs = torch.from_numpy(scaled).float().to(self.device)
+        shares = clip_shares(network, inputs, self.context, self.frames).cpu().numpy()
+        return masks.soft({target: shares[:, i] for i, target in enumerate(TARGETS)})
+
+

@@ -1,0 +1,233 @@
+"""The command line: ``bench run``, ``report``, ``list``, ``ui``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import bench
+from bench.errors import BenchError, nearest
+
+if TYPE_CHECKING:
+    from bench.runner.plan import Cell
+    from bench.runner.results import Results
+    from bench.runner.store import CellFolder
+
+app = typer.Typer(
+    help="Train, separate, score and compare methods of singing-voice separation.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+console = Console()
+
+#: Below the working directory.
+RUNS, REPORTS, EXPERIMENTS = Path("runs"), Path("reports"), Path("experiments")
+
+
+def show_version(value: bool) -> None:
+    """Print the version and end."""
+    if value:
+        print(f"bench {bench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=show_version, is_eager=True, help="Version.")
+    ] = False,
+) -> None:
+    """Train, separate, score and compare methods of singing-voice separation."""
+
+
+@app.command()
+def run(
+    experiment: Annotated[Path, typer.Argument(help="An experiment file.")],
+    data: Annotated[
+        Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
+    ] = Path("data"),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Local processes; 0: all in this one. Default: one a core."),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
+    override: Annotated[
+        list[str] | None, typer.Option("-o", help="key=value over the file's, repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be computed, and stop.")
+    ] = False,
+) -> None:
+    """Run what is missing of an experiment, and write its report."""
+    from bench.datasets import open_dataset
+    from bench.runner import cluster, experiment as experiments, plan, results
+    from bench.runner.store import CellFolder
+
+    spec = experiments.read(experiment, override or ())
+    dataset = open_dataset(spec.dataset, data)
+    with console.status("reading the corpus"):
+        cells = plan.cells(spec, dataset)
+    folders = [CellFolder(RUNS, cell) for cell in cells]
+    pending = {f.path: f for f in folders if not f.is_done()}
+    if dry_run:
+        show_plan(folders)
+        print(f"{len(cells)} cells: {len(pending)} to compute, {len(cells) - len(pending)} reused")
+        return
+    chosen = cluster.device(device)
+    results.note(RUNS, spec, dataset, cells)
+    found = results.recall(RUNS, spec.name)
+    n_workers = cluster.default_workers(len(pending)) if workers is None else workers
+    failed = compute(found, list(pending.values()), data, chosen, n_workers, threads)
+    print(
+        f"{len(cells)} cells: {len(pending) - failed} computed, "
+        f"{len(cells) - len(pending)} reused, {failed} failed"
+    )
+    raise typer.Exit(1 if failed else 0)
+
+
+def show_plan(folders: list[CellFolder]) -> None:
+    """Print each cell and whether it must be computed, and why."""
+    for folder in folders:
+        if folder.is_done():
+            why = "reused: its scores are there"
+        elif folder.is_fitted() and folder.cell.learns:
+            why = "to compute: trained, but not scored"
+        else:
+            why = "to compute: " + ("it failed before" if folder.error() else "never finished")
+        seed = "" if folder.cell.seed is None else f", seed {folder.cell.seed}"
+        print(f"{folder.cell.fingerprint[:12]}  {folder.cell.row}{seed}: {why}")
+
+
+def compute(
+    found: Results, pending: list[CellFolder], data: Path, device: str, workers: int, threads: int
+) -> int:
+    """Run the pending cells, record all in MLflow, write the report; return how many failed."""
+    from bench import tracking
+    from bench.progress import Monitor
+    from bench.report.write import write
+    from bench.runner import cluster
+    from bench.runner.cell import Job
+
+    behind = tracking.unrecorded(found, Path())
+    tracker = tracking.Tracker(found, Path()) if pending or behind else None
+    failed = 0
+    if tracker is not None:
+        for folder in behind:
+            tracker.finish(folder)
+        by_path = {folder.path: folder for folder in pending}
+        job = Job(RUNS.resolve(), data.resolve(), device, threads)
+        with Monitor(console, pending, tracker.follow) as monitor:
+            cells = [folder.cell for folder in by_path.values()]
+            for cell, why in cluster.run(job, ordered(cells), workers, threads):
+                folder = next(f for f in pending if f.cell is cell)
+                monitor.end(folder, why)
+                with monitor.lock:
+                    tracker.finish(folder)
+                failed += why is not None
+    report = write(found, REPORTS)
+    if tracker is not None:
+        tracker.close(failed, report)
+    show_table(report)
+    return failed
+
+
+def ordered(cells: list[Cell]) -> list[Cell]:
+    """Return cells with those that train first, so that no long one begins last."""
+    return sorted(cells, key=lambda cell: not cell.learns)
+
+
+@app.command()
+def report(
+    name: Annotated[str, typer.Argument(help="An experiment's name, or its file.")],
+) -> None:
+    """Write a report again from what was tracked."""
+    from bench.report.write import write
+    from bench.runner import results
+
+    show_table(write(results.recall(RUNS, Path(name).stem), REPORTS))
+
+
+def show_table(folder: Path) -> None:
+    """Print the tables of a report, and where it lies."""
+    from bench.report.terminal import tables
+
+    for table in tables(folder):
+        console.print(table)
+    print(f"report: {folder}")
+
+
+KINDS = ("experiments", "methods", "datasets")
+
+
+@app.command("list")
+def list_names(
+    kind: Annotated[str | None, typer.Argument(help="experiments, methods or datasets.")] = None,
+) -> None:
+    """List experiments, methods and datasets by the names that files and commands take."""
+    import yaml
+
+    from bench import datasets, methods
+
+    if kind is not None and kind not in KINDS:
+        raise BenchError(f"no list of {kind!r}; {nearest(kind, KINDS)}")
+    for title in [kind] if kind else KINDS:
+        table = Table("name", "what it is", title=title, title_justify="left", box=None)
+        if title == "experiments":
+            for path in sorted(EXPERIMENTS.glob("*.yaml")):
+                with contextlib.suppress(yaml.YAMLError, AttributeError):
+                    table.add_row(str(path), yaml.safe_load(path.read_text()).get("title", ""))
+        elif title == "methods":
+            for name in methods.table():
+                cls = methods.find(name)
+                first = (cls.__doc__ or "").strip().splitlines()[0]
+                table.add_row(name, f"{first} Hyperparameters: {', '.join(methods.fields(cls))}")
+        else:
+            for name in datasets.DATASETS:
+                corpus = datasets.find(name)
+                sizes = ", ".join(f"{n} {split}" for split, n in corpus.FULL_SIZES.items())
+                table.add_row(name, f"{corpus.TITLE}: {sizes} tracks. Licence: {corpus.LICENCE}.")
+        console.print(table)
+        console.print()
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Open the MLflow UI on the store, on this machine only."""
+    from bench.tracking import default_uri
+
+    uri = default_uri(Path())
+    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise BenchError("no mlflow.db here yet; run an experiment first: bench run FILE")
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    print(f"MLflow on http://127.0.0.1:{port}, end it with Ctrl-C", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+
+
+def main() -> None:
+    """Run a command; what a user can mend is said in one line."""
+    try:
+        app()
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(
+            "bench: stopped; finished cells and checkpoints are kept, the same command goes on",
+            file=sys.stderr,
+        )
+        sys.exit(130)

@@ -1,0 +1,37 @@
+"""The corpora, one file each, and the table of their names."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError, nearest
+
+if TYPE_CHECKING:
+    from bench.datasets.dataset import Dataset
+
+DATASETS = {
+    "mir1k": "bench.datasets.mir1k:MIR1K",
+    "synthetic": "bench.datasets.synthetic:Synthetic",
+}
+
+
+def find(name: str) -> type[Dataset]:
+    """Return the class of a corpus.
+
+    Raises
+    ------
+    BenchError
+        With the nearest known name.
+    """
+    if name not in DATASETS:
+        raise BenchError(f"no dataset {name!r}; {nearest(name, DATASETS)}")
+    module_name, _, class_name = DATASETS[name].partition(":")
+    found: type[Dataset] = getattr(importlib.import_module(module_name), class_name)
+    return found
+
+
+def open_dataset(name: str, root: Path) -> Dataset:
+    """Return a corpus whose folder lies in `root`; see `find`."""
+    return find(name)(root)

@@ -1,0 +1,97 @@
+"""MIR-1K: 1,000 clips of Chinese karaoke, accompaniment and voice on separate channels.
+
+Layout: ``MIR-1K/Wavfile/SINGER_SONG_CLIP.wav``, 16 kHz, 16 bit stereo, left (channel 0) the
+accompaniment, right (channel 1) the voice. The split is that of Huang et al. (ISMIR 2014): the
+singers abjones and amy train, four of their clips are the dev set, the 17 others test. Each
+source is divided by its own L2 norm, so that every mixture is at 0 dB. The loader takes the
+clips that it finds; `FULL_SIZES` says how many there are in all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import ClassVar
+
+from bench.datasets.dataset import Dataset, check_split, equal_energy
+from bench.errors import BenchError
+from bench.track import Track
+
+RATE = 16_000
+TRAIN_SINGERS = ("abjones", "amy")
+DEV_CLIPS = ("abjones_5_08", "abjones_5_09", "amy_9_08", "amy_9_09")
+
+
+class MIR1K(Dataset):
+    """MIR-1K in its official layout and the split of Huang et al."""
+
+    TITLE: ClassVar = "MIR-1K"
+    CITATION: ClassVar = (
+        "C.-L. Hsu and J.-S. R. Jang: On the improvement of singing voice separation for monaural "
+        "recordings using the MIR-1K dataset. IEEE TASLP 18(2), 2010."
+    )
+    LICENCE: ClassVar = "for research; not to be redistributed"
+    SOURCE: ClassVar = (
+        "get MIR-1K.zip from the Multimedia Information Retrieval laboratory (J.-S. R. Jang) and "
+        "unpack it there"
+    )
+    FULL_SIZES: ClassVar = {"train": 171, "dev": 4, "test": 825}
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.folder = root / "MIR-1K" / "Wavfile"
+
+    def names(self, split: str) -> list[str]:
+        """Return the clips of `split`; see `Dataset.names`."""
+        check_split(split)
+        found = sorted(path.stem for path in self.folder.glob("*.wav"))
+        chosen = [name for name in found if split_of(name) == split]
+        if not chosen:
+            raise BenchError(
+                f"MIR-1K: no {split} clips: looked for {self.folder}/*.wav and found "
+                f"{len(found)} WAV files; {self.SOURCE}, or name the folder that holds MIR-1K "
+                "by --data or BENCH_DATA"
+            )
+        return chosen
+
+    def load(self, split: str, name: str) -> Track:
+        """Load one clip at 0 dB; see `Dataset.load`."""
+        import soundfile
+
+        path = self.folder / f"{name}.wav"
+        try:
+            audio, rate = soundfile.read(path, dtype="float64", always_2d=True)
+            n_header = soundfile.info(path).frames
+            n_bytes = path.stat().st_size
+        except (OSError, soundfile.SoundFileError) as error:
+            reason = str(error).rpartition(": ")[2]
+            raise BenchError(
+                f"MIR-1K: {path} cannot be read ({reason}); unpack it anew"
+            ) from None
+        if rate != RATE or audio.shape[1] != 2:
+            raise BenchError(
+                f"MIR-1K: {path} has {audio.shape[1]} channel(s) at {rate} Hz, not 2 at {RATE} Hz; "
+                "unpack it anew"
+            )
+        if len(audio) < n_header or n_bytes < declared_size(path):
+            raise BenchError(f"MIR-1K: {path} is cut short; unpack it anew")
+        channels = {"accompaniment": audio[:, 0], "vocals": audio[:, 1]}
+        return equal_energy(name, rate, {target: a[None] for target, a in channels.items()})
+
+    def fingerprint(self, split: str, name: str) -> str:
+        """Return the SHA-256 of the file."""
+        return hashlib.sha256((self.folder / f"{name}.wav").read_bytes()).hexdigest()
+
+
+def split_of(name: str) -> str:
+    """Return the split of a clip by its name, ``SINGER_SONG_CLIP``."""
+    if name in DEV_CLIPS:
+        return "dev"
+    return "train" if name.split("_")[0] in TRAIN_SINGERS else "test"
+
+
+def declared_size(path: Path) -> int:
+    """Return the file size that a RIFF header declares, in bytes: libsndfile reads past a cut."""
+    with path.open("rb") as file:
+        header = file.read(8)
+    return int.from_bytes(header[4:8], "little") + 8 if header[:4] == b"RIFF" else 0

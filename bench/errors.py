@@ -1,0 +1,41 @@
+"""The one error that a user is meant to read, and the nearest known name to a misspelt one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BenchError(ValueError):
+    """Input that cannot be used: says what, where and what to do, in one line.
+
+    The command line prints its message without a traceback; anything else that is raised
+    is a defect of ours and keeps its traceback.
+    """
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return a hint that names the closest of `known` to `name`, or all of them.
+
+    Parameters
+    ----------
+    name
+        What the user wrote.
+    known
+        What could have been meant.
+
+    Returns
+    -------
+    str
+        ``did you mean 'gamma'?`` or ``known: a, b, c``.
+
+    Examples
+    --------
+    >>> nearest("gama", ["gamma", "hidden"])
+    "did you mean 'gamma'?"
+    >>> nearest("zzz", ["b", "a"])
+    'known: a, b'
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"

@@ -1,0 +1,91 @@
+"""From a name and values in an experiment file to a method that can be called."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import pydantic
+
+from bench.errors import BenchError, nearest
+from bench.separator import Separator
+
+
+def table() -> dict[str, str]:
+    """Return the built-in methods: ``package.module:Class`` by name."""
+    methods: dict[str, str] = importlib.import_module("baselines").METHODS
+    return methods
+
+
+def find(name: str) -> type[Separator]:
+    """Return the class of a method.
+
+    Parameters
+    ----------
+    name
+        A name in the table of `baselines`, or ``package.module:Class`` of one that lives
+        elsewhere.
+
+    Raises
+    ------
+    BenchError
+        The name is unknown (with the nearest one), the module cannot be imported, or what it
+        holds is no separator.
+    """
+    known = table()
+    path = known.get(name, name)
+    module_name, colon, class_name = path.partition(":")
+    if not colon:
+        raise BenchError(f"no method {name!r}; {nearest(name, known)}")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise BenchError(f"method {name!r} cannot be imported: {error}") from None
+    if not (isinstance(found, type) and issubclass(found, Separator)):
+        raise BenchError(f"method {name!r}: {path} is no subclass of bench.separator.Separator")
+    return found
+
+
+def fields(cls: type[Separator]) -> list[str]:
+    """Return the names of a method's hyperparameters."""
+    return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+
+
+def learns(cls: type[Separator]) -> bool:
+    """Tell whether a method has a `fit` of its own, and so depends on the training tracks."""
+    return cls.fit is not Separator.fit
+
+
+def make(cls: type[Separator], hyperparameters: Mapping[str, Any], where: str) -> Separator:
+    """Make a method from its hyperparameters.
+
+    Parameters
+    ----------
+    cls
+        The method.
+    hyperparameters
+        Values by field name.
+    where
+        How to name the place of these values in a message.
+
+    Raises
+    ------
+    BenchError
+        A field is unknown (with the nearest name) or its value is refused.
+    """
+    known = fields(cls)
+    for key in hyperparameters:
+        if key not in known:
+            raise BenchError(
+                f"{where}: {cls.__name__} has no hyperparameter {key!r}; {nearest(key, known)}"
+            )
+    try:
+        return cls(**hyperparameters)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BenchError(f"{where}: {place} = {first['input']!r}: {first['msg']}") from None
+    except BenchError as error:
+        raise BenchError(f"{where}: {error}") from None

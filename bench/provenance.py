@@ -1,0 +1,98 @@
+"""Which code made this number: commit, versions, machine. No path and no host is named."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import bench
+
+PACKAGES = (
+    "torch", "pytorch-lightning", "numpy", "scipy", "scikit-learn", "pandas", "mlflow", "museval",
+    "musdb", "soundfile",
+)  # fmt: skip
+
+
+def now() -> str:
+    """Return the time in UTC to the second, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@functools.cache
+def commit() -> str:
+    """Return the commit of the suite's own checkout, with ``-dirty`` where files differ from it.
+
+    ``unknown`` where the suite is installed without its repository.
+    """
+    root = Path(bench.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return "unknown"
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        code = ["bench", "baselines", "experiments"]
+        dirty = git("status", "--porcelain", "--", *code)
+        return git("rev-parse", "HEAD") + ("-dirty" if dirty else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the suite and of the packages that its numbers rest on."""
+    found = {"bench": bench.__version__, "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def machine() -> dict[str, Any]:
+    """Return processor, cores, memory and accelerator."""
+    import torch
+
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    cuda = torch.cuda.is_available()
+    return {
+        "processor": processor(),
+        "architecture": platform.machine(),
+        "system": platform.system(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory, 1),
+        "accelerator": torch.cuda.get_device_name() if cuda else None,
+    }
+
+
+def processor() -> str:
+    """Return the processor's name, as far as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def capture(device: str) -> dict[str, Any]:
+    """Return all of it, for what runs on `device` now."""
+    return {
+        "time": now(),
+        "commit": commit(),
+        "versions": versions(),
+        "machine": machine(),
+        "device": device,
+    }

@@ -1,0 +1,179 @@
+"""The table of an experiment in Markdown and LaTeX, from the rows of ``rows.csv``.
+
+Numbers are rounded here and only here, once, from the unrounded mean. The best value of each
+column is bold among the methods; bounds stand apart and are never ranked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+
+import pandas as pd
+
+from bench.report.rows import GROUPS, Row, table_rows
+from bench.runner.results import Results
+
+PROTOCOLS = {
+    "bss_eval_v3": "BSS Eval v3 (512 taps, whole track); means over tracks weighted by length",
+}
+#: What stands for a number that is not there.
+NOTHING = "–"
+
+
+def number(value: float, text_infinity: str = "∞") -> str:
+    """Return a value in dB with two decimals.
+
+    Examples
+    --------
+    >>> number(9.999), number(-0.001), number(float("inf")), number(float("nan"))
+    ('10.00', '0.00', '∞', 'undefined')
+    """
+    if math.isnan(value):
+        return "undefined"
+    if math.isinf(value):
+        return text_infinity if value > 0 else f"−{text_infinity}"
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text.replace("-", "−")
+
+
+def best(lines: pd.DataFrame, labels: Iterable[str]) -> dict[str, str]:
+    """Return for each metric the best number as it is printed, among the rows of `labels`."""
+    ranked = lines[lines["row"].isin(list(labels))].dropna(subset="value")
+    return {
+        str(metric): number(float(group["value"].max()))
+        for metric, group in ranked.groupby("metric")
+    }
+
+
+def captions(results: Results, protocol: str, target: str) -> str:
+    """Return what a table shows: target, corpus, protocol, number of tracks."""
+    corpus = results.corpus
+    return (
+        f"{target.capitalize()}, {corpus['title']}, {corpus['n_test']} of {corpus['n_full']} test "
+        f"tracks. {PROTOCOLS.get(protocol, protocol)}, in dB"
+    )
+
+
+def body(
+    results: Results, rows: list[Row], lines: pd.DataFrame, bold: Callable[[str], str]
+) -> list[tuple[Row, list[str]]]:
+    """Return each row with its cells as text: ours, tracks, then the published figures."""
+    metrics = results.experiment.table.metrics
+    top = best(lines, [row.label for row in rows if row.group != "bound"])
+    made = []
+    for row in rows:
+        mine = lines[lines["row"] == row.label].set_index("metric")
+        cells = []
+        for metric in metrics:
+            if row.status != "done":
+                cells.append(row.status)
+                continue
+            text = number(float(mine.loc[metric, "value"]))
+            ranked = row.group != "bound" and text == top.get(metric)
+            cells.append(bold(text) if ranked else text)
+        n_tracks, n_undefined = (int(mine[c].max()) for c in ("n_tracks", "n_undefined"))
+        tracks = str(n_tracks) + (f" ({n_undefined} undefined)" if n_undefined else "")
+        cells.append(tracks if row.status == "done" else NOTHING)
+        for metric in metrics:
+            figure = float(mine.loc[metric, "published"])
+            cells.append(NOTHING if math.isnan(figure) else number(figure))
+        made.append((row, cells))
+    return made
+
+
+def header(results: Results, arrow: str) -> list[str]:
+    """Return the names of the columns."""
+    metrics = [metric.upper() for metric in results.experiment.table.metrics]
+    ours = [f"{metric} {arrow}" for metric in metrics]
+    return ["method", *ours, "tracks", *[f"published {metric}" for metric in metrics]]
+
+
+def markdown(results: Results, lines: pd.DataFrame) -> str:
+    """Return the report in Markdown: why, a table for each protocol and target, notes."""
+    experiment = results.experiment
+    rows = table_rows(results)
+    out = [f"# {experiment.title}", "", experiment.why.strip(), ""]
+    for protocol in experiment.protocols:
+        for target in experiment.table.targets:
+            part = lines[(lines["protocol"] == protocol) & (lines["target"] == target)]
+            columns = header(results, "↑")
+            out += [f"## {target.capitalize()}", "", captions(results, protocol, target) + ".", ""]
+            out += [
+                "| " + " | ".join(columns) + " |",
+                "|---|" + "---:|" * (len(columns) - 1),
+            ]
+            shown = body(results, rows, part, lambda text: f"**{text}**")
+            for i, (row, cells) in enumerate(shown):
+                if i == 0 or shown[i - 1][0].group != row.group:
+                    out.append(f"| *{GROUPS[row.group]}* |" + " |" * (len(columns) - 1))
+                out.append("| " + " | ".join([escape_markdown(row.label), *cells]) + " |")
+            out.append("")
+    out += notes(results, rows)
+    return "\n".join(out).rstrip() + "\n"
+
+
+def notes(results: Results, rows: list[Row]) -> list[str]:
+    """Return the lines under the tables."""
+    lines = ["The best value of a column is bold; bounds saw the true sources and are not ranked."]
+    seeds = len(results.experiment.seeds)
+    if seeds > 1:
+        lines.append(f"Rows of methods that draw at random are means over {seeds} seeds.")
+    if results.experiment.published_source:
+        lines.append(f"Published figures: {results.experiment.published_source}")
+    lines += [f"{row.label}: {row.note}" for row in rows if row.note]
+    failed = {
+        cell.row: folder.error()
+        for cell, folder in zip(results.cells, results.folders, strict=True)
+        if folder.error()
+    }
+    lines += [f"{label} failed: {why}" for label, why in failed.items()]
+    lines.append(f"Data: {results.corpus['citation']} Licence: {results.corpus['licence']}.")
+    return ["## Notes", "", *[f"- {escape_markdown(line)}" for line in lines], ""]
+
+
+def latex(results: Results, lines: pd.DataFrame) -> str:
+    """Return a table environment for each protocol and target; needs booktabs."""
+    experiment = results.experiment
+    rows = table_rows(results)
+    metrics = experiment.table.metrics
+    out = ["% Made by bench report; needs \\usepackage{booktabs}."]
+    for protocol in experiment.protocols:
+        for target in experiment.table.targets:
+            part = lines[(lines["protocol"] == protocol) & (lines["target"] == target)]
+            n = len(metrics)
+            upper = [metric.upper() for metric in metrics]
+            out += [
+                "\\begin{table}",
+                "\\centering",
+                f"\\caption{{{escape_latex(captions(results, protocol, target))}.}}",
+                f"\\begin{{tabular}}{{l{'r' * (2 * n + 1)}}}",
+                "\\toprule",
+                f" & \\multicolumn{{{n}}}{{c}}{{ours}} & & \\multicolumn{{{n}}}{{c}}{{published}} \\\\",
+                f"\\cmidrule(lr){{2-{n + 1}}} \\cmidrule(lr){{{n + 3}-{2 * n + 2}}}",
+                " & ".join(["Method", *upper, "Tracks", *upper]) + " \\\\",
+            ]
+            shown = body(results, rows, part, lambda text: f"\\textbf{{{text}}}")
+            for i, (row, cells) in enumerate(shown):
+                if i == 0 or shown[i - 1][0].group != row.group:
+                    title = GROUPS[row.group]
+                    out += ["\\midrule", f"\\multicolumn{{{2 * n + 2}}}{{l}}{{\\emph{{{title}}}}} \\\\"]
+                written = [cell if "\\" in cell else escape_latex(cell) for cell in cells]
+                written = [cell.replace("−", "$-$").replace("∞", "$\\infty$") for cell in written]
+                out.append(" & ".join([escape_latex(row.label), *written]) + " \\\\")
+            out += ["\\bottomrule", "\\end{tabular}", "\\end{table}", ""]
+    return "\n".join(out).rstrip() + "\n"
+
+
+def escape_markdown(text: str) -> str:
+    """Return text in which no character opens a column, a link or HTML."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\|*_`\[\]])", r"\\\1", " ".join(text.split()))
+
+
+def escape_latex(text: str) -> str:
+    """Return text in which no character is a command; Greek letters and dashes become maths."""
+    named = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
+    text = "".join(named.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
+    return text.replace("γ", "$\\gamma$").replace("–", "--").replace("≥", "$\\ge$")

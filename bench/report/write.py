@@ -1,0 +1,69 @@
+"""The folder of a report: ``table.md``, ``table.tex``, ``rows.csv``, ``scores.parquet``,
+``provenance.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from bench import provenance
+from bench.report import tables
+from bench.report.rows import long_rows
+from bench.runner.results import SCHEMA_VERSION, Results
+from bench.runner.store import write_bytes, write_text
+
+
+def write(results: Results, reports: Path) -> Path:
+    """Write the report of an experiment.
+
+    Parameters
+    ----------
+    results
+        What its cells have left.
+    reports
+        The folder of all reports.
+
+    Returns
+    -------
+    Path
+        The report's folder.
+    """
+    folder = reports / results.experiment.name
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = long_rows(results)
+    write_text(folder / "table.md", tables.markdown(results, lines))
+    write_text(folder / "table.tex", tables.latex(results, lines))
+    write_text(folder / "rows.csv", lines.to_csv(index=False, lineterminator="\n"))
+    write_bytes(folder / "scores.parquet", scores_parquet(results))
+    text = json.dumps(sources(results), indent=1, ensure_ascii=False)
+    write_text(folder / "provenance.json", text + "\n")
+    return folder
+
+
+def scores_parquet(results: Results) -> bytes:
+    """Return the tidy scores as Parquet, the version of their columns in its metadata."""
+    scores = pa.Table.from_pandas(results.scores(), preserve_index=False)
+    metadata = {**(scores.schema.metadata or {}), b"schema_version": str(SCHEMA_VERSION).encode()}
+    sink = pa.BufferOutputStream()
+    pq.write_table(scores.replace_schema_metadata(metadata), sink, compression="zstd")
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def sources(results: Results) -> dict[str, Any]:
+    """Return where each number of the report comes from."""
+    cells = []
+    for cell, folder in zip(results.cells, results.folders, strict=True):
+        facts = {name: folder.score_facts(name) for name in cell.protocols}
+        cells.append({"fingerprint": cell.fingerprint, **cell.to_json(), "scores": facts})
+    return {
+        "report": {"time": provenance.now(), "commit": provenance.commit()},
+        "experiment": results.experiment.model_dump(),
+        "corpus": results.corpus,
+        "schema_version": SCHEMA_VERSION,
+        "cells": cells,
+    }

@@ -1,0 +1,160 @@
+"""One cell from start to end: fit, then separate and score each test track."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import threadpoolctl
+import torch
+
+from bench import methods, provenance
+from bench.datasets import open_dataset
+from bench.errors import BenchError
+from bench.runner.plan import Cell
+from bench.runner.store import CellFolder
+from bench.scoring.protocols import protocol
+from bench.separator import FitLog, Oracle, Separator
+from bench.track import Audio, Track
+
+#: Seconds between two writes of a running cell's progress.
+HEARTBEAT_S = 0.5
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker needs beside the cell.
+
+    Attributes
+    ----------
+    runs
+        The folder that holds all cells.
+    data
+        The folder that holds the corpora.
+    device
+        ``cpu`` or ``cuda``.
+    threads
+        Of BLAS and PyTorch.
+    """
+
+    runs: Path
+    data: Path
+    device: str
+    threads: int
+
+    def __call__(self, cell: Cell) -> str | None:
+        """Run a cell; return None, or in one line why it failed. Never raises an `Exception`."""
+        folder = CellFolder(self.runs, cell)
+        try:
+            folder.begin()
+            torch.set_num_threads(self.threads)
+            with threadpoolctl.threadpool_limits(self.threads):
+                run_cell(cell, folder, self.data, self.device)
+        except Exception as error:  # noqa: BLE001 - a failed cell must not end the others
+            reason = f"{type(error).__name__}: {error}"
+            if isinstance(error, BenchError):
+                reason = str(error)
+            folder.write_state("failed", error=reason, traceback=traceback.format_exc())
+            return reason
+        return None
+
+
+class CellLog(FitLog):
+    """Keeps curves, progress and checkpoints in the cell's folder."""
+
+    def __init__(self, cell_folder: CellFolder) -> None:
+        self.cell_folder = cell_folder
+        self.folder = cell_folder.path
+        self.heartbeat = Heartbeat(cell_folder)
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a line to the curves."""
+        self.cell_folder.add_metrics(step, values)
+
+    def progress(self, done: int, total: int) -> None:
+        """Write the heartbeat."""
+        self.heartbeat.beat("fit", done, total)
+
+
+class Heartbeat:
+    """Writes stage and progress, but not more often than `HEARTBEAT_S`."""
+
+    def __init__(self, folder: CellFolder) -> None:
+        self.folder, self.last, self.stage = folder, 0.0, ""
+
+    def beat(self, stage: str, done: int, total: int) -> None:
+        """Note that `done` of `total` steps of `stage` are behind us."""
+        if stage != self.stage or time.monotonic() - self.last > HEARTBEAT_S:
+            self.folder.write_state(stage, done=done, total=total)
+            self.last, self.stage = time.monotonic(), stage
+
+
+def run_cell(cell: Cell, folder: CellFolder, data: Path, device: str) -> None:
+    """Do what is missing of a cell.
+
+    Raises
+    ------
+    BenchError
+        The data, or what the method made of them, cannot be used.
+    """
+    dataset = open_dataset(cell.dataset, data)
+    method = fitted(cell, folder, data, device)
+    missing = [name for name in cell.protocols if folder.scores(name) is None]
+    rows: dict[str, list[pd.DataFrame]] = {name: [] for name in missing}
+    tracks = dataset.tracks("test")
+    heartbeat = Heartbeat(folder)
+    separate_s = score_s = audio_s = 0.0
+    for done, track in enumerate(tracks):
+        heartbeat.beat("separate", done, len(tracks))
+        start = time.perf_counter()
+        estimates = separated(method, track)
+        middle = time.perf_counter()
+        for name in missing:
+            rows[name].append(pd.DataFrame(protocol(name).score(track, estimates)))
+        separate_s += middle - start
+        score_s += time.perf_counter() - middle
+        audio_s += track.duration_s
+    facts = {
+        "fit": folder.fit_facts(),
+        "separate_s": separate_s,
+        "score_s": score_s,
+        "audio_s": audio_s,
+        "n_tracks": len(tracks),
+        "provenance": provenance.capture(device),
+    }
+    for name in missing:
+        folder.write_scores(name, pd.concat(rows[name], ignore_index=True), facts)
+    folder.write_state("done")
+
+
+def fitted(cell: Cell, folder: CellFolder, data: Path, device: str) -> Separator:
+    """Return the method, trained now or before."""
+    cls = methods.find(cell.method)
+    if not cell.learns:
+        return cell.build().to(device)
+    if folder.is_fitted():
+        return cls.load(folder.fit_folder).to(device)
+    dataset = open_dataset(cell.dataset, data)
+    log = CellLog(folder)
+    log.heartbeat.beat("fit", 0, 1)
+    start = time.perf_counter()
+    method = cell.build().to(device)
+    method.fit(dataset.tracks("train"), dataset.tracks("dev"), log)
+    method.save(folder.fit_folder)
+    folder.mark_fitted(
+        {"fit_s": time.perf_counter() - start, "provenance": provenance.capture(device)}
+    )
+    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
+    return method
+
+
+def separated(method: Separator, track: Track) -> dict[str, Audio]:
+    """Return a track's estimates, by its mixture alone unless the method is a bound."""
+    if isinstance(method, Oracle):
+        return method.separate_track(track)
+    return method.separate(track.mixture, track.rate)

@@ -1,0 +1,254 @@
+"""An experiment file: YAML to a typed, validated experiment.
+
+It names the dataset, the seeds, the methods with fixed values and a ``sweep`` of values, the
+scoring protocols and the layout of the table. It is validated whole before anything runs; an
+unknown key is refused with its line and the nearest known name.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench import datasets, methods
+from bench.errors import BenchError, nearest
+from bench.scoring.aggregate import OVER_TRACKS
+from bench.scoring.protocols import protocol
+from bench.track import TARGETS
+
+Line = dict[tuple[str | int, ...], int]
+
+
+class Strict(BaseModel):
+    """A part of an experiment file: no key but those it knows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MethodEntry(Strict):
+    """A method, with values that are fixed and values that are swept.
+
+    Parameters
+    ----------
+    method
+        A name from ``bench list``, or ``package.module:Class``.
+    label
+        Its row in the table. ``{name}`` is replaced by the value of a swept hyperparameter;
+        swept ones that it does not name are added at its end.
+    fixed, sweep
+        Hyperparameters by name: one value each, or a list of values each, all combinations of
+        which are run.
+    published
+        Published figures by target and metric over tracks, shown beside ours.
+    note
+        One line on how the row differs from its paper.
+    """
+
+    method: str
+    label: str
+    fixed: dict[str, Any] = {}
+    sweep: dict[str, list[Any]] = {}
+    published: dict[str, dict[str, float]] = {}
+    note: str = ""
+
+    def variants(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield a label and hyperparameters for each combination of swept values."""
+        for values in itertools.product(*self.sweep.values()):
+            swept = dict(zip(self.sweep, values, strict=True))
+            label = self.label
+            for name in list(swept):
+                if f"{{{name}}}" in label:
+                    label = label.replace(f"{{{name}}}", str(swept[name]))
+            rest = [f"{k} = {v}" for k, v in swept.items() if f"{{{k}}}" not in self.label]
+            yield (f"{label} ({', '.join(rest)})" if rest else label), {**self.fixed, **swept}
+
+
+class Table(Strict):
+    """The layout of the table: a part for each target, a column for each metric."""
+
+    targets: list[str] = list(TARGETS)
+    metrics: list[str] = ["gnsdr", "gsir", "gsar"]
+
+
+class Experiment(Strict):
+    """An experiment.
+
+    Parameters
+    ----------
+    name
+        Of its folder in ``reports/`` and in MLflow; the file's name unless given.
+    title, why
+        What it is, and why it exists.
+    dataset
+        A name from ``bench list``.
+    seeds
+        Each method that draws at random runs once with each.
+    protocols
+        Scoring protocols by name.
+    published_source
+        Where the published figures were read.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    title: str
+    why: str
+    dataset: str
+    seeds: list[int] = Field([0], min_length=1)
+    protocols: list[str] = Field(["bss_eval_v3"], min_length=1)
+    methods: list[MethodEntry] = Field(min_length=1)
+    table: Table = Table()
+    published_source: str = ""
+
+
+PARTS: dict[str, type[Strict]] = {"methods": MethodEntry, "table": Table}
+
+
+def read(path: Path, overrides: Iterable[str] = ()) -> Experiment:
+    """Read and validate an experiment file.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+    overrides
+        ``key=value`` in dot-list form, such as ``seeds=[0,1]`` or
+        ``methods[3].fixed.gamma=0.1``.
+
+    Raises
+    ------
+    BenchError
+        The file is missing or no YAML, a key is unknown, a value is refused, or a method,
+        hyperparameter, dataset, protocol, target or metric has no such name.
+    """
+    if not path.is_file():
+        raise BenchError(f"no experiment file {path}; `bench list` shows those that are here")
+    try:
+        text = path.read_text(encoding="utf-8")
+        data = yaml.safe_load(text)
+        lines = dict(numbered(yaml.compose(text, Loader=yaml.SafeLoader)))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise BenchError(f"{where}: not readable as YAML: {problem}") from None
+    if not isinstance(data, dict):
+        raise BenchError(f"{path}: an experiment file is a mapping of keys to values")
+    data = overridden({"name": path.stem, **data}, overrides)
+    return validated(data, path, lines)
+
+
+def overridden(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return `data` with values of a dot-list set in it."""
+    config = OmegaConf.create(data)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise BenchError(f"-o {override}: write key=value, such as -o seeds=[0,1]")
+        try:
+            OmegaConf.update(config, key, yaml.safe_load(value), force_add=True)
+        except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, IndexError) as error:
+            raise BenchError(f"-o {override}: {str(error).splitlines()[0]}") from None
+    changed = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(changed, dict)
+    return {str(key): value for key, value in changed.items()}
+
+
+def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
+    """Return the experiment in `data`, every name in it checked."""
+
+    def where(*keys: str | int) -> str:
+        while keys and keys not in lines:
+            keys = keys[:-1]
+        return f"{path}:{lines[keys]}" if keys else str(path)
+
+    try:
+        experiment = Experiment.model_validate(data)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = tuple(key for key in first["loc"] if isinstance(key, str | int))
+        raise BenchError(f"{where(*place)}: {explained(first, place)}") from None
+
+    def check(action: Any, *keys: str | int) -> Any:
+        try:
+            return action()
+        except BenchError as error:
+            raise BenchError(f"{where(*keys)}: {error}") from None
+
+    check(lambda: datasets.find(experiment.dataset), "dataset")
+    for i, name in enumerate(experiment.protocols):
+        check(lambda name=name: protocol(name), "protocols", i)
+    for i, target in enumerate(experiment.table.targets):
+        check(lambda target=target: known("target", target, TARGETS), "table", "targets", i)
+    for i, metric in enumerate(experiment.table.metrics):
+        check(
+            lambda metric=metric: known("metric", metric, OVER_TRACKS.values()),
+            *("table", "metrics", i),
+        )
+    labels: dict[str, int] = {}
+    for i, entry in enumerate(experiment.methods):
+        cls = check(lambda entry=entry: methods.find(entry.method), "methods", i, "method")
+        for part in ("fixed", "sweep"):
+            for key in getattr(entry, part):
+                if key not in methods.fields(cls):
+                    problem = f"{entry.method} has no hyperparameter {key!r}; " + nearest(
+                        key, methods.fields(cls)
+                    )
+                    raise BenchError(f"{where('methods', i, part, key)}: {problem}")
+        if "seed" in {**entry.fixed, **entry.sweep}:
+            raise BenchError(f"{where('methods', i)}: seeds are set by the key 'seeds' for all")
+        for target, figures in entry.published.items():
+            check(lambda t=target: known("target", t, TARGETS), "methods", i, "published")
+            for metric in figures:
+                check(
+                    lambda metric=metric: known("metric", metric, OVER_TRACKS.values()),
+                    *("methods", i, "published", target),
+                )
+        for label, values in entry.variants():
+            methods.make(cls, values, where("methods", i, "fixed"))
+            if label in labels:
+                raise BenchError(f"{where('methods', i, 'label')}: two rows are named {label!r}")
+            labels[label] = i
+    return experiment
+
+
+def known(kind: str, name: str, names: Iterable[str]) -> None:
+    """Refuse a name that is not one of `names`."""
+    names = list(names)
+    if name not in names:
+        raise BenchError(f"no {kind} {name!r}; {nearest(name, names)}")
+
+
+def explained(error: Any, place: tuple[str | int, ...]) -> str:
+    """Return a validation error in one line, with the nearest name for an unknown key."""
+    key = ".".join(str(part) for part in place)
+    if error["type"] == "extra_forbidden":
+        part = PARTS.get(str(place[0]), Experiment) if len(place) > 1 else Experiment
+        return f"unknown key {place[-1]!r}; {nearest(str(place[-1]), part.model_fields)}"
+    if error["type"] == "missing":
+        return f"key {key!r} is missing"
+    message = re.sub(r"^Input should", "it should", error["msg"])
+    return f"{key} = {error['input']!r}: {message}"
+
+
+def numbered(
+    node: yaml.Node | None, place: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], int]]:
+    """Yield the place of each key and list item, and its line from 1."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            here = (*place, key.value)
+            yield here, key.start_mark.line + 1
+            yield from numbered(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield (*place, i), value.start_mark.line + 1
+            yield from numbered(value, (*place, i))

@@ -1,0 +1,153 @@
+"""From an experiment to its cells, and what makes two cells the same.
+
+A cell is a method with its hyperparameters on the splits of a dataset with a seed. Its
+fingerprint is the SHA-256 of the canonical JSON of exactly these, the method's own VERSION and
+the digests of the splits among them. What was learnt is keyed without the protocol and the test
+split, scores with them, so that a new protocol trains nothing again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bench import methods
+from bench.datasets.dataset import Dataset
+from bench.runner.experiment import Experiment, MethodEntry
+from bench.scoring.protocols import protocol
+from bench.separator import Separator
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method configuration on one split with one seed.
+
+    Attributes
+    ----------
+    row
+        Its label in the table.
+    method
+        As named in the experiment.
+    group
+        ``supervised``, ``unsupervised`` or ``bound``.
+    version
+        The method's own.
+    hyperparameters
+        All of them, defaults too, but the seed.
+    seed
+        None for a method that draws nothing.
+    dataset
+        Its name.
+    digests
+        Of the splits it depends on, by name; only ``test`` for a method that learns nothing.
+    protocols
+        Version of each scoring protocol.
+    """
+
+    row: str
+    method: str
+    group: str
+    version: int
+    hyperparameters: Mapping[str, Any]
+    seed: int | None
+    dataset: str
+    digests: Mapping[str, str]
+    protocols: Mapping[str, int]
+
+    @property
+    def fingerprint(self) -> str:
+        """What was learnt: the hash of all that it depends on, 64 hexadecimal digits."""
+        return digest_of(
+            {
+                "method": self.method,
+                "version": self.version,
+                "hyperparameters": dict(self.hyperparameters),
+                "seed": self.seed,
+                "dataset": self.dataset,
+                "learnt_from": {k: v for k, v in self.digests.items() if k != "test"},
+            }
+        )
+
+    @property
+    def learns(self) -> bool:
+        """Whether it depends on training tracks."""
+        return "train" in self.digests
+
+    def score_key(self, protocol_name: str) -> str:
+        """Return the name of the scores under a protocol: it holds version and test split."""
+        version = self.protocols[protocol_name]
+        return f"{protocol_name}-v{version}-{self.digests['test'][:16]}"
+
+    def build(self) -> Separator:
+        """Return the untrained method."""
+        values = dict(self.hyperparameters)
+        if self.seed is not None:
+            values["seed"] = self.seed
+        return methods.make(methods.find(self.method), values, self.row)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cell as plain values."""
+        return dataclasses.asdict(self)
+
+
+def digest_of(value: Any) -> str:
+    """Return the SHA-256 of the canonical JSON of `value`."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def cells(experiment: Experiment, dataset: Dataset) -> list[Cell]:
+    """Return the cells of an experiment, in the order of its file.
+
+    Raises
+    ------
+    BenchError
+        A track of a split that is needed is missing or damaged: all are read and checked here.
+    """
+    digests: dict[str, str] = {}
+
+    def digest(split: str) -> str:
+        if split not in digests:
+            digests[split] = dataset.digest(split)
+        return digests[split]
+
+    planned = []
+    for entry in experiment.methods:
+        cls = methods.find(entry.method)
+        splits = ("train", "dev", "test") if methods.learns(cls) else ("test",)
+        needed = {split: digest(split) for split in splits}
+        for row, values in entry.variants():
+            planned += variant_cells(experiment, entry, cls, row, values, needed)
+    return planned
+
+
+def variant_cells(
+    experiment: Experiment,
+    entry: MethodEntry,
+    cls: type[Separator],
+    row: str,
+    values: Mapping[str, Any],
+    digests: Mapping[str, str],
+) -> list[Cell]:
+    """Return the cells of one row: one a seed, or one for a method that draws nothing."""
+    hyperparameters = methods.make(cls, values, row).hyperparameters()
+    draws = hyperparameters.pop("seed", None) is not None
+    seeds: list[int | None] = [*experiment.seeds] if draws else [None]
+    return [
+        Cell(
+            row=row,
+            method=entry.method,
+            group=cls.GROUP,
+            version=cls.VERSION,
+            hyperparameters=hyperparameters,
+            seed=seed,
+            dataset=experiment.dataset,
+            digests=digests,
+            protocols={name: protocol(name).version for name in experiment.protocols},
+        )
+        for seed in seeds
+    ]

@@ -1,0 +1,174 @@
+"""A cell's folder: the truth for resuming.
+
+    runs/<fingerprint>/
+        cell.json          what the cell is
+        state.json         running: stage, progress, process; or failed: the traceback
+        curves.jsonl       what training told, a line a step
+        checkpoints/       of a training that has not ended
+        fit/               what was learnt; fit.json beside it is written last
+        scores/<key>.parquet, and <key>.json, written last: the marker of finished scores
+
+Each file appears whole, by `os.replace`. A score counts as finished only where its marker is
+there and gives the hash of the file beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import BenchError
+from bench.runner.plan import Cell
+
+
+class CellFolder:
+    """What is kept of a cell.
+
+    Parameters
+    ----------
+    runs
+        The folder that holds all cells.
+    cell
+        The cell.
+    """
+
+    def __init__(self, runs: Path, cell: Cell) -> None:
+        self.cell = cell
+        self.path = runs / cell.fingerprint[:32]
+
+    @property
+    def fit_folder(self) -> Path:
+        """Where what was learnt is saved."""
+        return self.path / "fit"
+
+    def is_done(self) -> bool:
+        """Tell whether the scores under every protocol are there and whole."""
+        return all(self.scores(name) is not None for name in self.cell.protocols)
+
+    def is_fitted(self) -> bool:
+        """Tell whether what was learnt is there."""
+        return (self.path / "fit.json").is_file()
+
+    def error(self) -> str | None:
+        """Return the last line of the traceback of a failed cell, or None."""
+        state = self.state()
+        if self.is_done() or state.get("stage") != "failed":
+            return None
+        return str(state["error"])
+
+    def state(self) -> dict[str, Any]:
+        """Return stage and progress as last written; empty for a cell never begun."""
+        return read_json(self.path / "state.json") or {}
+
+    def write_state(self, stage: str, **values: Any) -> None:
+        """Write stage and progress: the heartbeat of a running cell."""
+        state = {
+            "stage": stage,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "time": time.time(),
+        }
+        write_text(self.path / "state.json", json.dumps({**state, **values}))
+
+    def begin(self) -> None:
+        """Make the folder and say what the cell is."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.path / "cell.json", json.dumps(self.cell.to_json(), indent=1) + "\n")
+
+    def add_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a line to the curves."""
+        with (self.path / "curves.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, "time": time.time(), "values": values}) + "\n")
+
+    def curves(self) -> list[dict[str, Any]]:
+        """Return the lines of the curves; where a step was repeated after a crash, the last."""
+        path = self.path / "curves.jsonl"
+        lines: dict[int, dict[str, Any]] = {}
+        if path.is_file():
+            for text in path.read_text().splitlines():
+                try:
+                    line = json.loads(text)
+                except json.JSONDecodeError:  # cut by a crash
+                    continue
+                lines[line["step"]] = line
+        return list(lines.values())
+
+    def mark_fitted(self, facts: Mapping[str, Any]) -> None:
+        """Say that what was learnt is whole."""
+        write_text(self.path / "fit.json", json.dumps(facts, indent=1) + "\n")
+
+    def fit_facts(self) -> dict[str, Any]:
+        """Return what was noted of the fit."""
+        return read_json(self.path / "fit.json") or {}
+
+    def write_scores(
+        self, protocol_name: str, scores: pd.DataFrame, facts: Mapping[str, Any]
+    ) -> None:
+        """Keep the scores under a protocol, and say last that they are whole."""
+        folder = self.path / "scores"
+        folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        scores.to_parquet(buffer, index=False)
+        key = self.cell.score_key(protocol_name)
+        write_bytes(folder / f"{key}.parquet", buffer.getvalue())
+        marker = {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest(), **facts}
+        write_text(folder / f"{key}.json", json.dumps(marker, indent=1) + "\n")
+
+    def scores(self, protocol_name: str) -> pd.DataFrame | None:
+        """Return the finished scores under a protocol, or None."""
+        path = self.path / "scores" / f"{self.cell.score_key(protocol_name)}.parquet"
+        marker = read_json(path.with_suffix(".json"))
+        if marker is None or not path.is_file():
+            return None
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != marker.get("sha256"):
+            return None
+        return pd.read_parquet(io.BytesIO(content))
+
+    def score_facts(self, protocol_name: str) -> dict[str, Any]:
+        """Return what was noted of the scores."""
+        key = self.cell.score_key(protocol_name)
+        return read_json(self.path / "scores" / f"{key}.json") or {}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that appears whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file that appears whole or not at all.
+
+    Raises
+    ------
+    BenchError
+        The folder cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise BenchError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Return the mapping in a JSON file, or None where it is missing or damaged."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,269 @@
+"""The ways a method is called.
+
+A method is a class decorated with `separator`: its fields are its hyperparameters, validated
+when it is made, and nothing else about it can be set. What `fit` learns is kept in attributes
+that end in an underscore. A method that gives masks derives from `MaskSeparator` and writes
+only `masks`; a bound that is shown the true sources derives from `Oracle`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+
+import numpy as np
+import pydantic
+import safetensors.numpy
+from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from bench import stft
+from bench.errors import BenchError
+from bench.masks import Masks
+from bench.track import TARGETS, Audio, Track, check_audio
+
+S = TypeVar("S")
+
+Spectrogram = NDArray[np.complex128]
+
+
+class FitLog:
+    """What a method may tell while it learns. This one forgets; the runner's keeps it.
+
+    Attributes
+    ----------
+    folder
+        Where checkpoints outlive a crash, or None: then nothing is kept.
+    """
+
+    folder: Path | None = None
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Note `values` at `step` of a curve."""
+
+    def progress(self, done: int, total: int) -> None:
+        """Note that `done` of `total` steps are behind us."""
+
+
+@dataclass_transform(kw_only_default=True, field_specifiers=(Field, pydantic.Field))
+def separator(cls: type[S]) -> type[S]:
+    """Make `cls` a method: a dataclass whose fields are validated and named in full."""
+    config = ConfigDict(extra="forbid", validate_default=True)
+    return pydantic_dataclass(config=config, kw_only=True)(cls)
+
+
+@separator
+class Separator(ABC):
+    """A method that separates a mixture into `bench.track.TARGETS`.
+
+    Attributes
+    ----------
+    VERSION
+        Raise it with every change that moves the method's numbers: it is in the fingerprint.
+    GROUP
+        Where tables show the method: ``supervised``, ``unsupervised`` or ``bound`` (never ranked).
+    device
+        ``cpu`` or ``cuda``, chosen by whoever runs it; never a hyperparameter.
+    """
+
+    VERSION: ClassVar[int] = 1
+    GROUP: ClassVar[str] = "unsupervised"
+    device: ClassVar[str] = "cpu"
+
+    def to(self, device: str) -> Self:
+        """Run on `device` from now on."""
+        vars(self)["device"] = device
+        return self
+
+    def fit(
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
+    ) -> Self:
+        """Learn from `tracks`, choose by `dev`, tell `log`; a training-free method does nothing.
+
+        Raises
+        ------
+        BenchError
+            The tracks cannot be learnt from.
+        """
+        return self
+
+    @abstractmethod
+    def separate(self, mixture: Audio, rate: int) -> dict[str, Audio]:
+        """Separate a mixture.
+
+        Parameters
+        ----------
+        mixture
+            ``(channels, samples)``, never changed.
+        rate
+            Sampling rate in hertz.
+
+        Returns
+        -------
+        dict
+            For each target an estimate of the mixture's shape.
+
+        Raises
+        ------
+        BenchError
+            Audio that is empty or not finite, or a rate the method was not trained for.
+        """
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """Return the fields and their values, in order."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+
+    def learned(self) -> dict[str, Any]:
+        """Return the attributes that `fit` set: those that end in an underscore."""
+        return {k: v for k, v in vars(self).items() if k.endswith("_") and not k.startswith("_")}
+
+    def save(self, folder: Path) -> None:
+        """Write hyperparameters and what was learnt to `folder`, without pickle.
+
+        Arrays, and dicts of arrays, go to ``weights.safetensors``; numbers and strings to
+        ``separator.json``, which is written last.
+        """
+        arrays: dict[str, NDArray[Any]] = {}
+        values: dict[str, Any] = {}
+        for name, value in self.learned().items():
+            if isinstance(value, np.ndarray):
+                arrays[name] = np.ascontiguousarray(value)
+            elif isinstance(value, dict):
+                arrays |= {f"{name}/{key}": np.ascontiguousarray(v) for key, v in value.items()}
+            else:
+                values[name] = value
+        folder.mkdir(parents=True, exist_ok=True)
+        safetensors.numpy.save_file(arrays, folder / "weights.safetensors")
+        state = {
+            "class": f"{type(self).__module__}:{type(self).__qualname__}",
+            "version": self.VERSION,
+            "hyperparameters": self.hyperparameters(),
+            "learned": values,
+        }
+        (folder / "separator.json").write_text(json.dumps(state, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read back what `save` wrote.
+
+        Raises
+        ------
+        BenchError
+            The folder holds another class or another version of this one.
+        """
+        path = folder / "separator.json"
+        if not path.is_file():
+            raise BenchError(f"no saved method in {folder}: separator.json is missing")
+        state = json.loads(path.read_text())
+        mine = f"{cls.__module__}:{cls.__qualname__}"
+        if (state["class"], state["version"]) != (mine, cls.VERSION):
+            raise BenchError(
+                f"{folder} holds {state['class']} version {state['version']}, "
+                f"not {mine} version {cls.VERSION}; train it again"
+            )
+        self = cls(**state["hyperparameters"])
+        for name, value in state["learned"].items():
+            setattr(self, name, value)
+        for key, array in safetensors.numpy.load_file(folder / "weights.safetensors").items():
+            name, _, part = key.partition("/")
+            if part:
+                vars(self).setdefault(name, {})[part] = array
+            else:
+                setattr(self, name, array)
+        return self
+
+
+@separator
+class MaskSeparator(Separator):
+    """A method that gives each target a share of the mixture's spectrogram.
+
+    Parameters
+    ----------
+    n_fft, hop
+        Window length and step of the transform in samples.
+    """
+
+    n_fft: int = 1024
+    hop: int = 512
+
+    def __post_init__(self) -> None:
+        stft.check_settings(self.n_fft, self.hop)
+
+    @abstractmethod
+    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
+        """Return for each target its share, in the spectrogram's shape, summing to one."""
+
+    def separate(self, mixture: Audio, rate: int) -> dict[str, Audio]:
+        """Separate a mixture by masks; see `Separator.separate`."""
+        check_mixture(mixture, rate, self)
+        spectrogram = stft.forward(mixture, self.n_fft, self.hop)
+        return apply(self.masks(spectrogram, rate), spectrogram, mixture.shape[-1], self)
+
+
+@separator
+class Oracle(MaskSeparator):
+    """A bound: it is shown the true sources. Tables set it apart and never rank it."""
+
+    GROUP: ClassVar[str] = "bound"
+
+    @abstractmethod
+    def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
+        """Return masks made from the spectrograms of the true sources."""
+
+    def separate_track(self, track: Track) -> dict[str, Audio]:
+        """Separate a track's mixture by masks made from its own references."""
+        spectrograms = {t: stft.forward(track.references[t], self.n_fft, self.hop) for t in TARGETS}
+        spectrogram = stft.forward(track.mixture, self.n_fft, self.hop)
+        return apply(self.track_masks(spectrograms), spectrogram, track.n_samples, self)
+
+    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
+        """Refuse: a mixture alone does not hold the answer."""
+        raise BenchError(
+            f"{type(self).__name__} is a bound made from the true sources; "
+            "it cannot separate a mixture alone"
+        )
+
+
+def apply(
+    masks: Masks, spectrogram: Spectrogram, n_samples: int, settings: MaskSeparator
+) -> dict[str, Audio]:
+    """Multiply each mask with the mixture's spectrogram and transform back."""
+    n_fft, hop = settings.n_fft, settings.hop
+    return {t: stft.inverse(masks[t] * spectrogram, n_samples, n_fft, hop) for t in TARGETS}
+
+
+def check_mixture(mixture: Audio, rate: int, method: Separator) -> None:
+    """Refuse a mixture that `method` cannot separate.
+
+    Raises
+    ------
+    BenchError
+        Audio that is empty or not finite, or a rate other than the one learnt from
+        (``rate_``, where the method has it).
+    """
+    check_audio(mixture, "the mixture")
+    trained = method.learned().get("rate_")
+    if trained is not None and trained != rate:
+        raise BenchError(
+            f"{type(method).__name__} was trained for {trained} Hz and the mixture has {rate} Hz; "
+            "resample the mixture or train on that rate"
+        )
+
+
+def common_rate(tracks: Sequence[Track]) -> int:
+    """Return the one sampling rate of `tracks`.
+
+    Raises
+    ------
+    BenchError
+        There are no tracks, or they have several rates.
+    """
+    rates = sorted({track.rate for track in tracks})
+    if len(rates) != 1:
+        raise BenchError(f"training needs tracks of one sampling rate, and these have {rates} Hz")
+    return rates[0]

@@ -1,0 +1,125 @@
+"""The only transform: a short-time Fourier transform that gives back every sample.
+
+Analysis and synthesis both use the sine window ``w[n] = sin(pi n / n_fft)`` (the square root
+of a periodic Hann window), so ``sum_k w[n - k hop]^2 = n_fft / (2 hop)`` for every hop that
+divides ``n_fft / 2``, and the inverse is exact. The signal is padded with zeros so that each
+sample lies under the full number of windows. The released code of Huang et al. does not pad:
+it drops the last partial frame and lets the first and last half window fade.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.errors import BenchError
+
+Array = TypeVar("Array", NDArray[np.floating], Tensor)
+
+
+def check_settings(n_fft: int, hop: int) -> None:
+    """Refuse settings under which the transform could not be inverted.
+
+    Raises
+    ------
+    BenchError
+        `n_fft` is odd or below 4, or `hop` does not divide half of it.
+    """
+    if n_fft < 4 or n_fft % 2:
+        raise BenchError(f"n_fft must be an even number of samples, at least 4, not {n_fft}")
+    if hop < 1 or (n_fft // 2) % hop:
+        raise BenchError(f"hop must divide n_fft / 2 = {n_fft // 2} samples, and {hop} does not")
+
+
+def window(n_fft: int) -> Tensor:
+    """Return the sine window of `n_fft` samples, float64."""
+    return torch.sin(math.pi / n_fft * torch.arange(n_fft, dtype=torch.float64))
+
+
+def n_frames(n_samples: int, n_fft: int, hop: int) -> int:
+    """Return how many frames `forward` makes of `n_samples` samples."""
+    return (n_fft - hop + n_samples - 1) // hop + 1
+
+
+def forward(audio: Array, n_fft: int = 1024, hop: int = 512) -> Array:
+    """Transform audio, padded so that `inverse` gives back every sample.
+
+    Parameters
+    ----------
+    audio
+        ``(channels, samples)``, NumPy or PyTorch, any device and float precision.
+    n_fft, hop
+        Window length and step in samples.
+
+    Returns
+    -------
+    array
+        Complex spectrogram ``(channels, n_fft // 2 + 1, frames)`` of the same kind.
+
+    Raises
+    ------
+    BenchError
+        The settings have no inverse.
+
+    Examples
+    --------
+    >>> forward(np.ones((2, 4096)), n_fft=1024, hop=512).shape
+    (2, 513, 9)
+    """
+    check_settings(n_fft, hop)
+    if isinstance(audio, np.ndarray):
+        return cast(Array, forward(as_tensor(audio), n_fft, hop).numpy())
+    left = n_fft - hop
+    total = (n_frames(audio.shape[-1], n_fft, hop) - 1) * hop + n_fft
+    padded = torch.nn.functional.pad(audio, (left, total - left - audio.shape[-1]))
+    return cast(Array, forward_unpadded(padded, n_fft, hop))
+
+
+def forward_unpadded(audio: Tensor, n_fft: int, hop: int) -> Tensor:
+    """Transform the whole frames that lie inside `audio` ``(channels, samples)``."""
+    w = window(n_fft).to(audio)
+    return torch.stft(audio, n_fft, hop, window=w, center=False, return_complex=True)
+
+
+def inverse(spectrogram: Array, n_samples: int, n_fft: int = 1024, hop: int = 512) -> Array:
+    """Give back the audio of a spectrogram made by `forward`.
+
+    Parameters
+    ----------
+    spectrogram
+        Complex ``(channels, n_fft // 2 + 1, frames)``, NumPy or PyTorch.
+    n_samples
+        Length of the audio that was transformed.
+    n_fft, hop
+        As given to `forward`.
+
+    Returns
+    -------
+    array
+        ``(channels, n_samples)``.
+
+    Raises
+    ------
+    BenchError
+        The settings have no inverse.
+    """
+    check_settings(n_fft, hop)
+    if isinstance(spectrogram, np.ndarray):
+        tensor = as_tensor(spectrogram)
+        return cast(Array, inverse(tensor, n_samples, n_fft, hop).numpy())
+    frames = torch.fft.irfft(spectrogram, n=n_fft, dim=-2)
+    frames = frames * window(n_fft).to(frames)[:, None]
+    total = (frames.shape[-1] - 1) * hop + n_fft
+    added = torch.nn.functional.fold(frames, (1, total), (1, n_fft), stride=(1, hop))
+    left = n_fft - hop
+    return cast(Array, added[:, 0, 0, left : left + n_samples] * (2 * hop / n_fft))
+
+
+def as_tensor(array: NDArray[Any]) -> Tensor:
+    """Share an array's memory with PyTorch, or copy it where it is read-only."""
+    return torch.from_numpy(np.require(array, requirements=["W"]))

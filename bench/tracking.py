@@ -1,0 +1,258 @@
+"""MLflow: what people look at. The only module that imports it.
+
+The cells' folders are the truth; a `Tracker` mirrors them: a parent run an experiment, a child
+run a cell. It reads curves from the folder while a cell runs, so a worker needs no MLflow, and
+what was recorded is noted in the folder, so that nothing is recorded twice.
+
+By default the store is ``mlflow.db`` (SQLite) in the working directory, artifacts beside it in
+``mlartifacts``; ``MLFLOW_TRACKING_URI`` names any other.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import BenchError
+from bench.runner.plan import Cell
+from bench.runner.results import Results
+from bench.runner.store import CellFolder, read_json, write_text
+from bench.scoring.aggregate import over_tracks
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlartifacts"
+
+
+def default_uri(workspace: Path) -> str:
+    """Return the tracking URI: ``MLFLOW_TRACKING_URI``, or SQLite in `workspace`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / DATABASE).resolve()}"
+
+
+def is_recorded(folder: CellFolder, uri: str, experiment: str) -> bool:
+    """Tell whether a cell's folder says that it is recorded whole at `uri`.
+
+    A SQLite file that is gone has recorded nothing.
+    """
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        return False
+    note = (read_json(folder.path / "mlflow.json") or {}).get(f"{experiment} @ {uri}", {})
+    return bool(note.get("recorded") == sorted(map(folder.cell.score_key, folder.cell.protocols)))
+
+
+class Tracker:
+    """Mirrors the cells of an experiment into MLflow.
+
+    Parameters
+    ----------
+    results
+        The experiment and its cells' folders.
+    workspace
+        The working directory.
+
+    Raises
+    ------
+    BenchError
+        The tracking store cannot be reached.
+    """
+
+    def __init__(self, results: Results, workspace: Path) -> None:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+
+        self.results = results
+        self.uri = default_uri(workspace)
+        self.name = results.experiment.name
+        self.folders = {folder.path: folder for folder in results.folders}
+        self.sent: dict[Path, int] = {}
+        try:
+            self.client = MlflowClient(tracking_uri=self.uri)
+            self.experiment_id = self._experiment(workspace)
+            self.parent_id = self._parent()
+        except MlflowException as error:
+            raise BenchError(
+                f"MLflow cannot be reached at {self.uri}: {str(error).splitlines()[0]}; "
+                "nothing was run"
+            ) from None
+
+    def _experiment(self, workspace: Path) -> str:
+        found = self.client.get_experiment_by_name(self.name)
+        if found is not None:
+            return str(found.experiment_id)
+        artifacts = (workspace / ARTIFACTS).resolve().as_uri()
+        local = artifacts if self.uri.startswith("sqlite:") else None
+        return str(self.client.create_experiment(self.name, artifact_location=local))
+
+    def _parent(self) -> str:
+        query = "tags.`bench.kind` = 'experiment'"
+        found = self.client.search_runs([self.experiment_id], query, max_results=1)
+        if found:
+            return str(found[0].info.run_id)
+        experiment = self.results.experiment
+        tags = {
+            "bench.kind": "experiment",
+            "dataset": experiment.dataset,
+            "mlflow.note.content": f"{experiment.title}\n\n{experiment.why}",
+        }
+        run = self.client.create_run(self.experiment_id, run_name=self.name, tags=tags)
+        return str(run.info.run_id)
+
+    def _note(self, folder: CellFolder) -> dict[str, Any]:
+        notes = read_json(folder.path / "mlflow.json") or {}
+        note: dict[str, Any] = notes.get(f"{self.name} @ {self.uri}", {})
+        return note
+
+    def _write_note(self, folder: CellFolder, note: dict[str, Any]) -> None:
+        notes = read_json(folder.path / "mlflow.json") or {}
+        notes[f"{self.name} @ {self.uri}"] = note
+        write_text(folder.path / "mlflow.json", json_text(notes))
+
+    def begin(self, folder: CellFolder) -> str:
+        """Return the run of a cell, made if there is none yet."""
+        from mlflow.exceptions import MlflowException
+
+        run_id = self._note(folder).get("run_id")
+        if run_id:
+            try:
+                self.client.get_run(run_id)
+                return str(run_id)
+            except MlflowException:  # another store under the same address
+                pass
+        cell = folder.cell
+        run = self.client.create_run(
+            self.experiment_id,
+            run_name=cell.row if cell.seed is None else f"{cell.row}, seed {cell.seed}",
+            tags=cell_tags(cell) | {"mlflow.parentRunId": self.parent_id},
+        )
+        self._log_inputs(run.info.run_id, cell)
+        for name, value in {"method": cell.method, **cell.hyperparameters}.items():
+            self.client.log_param(run.info.run_id, name, value)
+        if cell.seed is not None:
+            self.client.log_param(run.info.run_id, "seed", cell.seed)
+        self.sent[folder.path] = 0
+        self._write_note(folder, {"run_id": run.info.run_id})
+        return str(run.info.run_id)
+
+    def _log_inputs(self, run_id: str, cell: Cell) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=f"{cell.dataset}-{split}",
+                    digest=digest[:32],
+                    source_type="local",
+                    source=json_text({"dataset": cell.dataset, "split": split, "sha256": digest}),
+                ),
+                [InputTag("mlflow.data.context", split)],
+            )
+            for split, digest in cell.digests.items()
+        ]
+        self.client.log_inputs(run_id, inputs)
+
+    def follow(self, folder: CellFolder) -> None:
+        """Send what the curves of a running cell have gained."""
+        from mlflow.entities import Metric
+
+        lines = folder.curves()
+        run_id = self.begin(folder)
+        sent = self.sent.setdefault(folder.path, int(self._note(folder).get("sent", 0)))
+        new = [line for line in lines if line["step"] > sent]
+        if not new:
+            return
+        metrics = [
+            Metric(key, value, int(line["time"] * 1000), line["step"])
+            for line in new
+            for key, value in line["values"].items()
+            if math.isfinite(value)
+        ]
+        for start in range(0, len(metrics), 1000):
+            self.client.log_batch(run_id, metrics=metrics[start : start + 1000])
+        self.sent[folder.path] = new[-1]["step"]
+        self._write_note(folder, {"run_id": run_id, "sent": new[-1]["step"]})
+
+    def finish(self, folder: CellFolder) -> None:
+        """Record a finished or failed cell whole, unless that was done before."""
+        if folder.is_done() and is_recorded(folder, self.uri, self.name):
+            return
+        run_id = self.begin(folder)
+        self.follow(folder)
+        if not folder.is_done():
+            self.client.set_tag(run_id, "error", folder.error() or "not finished")
+            self.client.set_terminated(run_id, "FAILED")
+            return
+        keys = []
+        for name in folder.cell.protocols:
+            scores = folder.scores(name)
+            assert scores is not None
+            self._log_scores(run_id, name, scores, folder.score_facts(name))
+            keys.append(folder.cell.score_key(name))
+        self.client.set_terminated(run_id, "FINISHED")
+        sent = self.sent.get(folder.path, 0)
+        note = {"run_id": run_id, "sent": sent, "recorded": sorted(keys)}
+        self._write_note(folder, note)
+
+    def _log_scores(
+        self, run_id: str, protocol: str, scores: pd.DataFrame, facts: dict[str, Any]
+    ) -> None:
+        several = len(self.results.experiment.protocols) > 1
+        prefix = f"{protocol}/" if several else ""
+        for row in over_tracks(scores).itertuples():
+            if math.isfinite(row.value):
+                self.client.log_metric(run_id, f"{prefix}{row.target}/{row.metric}", row.value)
+            undefined = f"{prefix}{row.target}/{row.metric}_undefined"
+            if row.n_undefined:
+                self.client.log_metric(run_id, undefined, row.n_undefined)
+        times = {
+            "time/fit_s": facts.get("fit", {}).get("fit_s"),
+            "time/separate_s": facts["separate_s"],
+            "time/real_time_factor": facts["separate_s"] / max(facts["audio_s"], 1e-9),
+        }
+        for key, value in times.items():
+            if value is not None:
+                self.client.log_metric(run_id, key, value)
+        self.client.log_metric(run_id, "n_tracks", facts["n_tracks"])
+        self.client.set_tag(run_id, "commit", facts["provenance"]["commit"])
+        self.client.log_dict(run_id, facts["provenance"], "provenance.json")
+        table = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
+        self.client.log_table(run_id, table, f"scores/{protocol}.json")
+
+    def close(self, failed: int, report: Path | None) -> None:
+        """End the parent run and put the report's files beside it."""
+        if report is not None:
+            self.client.log_artifacts(self.parent_id, str(report), "report")
+        self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED")
+
+
+def cell_tags(cell: Cell) -> dict[str, str]:
+    """Return what teams filter by, on every child run."""
+    tags = {
+        "bench.kind": "cell",
+        "row": cell.row,
+        "method": cell.method,
+        "group": cell.group,
+        "dataset": cell.dataset,
+        "split_digest": cell.digests["test"],
+        "seed": "none" if cell.seed is None else str(cell.seed),
+        "protocol": ", ".join(cell.protocols),
+        "fingerprint": cell.fingerprint,
+    }
+    return tags
+
+
+def unrecorded(results: Results, workspace: Path) -> Sequence[CellFolder]:
+    """Return the finished cells whose folders do not say that they are recorded."""
+    uri, name = default_uri(workspace), results.experiment.name
+    return [f for f in results.folders if f.is_done() and not is_recorded(f, uri, name)]
+
+
+def json_text(value: Any) -> str:
+    """Return canonical JSON."""
+    return json.dumps(value, sort_keys=True)
