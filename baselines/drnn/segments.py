@@ -115,7 +115,9 @@ class Segments:
 
 def mono_references(track: Track) -> Tensor:
     """Return a track's references as ``(targets, samples)``, channels averaged, float32."""
-    return torch.stack([torch.from_numpy(track.references[t].mean(axis=0)) for t in TARGETS]).float()
+    return torch.stack(
+        [torch.from_numpy(track.references[t].mean(axis=0)) for t in TARGETS]
+    ).float()
 
 
 def rms(sources: Tensor, n_fft: int, hop: int) -> float:

@@ -116,7 +116,9 @@ class DRNN(MaskSeparator):
         settings = (self.n_fft, self.hop)
         segments = Segments(tracks, LEVEL, *settings, self.frames, self.context // 2)
         clips = [mono_references(track) for track in dev]
-        levels = [LEVEL / max(rms(c.sum(0, keepdim=True).double(), *settings), 1e-12) for c in clips]
+        levels = [
+            LEVEL / max(rms(c.sum(0, keepdim=True).double(), *settings), 1e-12) for c in clips
+        ]
         module = DRNNModule(
             self.network(),
             segments,
@@ -147,5 +149,3 @@ class DRNN(MaskSeparator):
         inputs = torch.from_numpy(scaled).float().to(self.device)
         shares = clip_shares(network, inputs, self.context, self.frames).cpu().numpy()
         return masks.soft({target: shares[:, i] for i, target in enumerate(TARGETS)})
-
-

@@ -65,9 +65,7 @@ class MIR1K(Dataset):
             n_bytes = path.stat().st_size
         except (OSError, soundfile.SoundFileError) as error:
             reason = str(error).rpartition(": ")[2]
-            raise BenchError(
-                f"MIR-1K: {path} cannot be read ({reason}); unpack it anew"
-            ) from None
+            raise BenchError(f"MIR-1K: {path} cannot be read ({reason}); unpack it anew") from None
         if rate != RATE or audio.shape[1] != 2:
             raise BenchError(
                 f"MIR-1K: {path} has {audio.shape[1]} channel(s) at {rate} Hz, not 2 at {RATE} Hz; "

@@ -158,7 +158,10 @@ def latex(results: Results, lines: pd.DataFrame) -> str:
             for i, (row, cells) in enumerate(shown):
                 if i == 0 or shown[i - 1][0].group != row.group:
                     title = GROUPS[row.group]
-                    out += ["\\midrule", f"\\multicolumn{{{2 * n + 2}}}{{l}}{{\\emph{{{title}}}}} \\\\"]
+                    out += [
+                        "\\midrule",
+                        f"\\multicolumn{{{2 * n + 2}}}{{l}}{{\\emph{{{title}}}}} \\\\",
+                    ]
                 written = [cell if "\\" in cell else escape_latex(cell) for cell in cells]
                 written = [cell.replace("−", "$-$").replace("∞", "$\\infty$") for cell in written]
                 out.append(" & ".join([escape_latex(row.label), *written]) + " \\\\")

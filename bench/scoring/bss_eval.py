@@ -158,7 +158,7 @@ class References:
             for b in range(a, len(rows)):
                 products = scipy.fft.irfft(one.conj() * spectra[b], self.n_fft)
                 ahead = products[:taps]
-                behind = np.concatenate([products[:1], products[: -taps : -1]])
+                behind = np.concatenate([products[:1], products[:-taps:-1]])
                 gram[a, :, b] = scipy.linalg.toeplitz(ahead, behind)
                 gram[b, :, a] = gram[a, :, b].T
         return gram.reshape(len(rows) * taps, len(rows) * taps)
