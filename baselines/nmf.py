@@ -24,8 +24,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.decomposition import NMF as Factorisation
-from sklearn.decomposition import non_negative_factorization
+from sklearn import decomposition
 from sklearn.exceptions import ConvergenceWarning
 
 from bench import masks, stft
@@ -66,7 +65,7 @@ class NMF(MaskSeparator):
         for done, target in enumerate(TARGETS):
             frames = [self._frames(stft.forward(t.references[target], self.n_fft, self.hop))
                       for t in tracks]  # fmt: skip
-            model = Factorisation(
+            model = decomposition.NMF(
                 self.atoms, init="random", random_state=self.seed, **self._settings()
             )
             with ignored_convergence():
@@ -86,7 +85,7 @@ class NMF(MaskSeparator):
         atoms = np.concatenate([self.dictionaries_[target] for target in TARGETS])
         with ignored_convergence():
             # The start is flat, so the result does not depend on a seed.
-            activations, _, _ = non_negative_factorization(
+            activations, _, _ = decomposition.non_negative_factorization(
                 frames, H=atoms, n_components=len(atoms), update_H=False, **self._settings()
             )
         models = {}

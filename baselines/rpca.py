@@ -38,7 +38,8 @@ MAX_STEPS = 200
 
 def soft_threshold(matrix: Matrix, threshold: float) -> Matrix:
     """Pull each value towards 0 by `threshold`."""
-    return np.sign(matrix) * np.maximum(np.abs(matrix) - threshold, 0.0)
+    shrunk: Matrix = np.sign(matrix) * np.maximum(np.abs(matrix) - threshold, 0.0)
+    return shrunk
 
 
 def singular_value_threshold(matrix: Matrix, threshold: float) -> Matrix:
@@ -53,7 +54,8 @@ def singular_value_threshold(matrix: Matrix, threshold: float) -> Matrix:
     kept = values > threshold**2
     vectors = vectors[:, kept]
     scale = 1.0 - threshold / np.sqrt(values[kept])
-    return matrix @ (vectors * scale) @ vectors.T
+    shrunk: Matrix = matrix @ (vectors * scale) @ vectors.T
+    return shrunk
 
 
 def robust_pca(matrix: Matrix, k: float = 1.0) -> tuple[Matrix, Matrix]:
@@ -75,7 +77,7 @@ def robust_pca(matrix: Matrix, k: float = 1.0) -> tuple[Matrix, Matrix]:
     if norm == 0:
         return np.zeros_like(matrix), np.zeros_like(matrix)
     weight = k / np.sqrt(max(matrix.shape))
-    spectral = np.linalg.norm(matrix, 2)
+    spectral = float(np.linalg.norm(matrix, 2))
     multiplier = matrix / max(spectral, np.abs(matrix).max() / weight)
     mu = 1.25 / spectral
     largest = mu * 1e7

@@ -70,7 +70,8 @@ def run(
 ) -> None:
     """Run what is missing of an experiment, and write its report."""
     from bench.datasets import open_dataset
-    from bench.runner import cluster, experiment as experiments, plan, results
+    from bench.runner import cluster, plan, results
+    from bench.runner import experiment as experiments
     from bench.runner.store import CellFolder
 
     spec = experiments.read(experiment, override or ())

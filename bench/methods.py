@@ -50,7 +50,7 @@ def find(name: str) -> type[Separator]:
 
 def fields(cls: type[Separator]) -> list[str]:
     """Return the names of a method's hyperparameters."""
-    return [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    return [field.name for field in dataclasses.fields(cls)]
 
 
 def learns(cls: type[Separator]) -> bool:

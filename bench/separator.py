@@ -13,7 +13,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
 import pydantic
@@ -54,7 +54,8 @@ class FitLog:
 def separator(cls: type[S]) -> type[S]:
     """Make `cls` a method: a dataclass whose fields are validated and named in full."""
     config = ConfigDict(extra="forbid", validate_default=True)
-    return pydantic_dataclass(config=config, kw_only=True)(cls)
+    made: Any = pydantic_dataclass(config=config, kw_only=True)(cls)
+    return cast(type[S], made)
 
 
 @separator
@@ -116,7 +117,7 @@ class Separator(ABC):
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the fields and their values, in order."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def learned(self) -> dict[str, Any]:
         """Return the attributes that `fit` set: those that end in an underscore."""

@@ -10,7 +10,7 @@ it drops the last partial frame and lets the first and last half window fade.
 from __future__ import annotations
 
 import math
-from typing import Any, TypeVar, cast
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.errors import BenchError
-
-Array = TypeVar("Array", NDArray[np.floating], Tensor)
 
 
 def check_settings(n_fft: int, hop: int) -> None:
@@ -46,7 +44,11 @@ def n_frames(n_samples: int, n_fft: int, hop: int) -> int:
     return (n_fft - hop + n_samples - 1) // hop + 1
 
 
-def forward(audio: Array, n_fft: int = 1024, hop: int = 512) -> Array:
+@overload
+def forward(audio: NDArray[Any], n_fft: int = 1024, hop: int = 512) -> NDArray[Any]: ...
+@overload
+def forward(audio: Tensor, n_fft: int = 1024, hop: int = 512) -> Tensor: ...
+def forward(audio: NDArray[Any] | Tensor, n_fft: int = 1024, hop: int = 512) -> Any:
     """Transform audio, padded so that `inverse` gives back every sample.
 
     Parameters
@@ -73,11 +75,11 @@ def forward(audio: Array, n_fft: int = 1024, hop: int = 512) -> Array:
     """
     check_settings(n_fft, hop)
     if isinstance(audio, np.ndarray):
-        return cast(Array, forward(as_tensor(audio), n_fft, hop).numpy())
+        return forward(as_tensor(audio), n_fft, hop).numpy()
     left = n_fft - hop
     total = (n_frames(audio.shape[-1], n_fft, hop) - 1) * hop + n_fft
     padded = torch.nn.functional.pad(audio, (left, total - left - audio.shape[-1]))
-    return cast(Array, forward_unpadded(padded, n_fft, hop))
+    return forward_unpadded(padded, n_fft, hop)
 
 
 def forward_unpadded(audio: Tensor, n_fft: int, hop: int) -> Tensor:
@@ -86,7 +88,15 @@ def forward_unpadded(audio: Tensor, n_fft: int, hop: int) -> Tensor:
     return torch.stft(audio, n_fft, hop, window=w, center=False, return_complex=True)
 
 
-def inverse(spectrogram: Array, n_samples: int, n_fft: int = 1024, hop: int = 512) -> Array:
+@overload
+def inverse(
+    spectrogram: NDArray[Any], n_samples: int, n_fft: int = 1024, hop: int = 512
+) -> NDArray[Any]: ...
+@overload
+def inverse(spectrogram: Tensor, n_samples: int, n_fft: int = 1024, hop: int = 512) -> Tensor: ...
+def inverse(
+    spectrogram: NDArray[Any] | Tensor, n_samples: int, n_fft: int = 1024, hop: int = 512
+) -> Any:
     """Give back the audio of a spectrogram made by `forward`.
 
     Parameters
@@ -111,13 +121,13 @@ def inverse(spectrogram: Array, n_samples: int, n_fft: int = 1024, hop: int = 51
     check_settings(n_fft, hop)
     if isinstance(spectrogram, np.ndarray):
         tensor = as_tensor(spectrogram)
-        return cast(Array, inverse(tensor, n_samples, n_fft, hop).numpy())
+        return inverse(tensor, n_samples, n_fft, hop).numpy()
     frames = torch.fft.irfft(spectrogram, n=n_fft, dim=-2)
     frames = frames * window(n_fft).to(frames)[:, None]
     total = (frames.shape[-1] - 1) * hop + n_fft
     added = torch.nn.functional.fold(frames, (1, total), (1, n_fft), stride=(1, hop))
     left = n_fft - hop
-    return cast(Array, added[:, 0, 0, left : left + n_samples] * (2 * hop / n_fft))
+    return added[:, 0, 0, left : left + n_samples] * (2 * hop / n_fft)
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:

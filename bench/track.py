@@ -61,7 +61,8 @@ class Track:
     @property
     def mixture(self) -> Audio:
         """The sum of the references, ``(channels, samples)``."""
-        return np.sum([self.references[target] for target in TARGETS], axis=0)
+        total: Audio = np.sum([self.references[target] for target in TARGETS], axis=0)
+        return total
 
     @property
     def n_samples(self) -> int:

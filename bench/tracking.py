@@ -191,9 +191,9 @@ class Tracker:
         keys = []
         for name in folder.cell.protocols:
             scores = folder.scores(name)
-            assert scores is not None
-            self._log_scores(run_id, name, scores, folder.score_facts(name))
-            keys.append(folder.cell.score_key(name))
+            if scores is not None:
+                self._log_scores(run_id, name, scores, folder.score_facts(name))
+                keys.append(folder.cell.score_key(name))
         self.client.set_terminated(run_id, "FINISHED")
         sent = self.sent.get(folder.path, 0)
         note = {"run_id": run_id, "sent": sent, "recorded": sorted(keys)}
@@ -204,12 +204,12 @@ class Tracker:
     ) -> None:
         several = len(self.results.experiment.protocols) > 1
         prefix = f"{protocol}/" if several else ""
-        for row in over_tracks(scores).itertuples():
-            if math.isfinite(row.value):
-                self.client.log_metric(run_id, f"{prefix}{row.target}/{row.metric}", row.value)
-            undefined = f"{prefix}{row.target}/{row.metric}_undefined"
-            if row.n_undefined:
-                self.client.log_metric(run_id, undefined, row.n_undefined)
+        for row in over_tracks(scores).to_dict("records"):
+            key = f"{prefix}{row['target']}/{row['metric']}"
+            if math.isfinite(row["value"]):
+                self.client.log_metric(run_id, key, row["value"])
+            if row["n_undefined"]:
+                self.client.log_metric(run_id, f"{key}_undefined", row["n_undefined"])
         times = {
             "time/fit_s": facts.get("fit", {}).get("fit_s"),
             "time/separate_s": facts["separate_s"],

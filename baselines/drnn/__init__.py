@@ -1,1 +1,1 @@
-"""The deep recurrent network of Huang et al. with the masking layer inside (ISMIR 2014, TASLP 2015)."""
+"""The deep recurrent network of Huang et al., the masking layer inside (ISMIR 2014, TASLP 2015)."""

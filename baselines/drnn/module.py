@@ -13,6 +13,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
 from baselines.drnn.network import DRNNNetwork, with_context
@@ -118,7 +119,7 @@ class DRNNModule(pl.LightningModule):
         length = sources.shape[1]
         self.log(DEV_METRIC, snri, on_epoch=True, batch_size=length)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return Adam, its rate rising over `WARM_UP` and then falling along half a cosine.
 
         The rise matters: inputs and hidden units are all positive, so the first steps of Adam
@@ -134,8 +135,10 @@ class DRNNModule(pl.LightningModule):
             return min((step + 1) / rise, 1.0) * fall
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
-        scheduler = {"scheduler": schedule, "interval": "step"}
-        return {"optimizer": optimizer, "lr_scheduler": scheduler}
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
 
 def improvement(network: DRNNNetwork, sources: Tensor, segments: Segments) -> Tensor:
@@ -191,7 +194,8 @@ def clip_shares(network: DRNNNetwork, magnitudes: Tensor, context: int, frames: 
     n_runs = -(-n_frames // frames) - 1
     padded = torch.nn.functional.pad(inputs, (0, 0, 0, (n_runs + 1) * frames - n_frames))
     runs = padded.unfold(1, 2 * frames, frames).transpose(2, 3).flatten(0, 1)
-    shares = network.shares(runs).unflatten(0, (n_clips, n_runs))
+    shares = network.shares(runs)
+    shares = shares.reshape(n_clips, n_runs, *shares.shape[1:])
     first, rest = shares[:, 0, :frames], shares[:, :, frames:].flatten(1, 2)
     return torch.cat([first, rest], dim=1)[:, :n_frames].permute(0, 2, 3, 1)
 
@@ -242,7 +246,7 @@ def train(
     """
     with tempfile.TemporaryDirectory() as scratch:
         folder = (log.folder or Path(scratch)) / "checkpoints"
-        select = {"monitor": DEV_METRIC, "mode": "max"} if module.dev else {}
+        select: dict[str, Any] = {"monitor": DEV_METRIC, "mode": "max"} if module.dev else {}
         keeper = ModelCheckpoint(
             folder, filename="best", save_top_k=1, save_last=True, enable_version_counter=False,
             **select,

@@ -41,6 +41,7 @@ class RecurrentLayer(nn.Module):
         self.weight = nn.Parameter(torch.empty(n_units, n_inputs))
         self.recurrent = nn.Parameter(torch.empty(n_units, n_units))
         self.bias = nn.Parameter(torch.zeros(n_units))
+        self.no_bias: Tensor
         self.register_buffer("no_bias", torch.zeros(n_units), persistent=False)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -105,16 +106,20 @@ class DRNNNetwork(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def outputs(self, z: Tensor) -> Tensor:
-        """Map inputs ``(sequence, frame, context * bins)`` to raw outputs ``(..., targets, bins)``."""
+        """Map ``(sequence, frame, context * bins)`` to raw outputs ``(..., targets, bins)``."""
         h = z
         for layer in self.hidden:
             h = layer(h) if isinstance(layer, RecurrentLayer) else torch.relu(layer(h))
-        return self.output(h).unflatten(-1, (len(TARGETS), -1))
+        y: Tensor = self.output(h)
+        return y.reshape(*y.shape[:-1], len(TARGETS), -1)
 
     def shares(self, z: Tensor) -> Tensor:
         """Map inputs to the masking layer's shares ``(sequence, frame, targets, bins)``."""
         y = self.outputs(z)
-        y = {"abs": torch.abs, "square": torch.square, "linear": lambda v: v}[self.mask](y)
+        if self.mask == "abs":
+            y = y.abs()
+        elif self.mask == "square":
+            y = y.square()
         return y / (y.sum(dim=-2, keepdim=True) + EPSILON)
 
     def forward(self, z: Tensor, x: Tensor) -> Tensor:

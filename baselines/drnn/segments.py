@@ -85,7 +85,7 @@ class Segments:
         phase = (draw(len(counts)) * self.lengths).long()
         shift = (draw(len(counts)) * self.lengths).long()
         start = (phase[clip] + nth * self.n_frames * self.hop) % self.lengths[clip]
-        for batch in torch.randperm(len(clip), generator=generator).split(batch_size):
+        for batch in torch.split(torch.randperm(len(clip), generator=generator), batch_size):
             yield Excerpts(clip[batch], start[batch], shift[clip[batch]])
 
     def magnitudes(self, excerpts: Excerpts) -> tuple[Tensor, Tensor]:
@@ -108,7 +108,7 @@ class Segments:
         sources = [self.audio[i][index[target]] for i, target in enumerate(TARGETS)]
         flat = torch.cat(sources)
         spectra = stft.forward_unpadded(flat, self.n_fft, self.hop).transpose(-1, -2)
-        spectra = spectra.unflatten(0, (len(TARGETS), -1))
+        spectra = spectra.reshape(len(TARGETS), -1, *spectra.shape[1:])
         inside = slice(self.reach, self.reach + self.n_frames)
         return spectra.sum(0).abs(), spectra[:, :, inside].abs().permute(1, 2, 0, 3)
 

@@ -162,10 +162,10 @@ def sung_note(
 
 def formant_gain(frequency: Signal, formants: Signal) -> Signal:
     """Return the gain of a vocal tract: one resonance a formant, bandwidths of 80 to 160 Hz."""
-    gain = np.zeros_like(frequency)
+    gain: Signal = np.full(frequency.shape, 0.01)
     for formant, bandwidth, level in zip(formants, (80, 110, 160), (1.0, 0.6, 0.35), strict=True):
         gain += level / (1 + ((frequency - formant) / bandwidth) ** 2)
-    return gain + 0.01
+    return gain
 
 
 def accompaniment(n: int, beat_s: float, key: float, rng: np.random.Generator) -> Signal:

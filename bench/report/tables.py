@@ -41,10 +41,8 @@ def number(value: float, text_infinity: str = "∞") -> str:
 def best(lines: pd.DataFrame, labels: Iterable[str]) -> dict[str, str]:
     """Return for each metric the best number as it is printed, among the rows of `labels`."""
     ranked = lines[lines["row"].isin(list(labels))].dropna(subset="value")
-    return {
-        str(metric): number(float(group["value"].max()))
-        for metric, group in ranked.groupby("metric")
-    }
+    highest = ranked.groupby("metric")["value"].max().to_dict()
+    return {str(metric): number(float(value)) for metric, value in highest.items()}
 
 
 def captions(results: Results, protocol: str, target: str) -> str:
@@ -64,20 +62,20 @@ def body(
     top = best(lines, [row.label for row in rows if row.group != "bound"])
     made = []
     for row in rows:
-        mine = lines[lines["row"] == row.label].set_index("metric")
+        mine = lines[lines["row"] == row.label].set_index("metric").to_dict()
         cells = []
         for metric in metrics:
             if row.status != "done":
                 cells.append(row.status)
                 continue
-            text = number(float(mine.loc[metric, "value"]))
+            text = number(mine["value"][metric])
             ranked = row.group != "bound" and text == top.get(metric)
             cells.append(bold(text) if ranked else text)
-        n_tracks, n_undefined = (int(mine[c].max()) for c in ("n_tracks", "n_undefined"))
+        n_tracks, n_undefined = (max(mine[c].values()) for c in ("n_tracks", "n_undefined"))
         tracks = str(n_tracks) + (f" ({n_undefined} undefined)" if n_undefined else "")
         cells.append(tracks if row.status == "done" else NOTHING)
         for metric in metrics:
-            figure = float(mine.loc[metric, "published"])
+            figure = mine["published"][metric]
             cells.append(NOTHING if math.isnan(figure) else number(figure))
         made.append((row, cells))
     return made
@@ -150,7 +148,8 @@ def latex(results: Results, lines: pd.DataFrame) -> str:
                 f"\\caption{{{escape_latex(captions(results, protocol, target))}.}}",
                 f"\\begin{{tabular}}{{l{'r' * (2 * n + 1)}}}",
                 "\\toprule",
-                f" & \\multicolumn{{{n}}}{{c}}{{ours}} & & \\multicolumn{{{n}}}{{c}}{{published}} \\\\",
+                f" & \\multicolumn{{{n}}}{{c}}{{ours}} & "
+                f"& \\multicolumn{{{n}}}{{c}}{{published}} \\\\",
                 f"\\cmidrule(lr){{2-{n + 1}}} \\cmidrule(lr){{{n + 3}-{2 * n + 2}}}",
                 " & ".join(["Method", *upper, "Tracks", *upper]) + " \\\\",
             ]

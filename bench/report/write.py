@@ -1,5 +1,7 @@
-"""The folder of a report: ``table.md``, ``table.tex``, ``rows.csv``, ``scores.parquet``,
-``provenance.json``."""
+"""The folder of a report.
+
+It holds ``table.md``, ``table.tex``, ``rows.csv``, ``scores.parquet``, ``provenance.json``.
+"""
 
 from __future__ import annotations
 

@@ -157,8 +157,7 @@ def overridden(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]
             OmegaConf.update(config, key, yaml.safe_load(value), force_add=True)
         except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, IndexError) as error:
             raise BenchError(f"-o {override}: {str(error).splitlines()[0]}") from None
-    changed = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(changed, dict)
+    changed: Any = OmegaConf.to_container(config, resolve=False)
     return {str(key): value for key, value in changed.items()}
 
 

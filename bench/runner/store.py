@@ -8,7 +8,7 @@
         fit/               what was learnt; fit.json beside it is written last
         scores/<key>.parquet, and <key>.json, written last: the marker of finished scores
 
-Each file appears whole, by `os.replace`. A score counts as finished only where its marker is
+Each file appears whole, by a rename. A score counts as finished only where its marker is
 there and gives the hash of the file beside it.
 """
 
@@ -159,7 +159,7 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise BenchError(f"{path} cannot be written: {error.strerror}") from None

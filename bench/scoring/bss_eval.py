@@ -206,7 +206,7 @@ def projected_energy(gram: Signals, b: Signals) -> float:
 
 
 def ratio_db(signal: float, error: float) -> float:
-    """Return ``10 log10(signal / error)``: infinite without error, minus infinite without signal."""
+    """Return ``10 log10(signal / error)``; infinite without error, else minus infinite at 0."""
     if error == 0:
         return np.inf
     return 10 * np.log10(signal / error) if signal > 0 else -np.inf
