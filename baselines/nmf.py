@@ -69,7 +69,7 @@ class NMF(MaskSeparator):
                 self.atoms, init="random", random_state=self.seed, **self._settings()
             )
             with ignored_convergence():
-                model.fit(np.concatenate(frames))
+                model.fit(levelled(np.concatenate(frames)))
             dictionaries[target] = np.asarray(model.components_)
             log.progress(done + 1, len(TARGETS))
         self.dictionaries_ = dictionaries
@@ -81,7 +81,9 @@ class NMF(MaskSeparator):
         if "dictionaries_" not in vars(self):
             raise BenchError("NMF is not trained: call fit, or load a trained one")
         n_channels, n_bins, n_frames = spectrogram.shape
-        frames = self._frames(spectrogram)
+        if not spectrogram.any():
+            return masks.soft({target: np.zeros(spectrogram.shape) for target in TARGETS})
+        frames = levelled(self._frames(spectrogram))
         atoms = np.concatenate([self.dictionaries_[target] for target in TARGETS])
         with ignored_convergence():
             # The start is flat, so the result does not depend on a seed.
@@ -110,7 +112,12 @@ class NMF(MaskSeparator):
         return magnitudes.reshape(-1, magnitudes.shape[-1]).astype(np.float32)
 
 
-def ignored_convergence() -> warnings.catch_warnings:
+def levelled(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return frames with a mean of 1: the updates treat values near 0 by an absolute floor."""
+    mean = frames.mean(dtype=np.float64)
+    return frames if mean == 0 else (frames / mean).astype(np.float32)
+
+
+def ignored_convergence() -> warnings.catch_warnings[None]:
     """Return a context in which stopping at the last iteration is no warning: it is the rule."""
-    context = warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
-    return context
+    return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)

@@ -85,7 +85,7 @@ def make(cls: type[Separator], hyperparameters: Mapping[str, Any], where: str) -
         return cls(**hyperparameters)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "value_error":  # the method's own word on values that clash
+            raise BenchError(f"{where}: {first['ctx']['error']}") from None
         place = ".".join(str(part) for part in first["loc"])
         raise BenchError(f"{where}: {place} = {first['input']!r}: {first['msg']}") from None
-    except BenchError as error:
-        raise BenchError(f"{where}: {error}") from None

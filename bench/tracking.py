@@ -71,6 +71,7 @@ class Tracker:
         self.uri = default_uri(workspace)
         self.name = results.experiment.name
         self.folders = {folder.path: folder for folder in results.folders}
+        self.runs: dict[Path, str] = {}
         self.sent: dict[Path, int] = {}
         try:
             self.client = MlflowClient(tracking_uri=self.uri)
@@ -118,10 +119,13 @@ class Tracker:
         """Return the run of a cell, made if there is none yet."""
         from mlflow.exceptions import MlflowException
 
+        if folder.path in self.runs:
+            return self.runs[folder.path]
         run_id = self._note(folder).get("run_id")
         if run_id:
             try:
-                self.client.get_run(run_id)
+                self.client.update_run(run_id, status="RUNNING")
+                self.runs[folder.path] = str(run_id)
                 return str(run_id)
             except MlflowException:  # another store under the same address
                 pass
@@ -136,6 +140,7 @@ class Tracker:
             self.client.log_param(run.info.run_id, name, value)
         if cell.seed is not None:
             self.client.log_param(run.info.run_id, "seed", cell.seed)
+        self.runs[folder.path] = str(run.info.run_id)
         self.sent[folder.path] = 0
         self._write_note(folder, {"run_id": run.info.run_id})
         return str(run.info.run_id)

@@ -157,7 +157,9 @@ def sung_note(
         centre = rng.uniform(2500, 6500)
         burst = noise(consonant, centre * 0.7, centre * 1.15, rng) * np.hanning(consonant)
         out[:consonant] += 0.5 * np.abs(out).max() * burst
-    return out + 0.01 * np.abs(out).max() * noise(n, 500, 7500, rng) * envelope(n, 0.03, 0.05)
+    breath = 0.01 * float(np.abs(out).max())
+    out += breath * noise(n, 500, 7500, rng) * envelope(n, 0.03, 0.05)
+    return out
 
 
 def formant_gain(frequency: Signal, formants: Signal) -> Signal:

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from baselines.drnn.module import clip_shares
+from baselines.drnn.network import DRNNNetwork, RecurrentLayer, with_context
+from baselines.drnn.separator import DRNN
+from bench import methods
+from bench.errors import BenchError
+
+
+def count(network) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("recurrent", "parameters"),
+    [("none", 4_569_026), (1, 5_569_026), (2, 5_569_026), (3, 5_569_026), ("all", 7_569_026)],
+)
+def test_the_papers_networks_have_the_papers_number_of_parameters(recurrent, parameters):
+    assert count(DRNNNetwork(513, recurrent=recurrent)) == parameters
+
+
+def test_weights_are_drawn_within_the_authors_bounds_and_biases_are_zero():
+    network = DRNN(recurrent=2, hidden=200).network()
+    first, second, third = network.hidden
+    bounds = {
+        first.weight: math.sqrt(6 / (1539 + 200)),
+        second.weight: math.sqrt(6 / (200 + 2 * 200)),
+        second.recurrent: math.sqrt(6 / (3 * 200)),
+        third.weight: math.sqrt(6 / (200 + 200)),
+        network.output.weight: math.sqrt(6 / (200 + 1026)),
+    }
+    for weight, bound in bounds.items():
+        assert 0.98 * bound < float(weight.detach().abs().max()) <= bound
+    assert all(float(layer.bias.detach().abs().max()) == 0 for layer in [*network.hidden])
+
+
+def test_a_recurrent_layer_is_its_equation_frame_by_frame():
+    generator = torch.Generator().manual_seed(0)
+    layer = RecurrentLayer(5, 4)
+    for p in layer.parameters():
+        torch.nn.init.normal_(p, 0, 0.5, generator=generator)
+    z = torch.randn(3, 7, 5, generator=generator)
+    h, frames = torch.zeros(3, 4), []
+    for t in range(7):
+        h = torch.relu(z[:, t] @ layer.weight.T + layer.bias + h @ layer.recurrent.T)
+        frames.append(h)
+    assert torch.allclose(layer(z), torch.stack(frames, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("mask", ["abs", "square", "linear"])
+def test_masked_outputs_add_up_to_the_mixture(mask):
+    network = DRNNNetwork(9, 1, 8, 2, 1, mask).double()
+    network.initialise(torch.Generator().manual_seed(1))
+    x = torch.rand(2, 6, 9, dtype=torch.float64) + 0.1
+    assert torch.allclose(network(x, x).sum(-2), x, atol=1e-7)
+
+
+def test_gradients_pass_through_the_mask_where_an_output_is_negative():
+    network = DRNNNetwork(2, 1, 3, 1, "none", "abs").double()
+    network.initialise(torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        network.output.bias.fill_(-5.0)
+    x = torch.ones(1, 1, 2, dtype=torch.float64)
+    network(x, x)[..., 0, :].sum().backward()
+    assert float(network.output.bias.grad.abs().min()) > 0
+
+
+def test_context_repeats_the_edges():
+    x = torch.arange(3.0).reshape(1, 3, 1)
+    assert with_context(x, 3).tolist() == [[[0, 0, 1], [0, 1, 2], [1, 2, 2]]]
+
+
+@pytest.mark.parametrize("n_frames", [1, 9, 10, 19, 20, 21, 30, 47])
+def test_clips_run_in_pieces_hear_at_least_a_sequence_of_the_past(n_frames):
+    network = DRNNNetwork(5, 1, 6, 1, 1)
+    network.initialise(torch.Generator().manual_seed(3))
+    x = torch.rand(2, 5, n_frames, generator=torch.Generator().manual_seed(0))
+    pieces = clip_shares(network, x, 1, frames=10)
+    assert pieces.shape == (2, 2, 5, n_frames)
+    for t in range(n_frames):
+        begin = max(0, t // 10 - 1) * 10
+        alone = network.shares(x[:, :, begin : t + 1].transpose(1, 2))[:, -1]
+        assert torch.allclose(pieces[..., t], alone, atol=1e-6)
+
+
+def test_a_state_that_grows_stays_finite_on_a_long_clip():
+    network = DRNNNetwork(5, 1, 6, 1, 1)
+    network.initialise(torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        network.hidden[0].recurrent.fill_(0.5)  # three-fold growth a frame
+    x = torch.rand(1, 5, 500, generator=torch.Generator().manual_seed(0))
+    assert not torch.isfinite(network.shares(x.transpose(1, 2))).all()
+    assert torch.isfinite(clip_shares(network, x, 1, frames=20)).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"context": 2}, "context must be an odd number"),
+        ({"recurrent": 4}, "a layer from 1 to 3"),
+        ({"recurrent": 0}, "a layer from 1 to 3"),
+        ({"recurrent": "two"}, "recurrent"),
+        ({"gamma": -0.1}, "gamma"),
+        ({"n_fft": 1000, "hop": 300}, "hop must divide"),
+    ],
+)
+def test_values_that_make_no_network_are_refused(values, message):
+    with pytest.raises(BenchError, match=message):
+        methods.make(DRNN, values, "here")

@@ -1,0 +1,231 @@
+"""The promises of `bench.separator`, held by every method in the table."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from bench import methods
+from bench.errors import BenchError
+from bench.separator import MaskSeparator, Oracle, Separator
+from bench.track import TARGETS, Track
+
+#: Values that make a method quick, by method.
+QUICK = {
+    "nmf": {"atoms": 4, "iterations": 15},
+    "drnn": {"hidden": 12, "layers": 2, "epochs": 2, "frames": 10, "batch_size": 2},
+}
+#: Another value for each hyperparameter, and what else to set so that it can matter.
+OTHER = {
+    "ideal_binary_mask": {"n_fft": 2048, "hop": 256},
+    "ideal_ratio_mask": {"n_fft": 2048, "hop": 256, "power": 2},
+    "phase_sensitive_mask": {"n_fft": 2048, "hop": 256},
+    "rpca": {"n_fft": 512, "hop": 512, "mask": "binary", "gain": 2.0, "k": 1.5},
+    "nmf": {"n_fft": 2048, "hop": 256, "atoms": 5, "iterations": 16, "seed": 1},
+    "drnn": {
+        "n_fft": 2048,
+        "hop": 256,
+        "recurrent": "all",
+        "gamma": 0.3,
+        "objective": "kl",
+        "mask": "square",
+        "context": 1,
+        "hidden": 13,
+        "layers": 3,
+        "epochs": 3,
+        "patience": 1,
+        "batch_size": 3,
+        "frames": 11,
+        "learning_rate": 1e-2,
+        "clip_norm": 1e-3,
+        "seed": 1,
+    },
+}
+#: A start so fast that the dev figure falls, so that patience decides.
+SETTING = {("drnn", "patience"): {"epochs": 6, "learning_rate": 0.5}}
+EXACT = 1e-12  # float64 rounding; the clips have unit norm
+
+ALL = list(methods.table())
+CASES = [(name, field) for name in ALL for field in methods.fields(methods.find(name))]
+
+
+def build(name: str, **values) -> Separator:
+    return methods.make(methods.find(name), {**QUICK.get(name, {}), **values}, name)
+
+
+def separated(method: Separator, track: Track) -> dict[str, np.ndarray]:
+    if isinstance(method, Oracle):
+        return method.separate_track(track)
+    return method.separate(track.mixture, track.rate)
+
+
+@pytest.fixture(scope="module")
+def fitted(tracks, dev):
+    return {name: build(name).fit(tracks, dev) for name in ALL}
+
+
+@pytest.fixture(scope="module")
+def stereo(test_track) -> Track:
+    gains = {"vocals": [[1.0], [0.8]], "accompaniment": [[0.5], [1.0]]}
+    references = {t: test_track.references[t] * np.array(gains[t]) for t in TARGETS}
+    return Track("stereo", test_track.rate, references)
+
+
+def scaled(track: Track, gain: float) -> Track:
+    return Track(track.name, track.rate, {t: gain * track.references[t] for t in TARGETS})
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("channels", ["mono", "stereo"])
+@pytest.mark.parametrize("gain", [1e-6, 1.0, 1e5])
+def test_estimates_are_exactly_the_targets_and_the_mixture_is_untouched(
+    fitted, test_track, stereo, name, channels, gain
+):
+    track = scaled(test_track if channels == "mono" else stereo, gain)
+    method = fitted[name]
+    before = method.hyperparameters()
+    mixture = track.mixture
+    copy = mixture.copy()
+    if isinstance(method, Oracle):
+        estimates = method.separate_track(track)
+    else:
+        estimates = method.separate(mixture, track.rate)
+    assert list(estimates) == list(TARGETS)
+    for estimate in estimates.values():
+        assert estimate.shape == mixture.shape
+        assert estimate.dtype == np.float64
+        assert np.isfinite(estimate).all()
+    assert np.array_equal(mixture, copy)
+    assert method.hyperparameters() == before
+    if isinstance(method, MaskSeparator):
+        total = sum(estimates.values())
+        assert np.abs(total - mixture).max() < EXACT * gain
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_silence_in_gives_silence_out(fitted, test_track, name):
+    silent = {t: np.zeros((2, 9000)) for t in TARGETS}
+    estimates = separated(fitted[name], Track("silence", test_track.rate, silent))
+    assert all((estimate == 0).all() for estimate in estimates.values())
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("n_samples", [1, 100, 1500])
+def test_audio_shorter_than_a_window_is_separated(fitted, test_track, name, n_samples):
+    references = {t: test_track.references[t][:, 5000 : 5000 + n_samples] for t in TARGETS}
+    estimates = separated(fitted[name], Track("short", test_track.rate, references))
+    assert all(e.shape == (1, n_samples) for e in estimates.values())
+    assert all(np.isfinite(e).all() for e in estimates.values())
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_track_is_remembered(fitted, test_track, stereo, name):
+    method = fitted[name]
+    first = separated(method, test_track)
+    separated(method, stereo)
+    again = separated(method, test_track)
+    assert all(np.array_equal(first[t], again[t]) for t in TARGETS)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(
+    fitted, tracks, dev, test_track, name
+):
+    torch.manual_seed(123)
+    torch.rand(7)
+    other = build(name).fit(tracks, dev)
+    one, two = (separated(method, test_track) for method in (fitted[name], other))
+    assert all(one[t].tobytes() == two[t].tobytes() for t in TARGETS)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_was_learnt_comes_back_from_a_folder(fitted, test_track, tmp_path, name):
+    method = fitted[name]
+    method.save(tmp_path)
+    assert not list(tmp_path.glob("*.p*k*"))
+    loaded = type(method).load(tmp_path)
+    assert loaded.hyperparameters() == method.hyperparameters()
+    one, two = separated(method, test_track), separated(loaded, test_track)
+    assert all(np.array_equal(one[t], two[t]) for t in TARGETS)
+
+
+@pytest.mark.parametrize(("name", "field"), CASES)
+def test_every_hyperparameter_changes_something(fitted, tracks, dev, test_track, name, field):
+    setting = SETTING.get((name, field), {})
+    one = build(name, **setting).fit(tracks, dev) if setting else fitted[name]
+    two = build(name, **{**setting, field: OTHER[name][field]}).fit(tracks, dev)
+    first, second = separated(one, test_track), separated(two, test_track)
+    assert any(np.abs(first[t] - second[t]).max() > 1e-9 for t in TARGETS)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_misspelt_hyperparameter_is_refused_with_the_nearest_name(name):
+    fields = methods.fields(methods.find(name))
+    if not fields:
+        with pytest.raises(BenchError, match="no hyperparameter 'x'"):
+            build(name, x=1)
+        return
+    wrong = fields[-1] + "s"
+    with pytest.raises(BenchError, match=f"no hyperparameter '{wrong}'; did you mean '"):
+        build(name, **{wrong: 1})
+
+
+@pytest.mark.parametrize(("name", "field"), CASES)
+def test_a_hyperparameter_of_the_wrong_type_is_refused(name, field):
+    with pytest.raises(BenchError, match=field):
+        build(name, **{field: "nonsense"})
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_audio_that_cannot_be_separated_is_refused(fitted, test_track, name):
+    method = fitted[name]
+    if isinstance(method, Oracle):
+        with pytest.raises(BenchError, match="true sources"):
+            method.separate(test_track.mixture, test_track.rate)
+        return
+    broken = test_track.mixture
+    broken[0, 3] = np.inf
+    for audio, message in [
+        (broken, "at sample 3"),
+        (np.zeros((1, 0)), "not empty"),
+        (np.zeros(50), "expected"),
+    ]:
+        with pytest.raises(BenchError, match=message):
+            method.separate(audio, test_track.rate)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_rate_that_was_not_trained_for_is_refused(fitted, test_track, name):
+    method = fitted[name]
+    if methods.learns(type(method)):
+        with pytest.raises(BenchError, match="trained for 16000 Hz and the mixture has 44100 Hz"):
+            method.separate(test_track.mixture, 44_100)
+    elif not isinstance(method, Oracle):
+        assert method.separate(test_track.mixture, 44_100)
+
+
+@pytest.mark.parametrize("name", [n for n in ALL if methods.learns(methods.find(n))])
+def test_an_untrained_method_says_so(test_track, name):
+    with pytest.raises(BenchError, match="not trained"):
+        build(name).separate(test_track.mixture, test_track.rate)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_weights_of_another_method_or_version_are_refused(fitted, tmp_path, name, monkeypatch):
+    cls = type(fitted[name])
+    fitted[name].save(tmp_path)
+    monkeypatch.setattr(cls, "VERSION", cls.VERSION + 1)
+    with pytest.raises(BenchError, match="train it again"):
+        cls.load(tmp_path)
+    with pytest.raises(BenchError, match=r"separator\.json is missing"):
+        cls.load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_field_has_a_default_and_another_value_in_this_test(name):
+    cls = methods.find(name)
+    assert set(OTHER.get(name, {})) == set(methods.fields(cls))
+    assert all(f.default is not dataclasses.MISSING for f in dataclasses.fields(cls))

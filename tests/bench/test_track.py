@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.errors import BenchError
+from bench.track import Track
+
+
+def sources(shape=(1, 100), dtype=np.float64):
+    rng = np.random.default_rng(0)
+    return {name: rng.standard_normal(shape).astype(dtype) for name in ("vocals", "accompaniment")}
+
+
+def test_mixture_is_the_sum_of_the_references():
+    references = sources((2, 50))
+    track = Track("a", 16_000, references)
+    assert np.array_equal(track.mixture, references["vocals"] + references["accompaniment"])
+    assert (track.n_samples, track.duration_s) == (50, 50 / 16_000)
+
+
+def test_a_sample_that_is_no_number_is_refused_with_its_place():
+    references = sources()
+    references["vocals"][0, 7] = np.nan
+    with pytest.raises(BenchError, match=r"vocals of track 'a' has 1 sample.*NaN.*at sample 7"):
+        Track("a", 16_000, references)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r.pop("vocals"), "needs exactly"),
+        (lambda r: r.update(drums=r["vocals"]), "needs exactly"),
+        (lambda r: r.update(vocals=np.zeros((1, 3))), "differ in shape"),
+        (lambda r: r.update({k: np.zeros((1, 0)) for k in r}), "not empty"),
+        (lambda r: r.update({k: np.zeros(5) for k in r}), "expected"),
+    ],
+)
+def test_references_that_do_not_belong_together_are_refused(change, message):
+    references = sources()
+    change(references)
+    with pytest.raises(BenchError, match=message):
+        Track("a", 16_000, references)
