@@ -28,7 +28,9 @@ def test_binary_shares_are_0_or_1_and_sum_to_one(a, b):
 
 @pytest.mark.parametrize(("power", "share"), [(1, 3 / 4), (2, 9 / 10)])
 def test_a_soft_share_is_the_ratio_of_powers(power, share):
-    assert masks.soft({"a": np.array([3.0]), "b": np.array([1.0])}, power)["a"][0] == pytest.approx(share, rel=1e-15)
+    assert masks.soft({"a": np.array([3.0]), "b": np.array([1.0])}, power)["a"][0] == pytest.approx(
+        share, rel=1e-15
+    )
 
 
 def test_a_soft_mask_is_not_binary():

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.drnn.module import Epoch
+from baselines.drnn.segments import Segments, mono_references, rms
+from baselines.drnn.separator import DRNN, LEVEL
+from bench import stft
+from bench.errors import BenchError
+from bench.separator import FitLog
+from bench.track import Track
+
+SMALL = {"hidden": 24, "frames": 10, "batch_size": 4}
+
+
+class Killed(Exception):
+    pass
+
+
+class Kept(FitLog):
+    """Keeps curves and checkpoints; ends like a killed process after `last` epochs."""
+
+    def __init__(self, folder=None, last=None):
+        self.folder, self.last = folder, last
+        self.curve = {}
+
+    def metrics(self, step, values):
+        self.curve[step] = dict(values)
+
+    def progress(self, done, total):
+        if self.last is not None and done > self.last:
+            raise Killed
+
+
+def same(a, b) -> bool:
+    return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("recurrent", ["none", 2, "all"])
+def test_training_goes_on_from_its_checkpoint_to_the_same_weights(tracks, dev, tmp_path, recurrent):
+    values = {**SMALL, "epochs": 5, "recurrent": recurrent}
+    through = DRNN(**values).fit(tracks, dev, Kept(tmp_path / "a"))
+    with pytest.raises(Killed):
+        DRNN(**values).fit(tracks, dev, Kept(tmp_path / "b", last=2))
+    assert (tmp_path / "b" / "checkpoints" / "last.ckpt").is_file()
+    log = Kept(tmp_path / "b")
+    resumed = DRNN(**values).fit(tracks, dev, log)
+    assert min(log.curve) > 1, "it began again in place of going on"
+    assert same(resumed.weights_, through.weights_)
+
+
+def test_training_lowers_the_loss_and_separates_what_it_has_heard(tracks):
+    log = Kept()
+    DRNN(**{**SMALL, "hidden": 60, "epochs": 30, "gamma": 0.0}).fit(tracks, tracks, log)
+    assert log.curve[30]["train/loss"] < 0.5 * log.curve[1]["train/loss"]
+    assert max(values["dev/snri"] for values in log.curve.values()) > 3
+
+
+def test_the_weights_of_the_best_dev_epoch_are_kept_and_training_stops_early(tracks, dev):
+    values = {**SMALL, "patience": 2, "learning_rate": 0.3, "clip_norm": 100.0}
+    log = Kept()
+    stopped = DRNN(**values, epochs=40).fit(tracks, dev, log)
+    figures = [log.curve[step]["dev/snri"] for step in sorted(log.curve)]
+    assert len(figures) < 40
+    assert len(figures) - 1 - int(np.argmax(figures)) == 2
+    mixture = dev[0].mixture
+    estimate = stopped.separate(mixture, dev[0].rate)["vocals"]
+    voice = dev[0].references["vocals"]
+    gain = 10 * np.log10(np.sum((mixture - voice) ** 2) / np.sum((estimate - voice) ** 2))
+    assert gain == pytest.approx(max(figures), abs=0.02)  # float32 training, float64 separation
+
+
+def test_without_dev_clips_the_last_epoch_is_kept(tracks):
+    log = Kept()
+    assert DRNN(**SMALL, epochs=2).fit(tracks, (), log).weights_
+    assert sorted(log.curve) == [1, 2]
+    assert "dev/snri" not in log.curve[2]
+
+
+def test_a_louder_mixture_gets_the_same_masks(tracks, dev, test_track):
+    method = DRNN(**SMALL, epochs=1).fit(tracks, dev)
+    quiet = method.separate(test_track.mixture, 16_000)["vocals"]
+    loud = method.separate(1000 * test_track.mixture, 16_000)["vocals"]
+    assert np.abs(loud / 1000 - quiet).max() < 1e-5 * np.abs(quiet).max()
+
+
+def test_tracks_of_several_rates_are_refused(tracks):
+    other = Track("other", 8000, tracks[0].references)
+    with pytest.raises(BenchError, match="one sampling rate"):
+        DRNN(**SMALL, epochs=1).fit([tracks[0], other])
+    with pytest.raises(BenchError, match="one sampling rate"):
+        DRNN(**SMALL, epochs=1).fit([])
+
+
+def segments(tracks, n_frames=10):
+    return Segments(tracks, LEVEL, 1024, 512, n_frames, 1)
+
+
+def test_an_epoch_is_the_same_for_the_same_seed_and_number_and_no_other(tracks):
+    def drawn(seed, epoch):
+        return [torch.stack([b.clip, b.start, b.shift]) for b in Epoch(cut, seed, epoch, 4)]
+
+    cut = segments(tracks)
+    assert all(torch.equal(a, b) for a, b in zip(drawn(0, 3), drawn(0, 3), strict=True))
+    assert not torch.equal(torch.cat(drawn(0, 3), 1), torch.cat(drawn(0, 4), 1))
+    assert not torch.equal(torch.cat(drawn(0, 3), 1), torch.cat(drawn(1, 3), 1))
+    assert len(drawn(0, 0)) == len(Epoch(cut, 0, 0, 4))
+    assert sum(batch.shape[1] for batch in drawn(0, 0)) == cut.n_sequences
+
+
+def test_sequences_are_excerpts_of_the_shifted_mixture(tracks):
+    cut = segments(tracks)
+    (batch, *_) = Epoch(cut, 0, 0, 100)
+    mixture, references = cut.magnitudes(batch)
+    assert mixture.shape == (cut.n_sequences, 12, 513)
+    assert references.shape == (cut.n_sequences, 10, 2, 513)
+    i = 2
+    clip, start, shift = (int(v[i]) for v in (batch.clip, batch.start, batch.shift))
+    voice, backing = mono_references(tracks[clip])
+    level = LEVEL / rms(torch.stack([voice, backing]).double(), 1024, 512)
+    rolled = torch.roll(voice, -shift)
+    span = 11 * 512 + 1024
+    both = [torch.roll(s, -start).repeat(3)[:span] * level for s in (rolled, backing)]
+    whole = stft.forward_unpadded(torch.stack(both), 1024, 512).transpose(1, 2)
+    assert torch.allclose(mixture[i], whole.sum(0).abs(), atol=1e-3)
+    assert torch.allclose(references[i, :, 0], whole[0, 1:-1].abs(), atol=1e-3)
+    assert torch.allclose(references[i, :, 1], whole[1, 1:-1].abs(), atol=1e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_cuda_trains_and_separates_as_the_cpu_does(tracks, dev, test_track):
+    methods = [DRNN(**SMALL, epochs=2).to(d).fit(tracks, dev) for d in ("cpu", "cuda")]
+    cpu, cuda = (m.separate(test_track.mixture, 16_000)["vocals"] for m in methods)
+    assert np.abs(cpu - cuda).max() < 1e-2 * np.abs(cpu).max()

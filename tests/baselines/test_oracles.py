@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from baselines.oracles import IdealBinaryMask, IdealRatioMask, PhaseSensitiveMask
+from bench.track import TARGETS
+
+
+def spectra(seed=0):
+    rng = np.random.default_rng(seed)
+    draw = rng.standard_normal((2, 1, 6, 7, 2))
+    return {t: draw[i, ..., 0] + 1j * draw[i, ..., 1] for i, t in enumerate(TARGETS)}
+
+
+def test_the_binary_mask_keeps_what_is_louder():
+    s = spectra()
+    mask = IdealBinaryMask().track_masks(s)["vocals"]
+    assert ((mask == 1) == (np.abs(s["vocals"]) >= np.abs(s["accompaniment"]))).all()
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_the_ratio_mask_is_the_share_of_magnitude_or_power(power):
+    s = spectra()
+    voice, other = (np.abs(s[t]) ** power for t in TARGETS)
+    mask = IdealRatioMask(power=power).track_masks(s)["vocals"]
+    assert np.allclose(mask, voice / (voice + other), rtol=1e-12)
+
+
+def test_no_real_mask_in_0_and_1_is_nearer_to_the_voice_than_the_phase_sensitive_one():
+    s = spectra()
+    mixture = s["vocals"] + s["accompaniment"]
+    mask = PhaseSensitiveMask().track_masks(s)["vocals"]
+
+    def error(m):
+        return np.abs(m * mixture - s["vocals"]) ** 2
+
+    for other in np.linspace(0, 1, 21):
+        assert (error(mask) <= error(other) + 1e-12).all()

@@ -1,0 +1,177 @@
+"""BSS Eval against mir_eval, and against the definition by explicit projections."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from bench.errors import BenchError
+from bench.scoring.bss_eval import References, bss_eval_sources
+
+DB = 1e-6  # float64, two ways of solving the same normal equations
+
+
+def mir_eval_sources(references, estimates):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # mir_eval.separation announces that it will leave
+        import mir_eval
+
+        sdr, sir, sar, _ = mir_eval.separation.bss_eval_sources(
+            references, estimates, compute_permutation=False
+        )
+    return sdr, sir, sar
+
+
+def compare(references, estimates):
+    ours = bss_eval_sources(references[:, None], estimates[:, None])
+    for mine, theirs in zip(
+        (ours.sdr, ours.sir, ours.sar), mir_eval_sources(references, estimates), strict=True
+    ):
+        assert np.abs(mine - theirs).max() < DB
+
+
+# Shrinking would take minutes: a failing draw is small enough to read.
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(
+    n_samples=st.integers(2500, 9000),
+    n_sources=st.integers(2, 3),
+    leak=st.floats(0.01, 2.0),
+    noise=st.floats(0.01, 2.0),
+    seed=st.integers(0, 999),
+)
+def test_mir_eval_gives_the_same_scores_on_noise(n_samples, n_sources, leak, noise, seed):
+    rng = np.random.default_rng(seed)
+    references = rng.standard_normal((n_sources, n_samples))
+    added = leak * np.roll(references, 1, 0) + noise * rng.standard_normal(references.shape)
+    compare(references, references + added)
+
+
+def test_mir_eval_gives_the_same_scores_on_synthetic_music(test_track):
+    voice, backing = (test_track.references[t][0] for t in ("vocals", "accompaniment"))
+    rng = np.random.default_rng(0)
+    filtered = np.convolve(voice, [1.0, 0.5, -0.2])[: len(voice)]
+    noise = 1e-3 * rng.standard_normal(len(voice))
+    compare(np.stack([voice, backing]), np.stack([filtered + 0.3 * backing, backing + noise]))
+
+
+@pytest.mark.parametrize("case", ["01", "02", "03"])
+def test_mir_eval_gives_the_same_scores_on_its_own_fixtures(shared, case):
+    import soundfile
+
+    folder = shared / "fixtures" / "mir_eval"
+    read = [
+        np.stack([soundfile.read(f)[0] for f in sorted((folder / f"{kind}{case}").glob("*.wav"))])
+        for kind in ("ref", "est")
+    ]
+    compare(*read)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_the_definition_by_explicit_projections_gives_the_same_scores(n_channels):
+    rng = np.random.default_rng(5)
+    references = rng.standard_normal((2, n_channels, 300))
+    estimates = references + 0.4 * references[::-1] + 0.2 * rng.standard_normal(references.shape)
+    taps = 6
+
+    def delayed(sources):
+        rows = sources.reshape(-1, 300)
+        return np.stack([np.pad(r, (d, taps - 1 - d)) for r in rows for d in range(taps)])
+
+    def project(basis, signal):
+        return basis.T @ np.linalg.lstsq(basis.T, signal, rcond=None)[0]
+
+    ours = bss_eval_sources(references, estimates, filter_length=taps)
+    for j, estimate in enumerate(estimates):
+        e = np.pad(estimate, ((0, 0), (0, taps - 1))).T
+        target = project(delayed(references[j]), e)
+        everything = project(delayed(references), e)
+        interference, artifacts = everything - target, e - everything
+
+        def db(a, b):
+            return 10 * np.log10(np.sum(a**2) / np.sum(b**2))
+
+        assert ours.sdr[j] == pytest.approx(db(target, interference + artifacts), abs=DB)
+        assert ours.sir[j] == pytest.approx(db(target, interference), abs=DB)
+        assert ours.sar[j] == pytest.approx(db(everything, artifacts), abs=DB)
+
+
+def test_a_gain_or_an_allowed_filter_costs_nothing():
+    rng = np.random.default_rng(0)
+    references = rng.standard_normal((2, 1, 5000))
+    estimates = references + 0.3 * rng.standard_normal(references.shape)
+    one = bss_eval_sources(references, estimates)
+    two = bss_eval_sources(references, -7e3 * estimates)
+    assert np.abs(one.sdr - two.sdr).max() < DB
+    delayed = np.pad(references, ((0, 0), (0, 0), (3, 0)))[..., :5000]
+    delayed[..., -600:] = 0  # so that no delayed copy is cut
+    quiet = references.copy()
+    quiet[..., -603:] = 0
+    assert (
+        bss_eval_sources(quiet, np.pad(quiet, ((0, 0), (0, 0), (3, 0)))[..., :5000]).sdr > 120
+    ).all()
+
+
+def test_a_perfect_estimate_scores_infinity_and_a_silent_one_is_undefined():
+    references = np.random.default_rng(0).standard_normal((2, 1, 4000))
+    perfect = bss_eval_sources(references, references)
+    assert all((score == np.inf).all() for score in (perfect.sdr, perfect.sir, perfect.sar))
+    silent = references.copy()
+    silent[0] = 0
+    scores = bss_eval_sources(references, silent)
+    assert np.isnan(scores.sdr[0])
+    assert scores.sdr[1] == np.inf
+
+
+def test_a_silent_reference_is_undefined_and_does_not_blank_the_other():
+    rng = np.random.default_rng(0)
+    references = rng.standard_normal((2, 1, 4000))
+    references[0] = 0
+    scores = bss_eval_sources(references, rng.standard_normal(references.shape))
+    assert np.isnan([scores.sdr[0], scores.sir[0], scores.sar[0]]).all()
+    assert np.isfinite(scores.sdr[1])
+    assert scores.sir[1] == np.inf
+
+
+def test_stereo_in_anti_phase_is_not_silence():
+    rng = np.random.default_rng(0)
+    mono = rng.standard_normal((2, 1, 4000))
+    references = np.concatenate([mono, -mono], axis=1)
+    scores = bss_eval_sources(references, references + 0.1 * rng.standard_normal(references.shape))
+    assert np.isfinite(scores.sdr).all()
+    assert (scores.sdr > 10).all()
+
+
+def test_sources_that_are_copies_of_each_other_are_scored():
+    source = np.random.default_rng(0).standard_normal((1, 1, 4000))
+    references = np.concatenate([source, 0.5 * source])
+    noise = 0.1 * np.random.default_rng(1).standard_normal(references.shape)
+    scores = bss_eval_sources(references, references + noise)
+    assert np.isfinite(scores.sdr).all()
+    assert (scores.sir > 60).all()  # the other source explains nothing more
+
+
+def test_scores_of_several_estimates_share_one_preparation():
+    rng = np.random.default_rng(0)
+    signals = rng.standard_normal((2, 1, 3000))
+    references = References(signals)
+    for _ in range(2):
+        estimates = signals + rng.standard_normal(signals.shape)
+        alone, shared = bss_eval_sources(signals, estimates), references.score(estimates)
+        assert np.array_equal(alone.sdr, shared.sdr)
+
+
+@pytest.mark.parametrize(
+    ("references", "estimates", "message"),
+    [
+        (np.ones((2, 1, 50)), np.ones((2, 1, 49)), "estimates have shape"),
+        (np.ones((2, 50)), np.ones((2, 50)), "references have shape"),
+        (np.ones((2, 1, 50)), np.full((2, 1, 50), np.nan), "NaN"),
+    ],
+)
+def test_signals_that_cannot_be_scored_are_refused(references, estimates, message):
+    with pytest.raises(BenchError, match=message):
+        bss_eval_sources(references, estimates)
