@@ -11,6 +11,7 @@ By default the store is ``mlflow.db`` (SQLite) in the working directory, artifac
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections.abc import Sequence
@@ -36,15 +37,26 @@ def default_uri(workspace: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / DATABASE).resolve()}"
 
 
-def is_recorded(folder: CellFolder, uri: str, experiment: str) -> bool:
-    """Tell whether a cell's folder says that it is recorded whole at `uri`.
+def address(experiment: str) -> str:
+    """Return where a cell's folder says that it is recorded; it moves with the workspace."""
+    return f"{experiment} @ {os.environ.get('MLFLOW_TRACKING_URI') or DATABASE}"
+
+
+def is_recorded(folder: CellFolder, workspace: Path, experiment: str) -> bool:
+    """Tell whether a cell's folder says that it is recorded whole.
 
     A SQLite file that is gone has recorded nothing.
     """
+    uri = default_uri(workspace)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
         return False
-    note = (read_json(folder.path / "mlflow.json") or {}).get(f"{experiment} @ {uri}", {})
-    return bool(note.get("recorded") == sorted(map(folder.cell.score_key, folder.cell.protocols)))
+    notes = read_json(folder.path / "mlflow.json") or {}
+    return bool(notes.get(address(experiment), {}).get("recorded") == score_keys(folder.cell))
+
+
+def score_keys(cell: Cell) -> list[str]:
+    """Return the names of all scores of a cell."""
+    return sorted(map(cell.score_key, cell.protocols))
 
 
 class Tracker:
@@ -67,15 +79,19 @@ class Tracker:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         self.results = results
         self.uri = default_uri(workspace)
         self.name = results.experiment.name
+        self.address = address(self.name)
         self.folders = {folder.path: folder for folder in results.folders}
         self.runs: dict[Path, str] = {}
         self.sent: dict[Path, int] = {}
         try:
             self.client = MlflowClient(tracking_uri=self.uri)
             self.experiment_id = self._experiment(workspace)
+            made = self.client.get_experiment(self.experiment_id).creation_time
+            self.store = f"{self.experiment_id} made {made}"
             self.parent_id = self._parent()
         except MlflowException as error:
             raise BenchError(
@@ -107,28 +123,24 @@ class Tracker:
 
     def _note(self, folder: CellFolder) -> dict[str, Any]:
         notes = read_json(folder.path / "mlflow.json") or {}
-        note: dict[str, Any] = notes.get(f"{self.name} @ {self.uri}", {})
-        return note
+        note: dict[str, Any] = notes.get(self.address, {})
+        # A store that was emptied, and made again under the same address, knows nothing of it.
+        return note if note.get("store") == self.store else {}
 
     def _write_note(self, folder: CellFolder, note: dict[str, Any]) -> None:
         notes = read_json(folder.path / "mlflow.json") or {}
-        notes[f"{self.name} @ {self.uri}"] = note
+        notes[self.address] = {**note, "store": self.store}
         write_text(folder.path / "mlflow.json", json_text(notes))
 
     def begin(self, folder: CellFolder) -> str:
         """Return the run of a cell, made if there is none yet."""
-        from mlflow.exceptions import MlflowException
-
         if folder.path in self.runs:
             return self.runs[folder.path]
         run_id = self._note(folder).get("run_id")
         if run_id:
-            try:
-                self.client.update_run(run_id, status="RUNNING")
-                self.runs[folder.path] = str(run_id)
-                return str(run_id)
-            except MlflowException:  # another store under the same address
-                pass
+            self.client.update_run(run_id, status="RUNNING")
+            self.runs[folder.path] = str(run_id)
+            return str(run_id)
         cell = folder.cell
         run = self.client.create_run(
             self.experiment_id,
@@ -185,7 +197,7 @@ class Tracker:
 
     def finish(self, folder: CellFolder) -> None:
         """Record a finished or failed cell whole, unless that was done before."""
-        if folder.is_done() and is_recorded(folder, self.uri, self.name):
+        if folder.is_done() and self._note(folder).get("recorded") == score_keys(folder.cell):
             return
         run_id = self.begin(folder)
         self.follow(folder)
@@ -193,15 +205,13 @@ class Tracker:
             self.client.set_tag(run_id, "error", folder.error() or "not finished")
             self.client.set_terminated(run_id, "FAILED")
             return
-        keys = []
         for name in folder.cell.protocols:
             scores = folder.scores(name)
             if scores is not None:
                 self._log_scores(run_id, name, scores, folder.score_facts(name))
-                keys.append(folder.cell.score_key(name))
         self.client.set_terminated(run_id, "FINISHED")
         sent = self.sent.get(folder.path, 0)
-        note = {"run_id": run_id, "sent": sent, "recorded": sorted(keys)}
+        note = {"run_id": run_id, "sent": sent, "recorded": score_keys(folder.cell)}
         self._write_note(folder, note)
 
     def _log_scores(
@@ -254,8 +264,8 @@ def cell_tags(cell: Cell) -> dict[str, str]:
 
 def unrecorded(results: Results, workspace: Path) -> Sequence[CellFolder]:
     """Return the finished cells whose folders do not say that they are recorded."""
-    uri, name = default_uri(workspace), results.experiment.name
-    return [f for f in results.folders if f.is_done() and not is_recorded(f, uri, name)]
+    name = results.experiment.name
+    return [f for f in results.folders if f.is_done() and not is_recorded(f, workspace, name)]
 
 
 def json_text(value: Any) -> str:

@@ -172,7 +172,8 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
     try:
         experiment = Experiment.model_validate(data)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
+        # A misspelt key is the cause where another is missing.
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         place = tuple(key for key in first["loc"] if isinstance(key, str | int))
         raise BenchError(f"{where(*place)}: {explained(first, place)}") from None
 

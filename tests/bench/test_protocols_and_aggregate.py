@@ -22,7 +22,7 @@ def frame(track: Track, estimates) -> pd.DataFrame:
 
 
 def test_mixture_scores_zero_nsdr(test_track):
-    scores = frame(test_track, {t: test_track.mixture for t in TARGETS})
+    scores = frame(test_track, dict.fromkeys(TARGETS, test_track.mixture))
     assert (scores.query("metric == 'nsdr'")["value"] == 0).all()
 
 

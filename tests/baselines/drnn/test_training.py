@@ -15,7 +15,7 @@ from bench.track import Track
 SMALL = {"hidden": 24, "frames": 10, "batch_size": 4}
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -31,7 +31,7 @@ class Kept(FitLog):
 
     def progress(self, done, total):
         if self.last is not None and done > self.last:
-            raise Killed
+            raise KilledError
 
 
 def same(a, b) -> bool:
@@ -42,7 +42,7 @@ def same(a, b) -> bool:
 def test_training_goes_on_from_its_checkpoint_to_the_same_weights(tracks, dev, tmp_path, recurrent):
     values = {**SMALL, "epochs": 5, "recurrent": recurrent}
     through = DRNN(**values).fit(tracks, dev, Kept(tmp_path / "a"))
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         DRNN(**values).fit(tracks, dev, Kept(tmp_path / "b", last=2))
     assert (tmp_path / "b" / "checkpoints" / "last.ckpt").is_file()
     log = Kept(tmp_path / "b")

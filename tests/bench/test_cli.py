@@ -1,0 +1,334 @@
+"""The whole way, as a user goes it: an experiment file in, a table and MLflow runs out."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from bench import cli, tracking
+from bench.runner.cell import Job
+
+TINY = """\
+title: Tiny
+why: A test.
+dataset: synthetic
+methods:
+  - {method: mixture, label: Mixture}
+  - {method: ideal_ratio_mask, label: Ratio}
+  - {method: nmf, label: NMF, fixed: {atoms: 3, iterations: 10}}
+  - method: drnn
+    label: "DRNN γ={gamma}"
+    fixed: {hidden: 12, layers: 2, recurrent: 2, epochs: 2}
+    sweep: {gamma: [0, 0.1]}
+    published: {vocals: {gnsdr: 7.27}}
+"""
+LAST_LINE = "5 cells: {} computed, {} reused, {} failed"
+
+
+def bench(*words: str) -> int:
+    """Run a command as the entry point does and return its exit status."""
+    kept = sys.argv
+    sys.argv = ["bench", *map(str, words)]
+    try:
+        cli.main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = kept
+    return 0
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A working directory in which the tiny experiment was run once, in this process."""
+    folder = tmp_path_factory.mktemp("finished")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Path("experiments").mkdir()
+        Path("experiments/tiny.yaml").write_text(TINY)
+        assert bench("run", "experiments/tiny.yaml", "--workers", "0") == 0
+    return folder
+
+
+@pytest.fixture
+def copy(finished, workspace) -> Path:
+    """A copy of it to change."""
+    shutil.copytree(finished, workspace, dirs_exist_ok=True)
+    return workspace
+
+
+def client(folder: Path) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+
+
+def runs(folder: Path, kind: str, name: str = "tiny"):
+    store = client(folder)
+    experiment = store.get_experiment_by_name(name)
+    return store.search_runs([experiment.experiment_id], f"tags.`bench.kind` = '{kind}'")
+
+
+def test_the_report_has_a_row_a_method_with_numbers_for_both_targets(finished):
+    rows = pd.read_csv(finished / "reports" / "tiny" / "rows.csv")
+    labels = ["Mixture", "Ratio", "NMF", "DRNN γ=0", "DRNN γ=0.1"]
+    assert sorted(rows["row"].unique()) == sorted(labels)
+    assert set(rows["target"]) == {"vocals", "accompaniment"}
+    assert (rows["n_tracks"] == 8).all()
+    ratio = rows.query("row == 'Ratio' and metric == 'gnsdr'")["value"]
+    assert (ratio > 10).all()
+    assert (rows.query("row == 'Mixture' and metric == 'gnsdr'")["value"] == 0).all()
+    published = rows.query("row == 'DRNN γ=0' and target == 'vocals' and metric == 'gnsdr'")
+    assert published["published"].item() == 7.27
+
+
+def test_a_second_run_computes_nothing_and_does_not_touch_mlflow(copy, capsys, monkeypatch):
+    monkeypatch.setattr(Job, "__call__", None)
+    monkeypatch.setattr(tracking, "Tracker", None)
+    before = (copy / "reports" / "tiny" / "scores.parquet").read_bytes()
+    assert bench("run", "experiments/tiny.yaml") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == LAST_LINE.format(0, 5, 0)
+    assert (copy / "reports" / "tiny" / "scores.parquet").read_bytes() == before
+
+
+def test_workers_give_the_same_scores_as_one_process(finished, workspace, capsys):
+    Path("tiny.yaml").write_text(TINY)
+    assert bench("run", "tiny.yaml", "--workers", "2") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == LAST_LINE.format(5, 0, 0)
+    ours, theirs = (
+        pd.read_parquet(folder / "reports" / "tiny" / "scores.parquet")
+        for folder in (workspace, finished)
+    )
+    both = ours["value"].to_numpy(), theirs["value"].to_numpy()
+    finite = np.isfinite(both[0])
+    assert np.array_equal(finite, np.isfinite(both[1]))
+    assert np.abs(both[0][finite] - both[1][finite]).max() < 1e-6
+
+
+def test_a_changed_hyperparameter_computes_only_its_own_cells(copy, capsys):
+    words = ["-o", "methods[2].fixed.atoms=2", "--workers", "0"]
+    assert bench("run", "experiments/tiny.yaml", "--dry-run", *words) == 0
+    out = capsys.readouterr().out
+    assert "5 cells: 1 to compute, 4 reused" in out
+    assert "NMF, seed 0: to compute: never finished" in out
+    assert bench("run", "experiments/tiny.yaml", *words) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == LAST_LINE.format(1, 4, 0)
+
+
+def test_a_dry_run_of_a_new_experiment_leaves_nothing(workspace, capsys):
+    Path("tiny.yaml").write_text(TINY)
+    assert bench("run", "tiny.yaml", "--dry-run") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "5 cells: 5 to compute, 0 reused"
+    assert [p.name for p in workspace.iterdir()] == ["tiny.yaml"]
+
+
+def test_a_report_is_written_again_from_what_was_tracked(copy, capsys):
+    first = {p.name: p.read_bytes() for p in (copy / "reports" / "tiny").iterdir()}
+    shutil.rmtree(copy / "reports")
+    assert bench("report", "tiny") == 0
+    assert "NMF" in capsys.readouterr().out
+    again = {p.name: p.read_bytes() for p in (copy / "reports" / "tiny").iterdir()}
+    for part in (first, again):
+        part.pop("provenance.json")  # it holds the time
+    assert first == again
+
+
+def test_a_report_of_what_was_never_run_is_refused(workspace, capsys):
+    assert bench("report", "nothing") == 2
+    assert "run it first: bench run" in capsys.readouterr().err
+
+
+def test_a_cell_that_fails_is_shown_as_such_and_ends_no_other(workspace, capsys, monkeypatch):
+    Path("broken.py").write_text(
+        "from bench.separator import Separator, separator\n\n"
+        "@separator\n"
+        "class Broken(Separator):\n"
+        "    '''Fails.'''\n"
+        "    def separate(self, mixture, rate):\n"
+        "        raise RuntimeError('no luck')\n"
+    )
+    monkeypatch.syspath_prepend(str(workspace))
+    text = TINY.split("  - {method: nmf")[0] + "  - {method: 'broken:Broken', label: Broken}\n"
+    Path("half.yaml").write_text(text)
+    assert bench("run", "half.yaml", "--workers", "0") == 1
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "3 cells: 2 computed, 0 reused, 1 failed"
+    assert "Broken: failed: RuntimeError: no luck" in out
+    assert "| Broken | failed |" in (workspace / "reports" / "half" / "table.md").read_text()
+    (failed,) = [r for r in runs(workspace, "cell", "half") if r.data.tags["row"] == "Broken"]
+    assert failed.info.status == "FAILED"
+    assert failed.data.tags["error"] == "RuntimeError: no luck"
+    assert bench("run", "half.yaml", "--workers", "0") == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "3 cells: 0 computed, 2 reused, 1 failed"
+
+
+def test_mlflow_has_a_parent_and_a_child_a_cell_with_all_that_teams_filter_by(finished):
+    (parent,) = runs(finished, "experiment")
+    children = {run.data.tags["row"]: run for run in runs(finished, "cell")}
+    assert len(children) == 5
+    run = children["DRNN γ=0.1"]
+    assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert run.info.status == parent.info.status == "FINISHED"
+    wanted = {
+        "dataset": "synthetic",
+        "method": "drnn",
+        "seed": "0",
+        "protocol": "bss_eval_v3",
+        "group": "supervised",
+    }
+    assert {key: run.data.tags[key] for key in wanted} == wanted
+    assert {"split_digest", "commit", "fingerprint"} <= run.data.tags.keys()
+    assert run.data.params["gamma"] == "0.1"
+    assert run.data.params["hidden"] == "12"
+    assert {d.dataset.name for d in run.inputs.dataset_inputs} == {
+        "synthetic-train",
+        "synthetic-dev",
+        "synthetic-test",
+    }
+    assert children["Mixture"].data.tags["seed"] == "none"
+
+
+def test_mlflow_has_the_numbers_of_the_report_and_the_curves(finished):
+    rows = pd.read_csv(finished / "reports" / "tiny" / "rows.csv")
+    store = client(finished)
+    for run in runs(finished, "cell"):
+        mine = rows[rows["row"] == run.data.tags["row"]]
+        for row in mine.itertuples():
+            logged = run.data.metrics.get(f"{row.target}/{row.metric}")
+            if np.isfinite(row.value):
+                assert logged == pytest.approx(row.value, rel=1e-12)
+            else:
+                assert logged is None  # infinity would come back as 1.8e308
+        assert all(np.isfinite(value) for value in run.data.metrics.values())
+        if run.data.tags["method"] == "drnn":
+            for key in ("train/loss", "dev/snri"):
+                history = store.get_metric_history(run.info.run_id, key)
+                assert [point.step for point in history] == [1, 2]
+
+
+def test_mlflow_has_the_table_of_tracks_and_the_provenance_beside_the_database(finished):
+    (run,) = [r for r in runs(finished, "cell") if r.data.tags["row"] == "NMF"]
+    folder = Path(run.info.artifact_uri.removeprefix("file://"))
+    assert folder.is_relative_to(finished / "mlartifacts")
+    table = json.loads((folder / "scores" / "bss_eval_v3.json").read_text())
+    assert len(table["data"]) == 8 * 2 * 4
+    assert "commit" in json.loads((folder / "provenance.json").read_text())
+
+
+def test_an_empty_store_is_filled_again_from_the_folders(finished, copy, capsys):
+    before = {r.data.tags["row"]: r.data.metrics for r in runs(finished, "cell")}
+    (copy / "mlflow.db").unlink()
+    assert bench("run", "experiments/tiny.yaml") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == LAST_LINE.format(0, 5, 0)
+    again = {r.data.tags["row"]: r.data.metrics for r in runs(copy, "cell")}
+    assert again == before
+
+
+def test_another_store_is_used_where_the_environment_names_one(copy, monkeypatch, capsys):
+    uri = f"sqlite:///{copy / 'elsewhere.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    assert bench("run", "experiments/tiny.yaml") == 0
+    store = mlflow.MlflowClient(tracking_uri=uri)
+    experiment = store.get_experiment_by_name("tiny")
+    assert len(store.search_runs([experiment.experiment_id])) == 6
+
+
+MIR1K = TINY.replace("synthetic", "mir1k")
+
+
+def corpus(root: Path) -> Path:
+    folder = root / "data" / "MIR-1K" / "Wavfile"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("amy_1_01", "amy_1_02", "amy_9_08", "Ani_1_01"):
+        soundfile.write(folder / f"{name}.wav", 0.1 * rng.standard_normal((16_000, 2)), 16_000)
+    return folder
+
+
+def silence(path):
+    soundfile.write(path, np.outer(np.hanning(16_000), [0.5, 0]), 16_000)
+
+
+def nan(path):
+    audio = np.ones((16_000, 2)) / 2
+    audio[5] = np.nan
+    soundfile.write(path, audio, 16_000, subtype="FLOAT")
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:9000])
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("Ani_1_01", cut, "Ani_1_01.wav is cut short"),
+        ("amy_1_02", silence, "vocals of track 'amy_1_02' is silent"),
+        ("amy_9_08", nan, "NaN or infinite"),
+        (None, None, "no test clips: looked for"),
+    ],
+)
+def test_a_damaged_corpus_is_refused_in_one_line_with_nothing_written(
+    workspace, capsys, name, damage, message
+):
+    Path("first.yaml").write_text(MIR1K)
+    if name is None:
+        Path("data").mkdir()
+    else:
+        damage(corpus(workspace) / f"{name}.wav")
+    before = sorted(workspace.rglob("*"))
+    assert bench("run", "first.yaml", "--data", "data") == 2
+    err = capsys.readouterr().err
+    assert err.startswith("bench: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert sorted(workspace.rglob("*")) == before
+
+
+def test_the_folder_of_the_corpora_may_come_from_the_environment(workspace, monkeypatch, capsys):
+    corpus(workspace)
+    monkeypatch.setenv("BENCH_DATA", str(workspace / "data"))
+    Path("first.yaml").write_text(MIR1K)
+    assert bench("run", "first.yaml", "--dry-run") == 0
+    assert "5 cells: 5 to compute" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "none.yaml"], "no experiment file none.yaml"),
+        (["run", "tiny.yaml", "-o", "sedes=1"], "unknown key 'sedes'; did you mean 'seeds'?"),
+        (["run", "tiny.yaml", "--device", "gpu"], "no device 'gpu'"),
+        (["list", "method"], "did you mean 'methods'?"),
+        (["ui"], "no mlflow.db here yet"),
+    ],
+)
+def test_a_wrong_command_is_refused_in_one_line(workspace, capsys, words, message):
+    Path("tiny.yaml").write_text(TINY)
+    assert bench(*words) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert [p.name for p in workspace.iterdir()] == ["tiny.yaml"]
+
+
+def test_lists_name_what_files_may_name(copy, capsys):
+    assert bench("list") == 0
+    out = capsys.readouterr().out
+    for word in ("tiny.yaml", "Tiny", "drnn", "rpca", "mir1k", "synthetic"):
+        assert word in out
+    assert bench("list", "datasets") == 0
+    assert "rpca" not in capsys.readouterr().out
+
+
+def test_the_version_is_printed(capsys):
+    assert bench("--version") == 0
+    assert capsys.readouterr().out.startswith("bench 0.")

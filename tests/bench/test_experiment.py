@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import BenchError
+from bench.runner.experiment import read
+
+GOOD = """\
+title: A title
+why: A reason
+dataset: synthetic
+seeds: [0, 1]
+methods:
+  - method: mixture
+    label: Mixture
+  - method: drnn
+    label: DNN
+    fixed: {recurrent: none}
+    sweep:
+      gamma: [0, 0.05]
+table:
+  metrics: [gnsdr]
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "exp.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def refused(path, *overrides) -> str:
+    with pytest.raises(BenchError) as caught:
+        read(path, overrides)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).replace(str(path), "exp.yaml")
+
+
+def test_a_good_file_is_read_and_named_by_its_file(write):
+    experiment = read(write(GOOD))
+    assert (experiment.name, experiment.seeds) == ("exp", [0, 1])
+    assert experiment.protocols == ["bss_eval_v3"]
+
+
+def test_a_sweep_gives_all_combinations_each_with_its_label(write):
+    text = GOOD.replace("gamma: [0, 0.05]", "gamma: [0, 0.05]\n      hidden: [8, 9]")
+    entry = read(write(text)).methods[1]
+    variants = dict(entry.variants())
+    assert len(variants) == 4
+    assert variants["DNN (gamma = 0.05, hidden = 8)"] == {
+        "recurrent": "none",
+        "gamma": 0.05,
+        "hidden": 8,
+    }
+    named = read(write(text.replace("label: DNN", "label: 'DNN {hidden}'"))).methods[1]
+    assert "DNN 9 (gamma = 0)" in dict(named.variants())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seeds:", "seed:", "exp.yaml:4: unknown key 'seed'; did you mean 'seeds'?"),
+        ("    label: DNN", "    labels: DNN", "exp.yaml:9: unknown key 'labels'; did you mean"),
+        ("metrics: [", "metric: [", "exp.yaml:14: unknown key 'metric'; did you mean 'metrics'?"),
+        ("gnsdr", "gsdnr", "exp.yaml:14: no metric 'gsdnr'; did you mean"),
+        ("method: drnn", "method: drn", "exp.yaml:8: no method 'drn'; did you mean 'drnn'?"),
+        ("gamma:", "gama:", "exp.yaml:12: drnn has no hyperparameter 'gama'; did you mean"),
+        ("recurrent: none", "recurent: none", "exp.yaml:10: drnn has no hyperparameter"),
+        ("recurrent: none", "recurrent: 7", "a layer from 1 to 3"),
+        ("0.05]", "-1]", "gamma = -1: Input should be greater than or equal to 0"),
+        ("synthetic", "synthetics", "exp.yaml:3: no dataset 'synthetics'; did you mean"),
+        ("[0, 1]", "[]", "exp.yaml:4: seeds = []"),
+        ("[0, 1]", "[zero]", "exp.yaml:4: seeds.0 = 'zero'"),
+        ("title: A title\n", "", "key 'title' is missing"),
+        ("fixed: {recurrent: none}", "fixed: {seed: 3}", "seeds are set by the key 'seeds'"),
+        ("dataset:", "protocols: [bss_eval]\ndataset:", "exp.yaml:3: no scoring protocol 'bss_ev"),
+        ("label: DNN", "label: DNN\n    published: {voice: {gnsdr: 1}}", "no target 'voice'"),
+        ("method: mixture", "method: json:JSONDecoder", "is no subclass of"),
+        ("method: mixture", "method: nowhere.at_all:Class", "cannot be imported"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_line_and_the_nearest_name(write, old, new, message):
+    assert old in GOOD
+    assert message in refused(write(GOOD.replace(old, new)))
+
+
+def test_two_rows_of_one_name_are_refused(write):
+    text = GOOD.replace("label: DNN", "label: 'DNN {gamma}'").replace("[0, 0.05]", "[0, 0]")
+    assert "two rows are named 'DNN 0'" in refused(write(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title: [unclosed", "exp.yaml:1: not readable as YAML"),
+        ("- a list", "a mapping of keys to values"),
+        ("", "a mapping of keys to values"),
+        ("a: !!python/object/apply:os.system [echo]", "not readable as YAML"),
+    ],
+)
+def test_what_is_no_experiment_is_refused(write, text, message):
+    assert message in refused(write(text))
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    assert "no experiment file" in refused(tmp_path / "none.yaml")
+
+
+def test_a_name_that_leaves_the_reports_folder_is_refused(write):
+    assert "name = '../x'" in refused(write("name: ../x\n" + GOOD))
+
+
+def test_overrides_reach_into_lists_and_are_validated(write):
+    path = write(GOOD)
+    changed = read(path, ["seeds=[5]", "methods[1].fixed.hidden=9", "name=other"])
+    assert (changed.seeds, changed.name, changed.methods[1].fixed["hidden"]) == ([5], "other", 9)
+    assert "unknown key 'sed'" in refused(path, "sed=1")
+    assert "hyperparameter 'hiden'" in refused(path, "methods[1].fixed.hiden=9")
+    assert "write key=value" in refused(path, "seeds")
+    assert "-o methods[9].label=x" in refused(path, "methods[9].label=x")
+
+
+def test_the_experiments_of_the_project_are_valid():
+    from pathlib import Path
+
+    paths = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+    assert len(paths) >= 2
+    for path in paths:
+        read(path)

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from bench.report.rows import COLUMNS, long_rows
+from bench.report.tables import escape_latex, escape_markdown, latex, markdown, number
+from bench.report.write import write
+from bench.runner.experiment import Experiment
+from bench.runner.plan import Cell
+from bench.runner.results import SCHEMA_VERSION, Results
+from bench.runner.store import CellFolder
+from bench.track import TARGETS
+
+# By row: group, and the NSDR of two tracks of 1 and 3 seconds.
+VALUES = {
+    "Good & | <b>": ("supervised", {0: [7.0, 8.0], 1: [9.0, 10.0]}),
+    "Close": ("unsupervised", {None: [8.501, 8.501]}),
+    "Undefined": ("unsupervised", {None: [np.nan, 1.0]}),
+    "Failed": ("unsupervised", {None: "failed"}),
+    "Missing": ("unsupervised", {None: "missing"}),
+    "Ideal": ("bound", {None: [np.inf, np.inf]}),
+}
+
+
+def scores(values):
+    rows = []
+    for track, value, n in zip("ab", values, (16_000, 48_000), strict=True):
+        for target in TARGETS:
+            for metric in ("nsdr", "sdr", "sir", "sar"):
+                shift = {"sdr": 0.5, "sir": 1.0, "sar": 2.0}.get(metric, 0.0)
+                sign = 1 if target == "vocals" else -1
+                rows.append((track, target, "bss_eval_v3", metric, -1, sign * (value + shift), n))
+    columns = ["track", "target", "protocol", "metric", "window", "value", "n_samples"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+@pytest.fixture
+def results(tmp_path):
+    cells, folders, entries = [], [], []
+    for label, (group, seeds) in VALUES.items():
+        entry = {"method": "mixture", "label": label, "note": f"about {label}"}
+        if label.startswith("Good"):
+            entry["published"] = {"vocals": {"gnsdr": 7.5}}
+        entries.append(entry)
+        for seed, values in seeds.items():
+            digests = {"test": "d" * 64}
+            version = {"bss_eval_v3": 1}
+            cell = Cell(label, label, group, 1, {}, seed, "synthetic", digests, version)
+            folder = CellFolder(tmp_path / "runs", cell)
+            folder.begin()
+            if values == "failed":
+                folder.write_state("failed", error="BenchError: out of luck")
+            elif values != "missing":
+                folder.write_scores("bss_eval_v3", scores(values), {"n_tracks": 2})
+            cells.append(cell)
+            folders.append(folder)
+    experiment = Experiment(
+        name="x", title="A title", why="Why.", dataset="synthetic", seeds=[0, 1], methods=entries
+    )
+    corpus = {"title": "Corpus", "citation": "Somebody.", "licence": "free", "n_test": 2,
+              "n_full": 825}  # fmt: skip
+    return Results(experiment, corpus, cells, folders)
+
+
+def value(lines, row, metric="gnsdr", target="vocals", column="value"):
+    chosen = lines[(lines.row == row) & (lines.metric == metric) & (lines.target == target)]
+    return chosen[column].item()
+
+
+def test_rows_hold_the_mean_over_seeds_of_length_weighted_means(results):
+    lines = long_rows(results)
+    assert list(lines.columns) == COLUMNS
+    good = "Good & | <b>"
+    assert value(lines, good) == pytest.approx((7.75 + 9.75) / 2)
+    assert value(lines, good, "gsir") == pytest.approx(8.75 + 1)
+    assert value(lines, good, "gsar") == pytest.approx(8.75 + 2)
+    assert value(lines, good, target="accompaniment") == pytest.approx(-8.75)
+    assert value(lines, good, column="n_tracks") == 2
+    assert value(lines, good, column="published") == 7.5
+    assert np.isnan(value(lines, "Close", column="published"))
+
+
+def test_undefined_scores_are_counted_and_missing_cells_are_never_averaged_away(results):
+    lines = long_rows(results)
+    assert value(lines, "Undefined") == 1.0
+    assert value(lines, "Undefined", column="n_undefined") == 1
+    for row in ("Failed", "Missing"):
+        assert np.isnan(value(lines, row))
+        assert value(lines, row, column="n_tracks") == 0
+
+
+def cells_of(text, row):
+    (line,) = [part for part in text.splitlines() if part.startswith(f"| {row}")][:1]
+    return [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def test_the_best_among_methods_is_bold_and_bounds_are_apart_and_unranked(results):
+    text = markdown(results, long_rows(results))
+    assert cells_of(text, "Good")[1] == "**8.75**"
+    assert cells_of(text, "Close")[1] == "8.50"
+    assert cells_of(text, "Ideal")[1] == "∞"
+    order = [text.index(w) for w in ("*Supervised*", "*Unsupervised*", "*Bounds*", "| Ideal")]
+    assert order == sorted(order)
+
+
+def test_failed_missing_and_undefined_appear_as_such(results):
+    text = markdown(results, long_rows(results))
+    assert cells_of(text, "Failed")[1] == "failed"
+    assert cells_of(text, "Missing")[1] == "missing"
+    assert "2 (1 undefined)" in cells_of(text, "Undefined")
+    assert "Failed failed: BenchError: out of luck" in text
+    assert "2 of 825 test tracks" in text
+    tex = latex(results, long_rows(results))
+    assert "Failed & failed" in tex
+    assert "$\\infty$" in tex
+
+
+def test_every_row_of_a_table_has_every_column(results):
+    text = markdown(results, long_rows(results))
+    widths = {len(re.findall(r"(?<!\\)\|", t)) for t in text.splitlines() if t.startswith("|")}
+    assert widths == {9}
+    tex = latex(results, long_rows(results))
+    for line in tex.splitlines():
+        if line.endswith("\\\\") and "multicolumn" not in line:
+            assert len(re.findall(r"(?<!\\)&", line)) == 7
+
+
+def test_no_label_escapes_from_its_cell(results):
+    text = markdown(results, long_rows(results))
+    assert "| Good &amp; \\| &lt;b&gt; |" in text
+    assert "Good \\& | <b> &" in latex(results, long_rows(results))
+    assert escape_markdown("a\nb [x](y)") == "a b \\[x\\](y)"
+    assert escape_latex("50%_\\input{x}") == "50\\%\\_\\textbackslash{}input\\{x\\}"
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (9.999, "10.00"),
+        (9.994, "9.99"),
+        (-0.004, "0.00"),
+        (-1.5, "−1.50"),
+        (2.675001, "2.68"),
+        (np.inf, "∞"),
+        (-np.inf, "−∞"),
+        (np.nan, "undefined"),
+    ],
+)
+def test_a_number_is_rounded_once_and_to_the_nearest(raw, shown):
+    assert number(raw) == shown
+
+
+def test_the_folder_holds_the_same_numbers_in_every_format(results, tmp_path):
+    folder = write(results, tmp_path / "reports")
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "provenance.json",
+        "rows.csv",
+        "scores.parquet",
+        "table.md",
+        "table.tex",
+    ]
+    lines = pd.read_csv(folder / "rows.csv")
+    pd.testing.assert_frame_equal(lines, long_rows(results), check_dtype=False)
+    parquet = pq.read_table(folder / "scores.parquet")
+    assert parquet.schema.metadata[b"schema_version"] == str(SCHEMA_VERSION).encode()
+    scores = parquet.to_pandas()
+    good = scores.query("row == 'Close' and metric == 'nsdr' and target == 'vocals'")
+    assert np.average(good["value"], weights=good["n_samples"]) == value(lines, "Close")
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert len(provenance["cells"]) == len(results.cells)
+    for cell in ("table.md", "table.tex"):
+        assert "8.75" in (folder / cell).read_text()
+
+
+def test_a_report_of_nothing_yet_says_missing(results):
+    empty = Results(results.experiment, results.corpus, results.cells[4:6], results.folders[4:6])
+    lines = long_rows(empty)
+    assert lines["value"].isna().all()
+    text = io.StringIO(markdown(empty, lines)).read()
+    assert "failed" in text or "missing" in text
