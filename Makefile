@@ -1,0 +1,40 @@
+# Two commands set everything up on a machine with Python 3.11 and a C toolchain:
+#   make demo   the virtual environment, then experiments/quick.yaml and its table
+#   make test   every check
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test setup ffmpeg format clean
+
+demo: setup
+	$(BIN)/bench run experiments/quick.yaml
+
+test: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+setup: .venv/ready ffmpeg
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else "Python 3.11 or later is needed, this is %d.%d; name one by PYTHON=..." % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip setuptools wheel
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation torch==2.13.0 --editable '.[dev]'
+	touch $@
+
+# Only MUSDB18's stem files need ffmpeg: where it cannot be installed, one line says so.
+ffmpeg:
+	@command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null \
+	|| { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
+	     && { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ffmpeg; } >/dev/null 2>&1; } \
+	|| echo "ffmpeg could not be installed here: all works but reading MUSDB18's stem files and the comparison with museval; install it by your system's package manager"
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv runs mlflow.db mlartifacts
