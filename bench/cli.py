@@ -135,10 +135,10 @@ def compute(
                 with monitor.lock:
                     tracker.finish(folder)
                 failed += why is not None
-    report = write(found, REPORTS)
+    folder = write(found, REPORTS)
     if tracker is not None:
-        tracker.close(failed, report)
-    show_table(report)
+        tracker.close(failed, folder)
+    show_tables(found, folder)
     return failed
 
 
@@ -155,14 +155,15 @@ def report(
     from bench.report.write import write
     from bench.runner import results
 
-    show_table(write(results.recall(RUNS, Path(name).stem), REPORTS))
+    found = results.recall(RUNS, Path(name).stem)
+    show_tables(found, write(found, REPORTS))
 
 
-def show_table(folder: Path) -> None:
-    """Print the tables of a report, and where it lies."""
+def show_tables(found: Results, folder: Path) -> None:
+    """Print the tables of an experiment, and where its report lies."""
     from bench.report.terminal import tables
 
-    for table in tables(folder):
+    for table in tables(found):
         console.print(table)
     print(f"report: {folder}")
 
