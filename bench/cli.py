@@ -120,25 +120,27 @@ def compute(
     from bench.runner.cell import Job
 
     behind = tracking.unrecorded(found, Path())
-    tracker = tracking.Tracker(found, Path()) if pending or behind else None
+    if not pending and not behind:
+        show_tables(found, write(found, REPORTS))
+        return 0
+    tracker = tracking.Tracker(found, Path())
+    for folder in behind:
+        tracker.finish(folder)
+    by_cell = {id(folder.cell): folder for folder in pending}
+    job = Job(RUNS.resolve(), data.resolve(), device, threads)
     failed = 0
-    if tracker is not None:
-        for folder in behind:
-            tracker.finish(folder)
-        by_path = {folder.path: folder for folder in pending}
-        job = Job(RUNS.resolve(), data.resolve(), device, threads)
-        with Monitor(console, pending, tracker.follow) as monitor:
-            cells = [folder.cell for folder in by_path.values()]
-            for cell, why in cluster.run(job, ordered(cells), workers, threads):
-                folder = next(f for f in pending if f.cell is cell)
-                monitor.end(folder, why)
-                with monitor.lock:
-                    tracker.finish(folder)
-                failed += why is not None
-    folder = write(found, REPORTS)
-    if tracker is not None:
-        tracker.close(failed, folder)
-    show_tables(found, folder)
+    with Monitor(console, pending, tracker.follow) as monitor:
+        cells = ordered([folder.cell for folder in pending])
+        for cell, why in cluster.run(job, cells, workers, threads):
+            monitor.end(by_cell[id(cell)], why)
+            with monitor.lock:
+                tracker.finish(by_cell[id(cell)])
+            failed += why is not None
+    report_folder = write(found, REPORTS)
+    tracker.close(failed, report_folder)
+    if tracker.trouble:
+        print(f"bench: {tracker.trouble}", file=sys.stderr)
+    show_tables(found, report_folder)
     return failed
 
 

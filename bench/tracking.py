@@ -10,11 +10,12 @@ By default the store is ``mlflow.db`` (SQLite) in the working directory, artifac
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ from bench.runner.store import CellFolder, read_json, write_text
 from bench.scoring.aggregate import over_tracks
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A server that is away must not hold up the work: it is told again by the next run.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
@@ -69,10 +73,16 @@ class Tracker:
     workspace
         The working directory.
 
+    Attributes
+    ----------
+    trouble
+        Empty, or one line on a store that stopped answering. What it missed is recorded by the
+        next run of the experiment, from the folders.
+
     Raises
     ------
     BenchError
-        The tracking store cannot be reached.
+        The tracking store cannot be reached at the start.
     """
 
     def __init__(self, results: Results, workspace: Path) -> None:
@@ -85,6 +95,7 @@ class Tracker:
         self.name = results.experiment.name
         self.address = address(self.name)
         self.folders = {folder.path: folder for folder in results.folders}
+        self.trouble = ""
         self.runs: dict[Path, str] = {}
         self.sent: dict[Path, int] = {}
         try:
@@ -93,7 +104,7 @@ class Tracker:
             made = self.client.get_experiment(self.experiment_id).creation_time
             self.store = f"{self.experiment_id} made {made}"
             self.parent_id = self._parent()
-        except MlflowException as error:
+        except (MlflowException, OSError) as error:
             raise BenchError(
                 f"MLflow cannot be reached at {self.uri}: {str(error).splitlines()[0]}; "
                 "nothing was run"
@@ -132,7 +143,21 @@ class Tracker:
         notes[self.address] = {**note, "store": self.store}
         write_text(folder.path / "mlflow.json", json_text(notes))
 
-    def begin(self, folder: CellFolder) -> str:
+    @contextlib.contextmanager
+    def _forgiving(self) -> Iterator[None]:
+        """Note that the store does not answer, and let the work go on."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except MlflowException as error:
+            self.trouble = (
+                f"MLflow at {self.uri} does not take what it is sent "
+                f"({str(error).splitlines()[0]}); nothing is lost, and the same command records "
+                "the rest when it is back"
+            )
+
+    def _run(self, folder: CellFolder) -> str:
         """Return the run of a cell, made if there is none yet."""
         if folder.path in self.runs:
             return self.runs[folder.path]
@@ -176,10 +201,14 @@ class Tracker:
 
     def follow(self, folder: CellFolder) -> None:
         """Send what the curves of a running cell have gained."""
+        with self._forgiving():
+            self._send_curves(folder)
+
+    def _send_curves(self, folder: CellFolder) -> None:
         from mlflow.entities import Metric
 
         lines = folder.curves()
-        run_id = self.begin(folder)
+        run_id = self._run(folder)
         sent = self.sent.setdefault(folder.path, int(self._note(folder).get("sent", 0)))
         new = [line for line in lines if line["step"] > sent]
         if not new:
@@ -197,10 +226,14 @@ class Tracker:
 
     def finish(self, folder: CellFolder) -> None:
         """Record a finished or failed cell whole, unless that was done before."""
+        with self._forgiving():
+            self._record(folder)
+
+    def _record(self, folder: CellFolder) -> None:
         if folder.is_done() and self._note(folder).get("recorded") == score_keys(folder.cell):
             return
-        run_id = self.begin(folder)
-        self.follow(folder)
+        run_id = self._run(folder)
+        self._send_curves(folder)
         if not folder.is_done():
             self.client.set_tag(run_id, "error", folder.error() or "not finished")
             self.client.set_terminated(run_id, "FAILED")
@@ -239,11 +272,11 @@ class Tracker:
         table = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
         self.client.log_table(run_id, table, f"scores/{protocol}.json")
 
-    def close(self, failed: int, report: Path | None) -> None:
+    def close(self, failed: int, report: Path) -> None:
         """End the parent run and put the report's files beside it."""
-        if report is not None:
+        with self._forgiving():
             self.client.log_artifacts(self.parent_id, str(report), "report")
-        self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED")
+            self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED")
 
 
 def cell_tags(cell: Cell) -> dict[str, str]:

@@ -57,7 +57,7 @@ def captions(results: Results, protocol: str, target: str) -> str:
 def body(
     results: Results, rows: list[Row], lines: pd.DataFrame, bold: Callable[[str], str]
 ) -> list[tuple[Row, list[str]]]:
-    """Return each row with its cells as text: ours, tracks, then the published figures."""
+    """Return each row with its cells as text: ours, tracks, then the published, if any is."""
     metrics = results.experiment.table.metrics
     top = best(lines, [row.label for row in rows if row.group != "bound"])
     made = []
@@ -74,29 +74,30 @@ def body(
         n_tracks, n_undefined = (max(mine[c].values()) for c in ("n_tracks", "n_undefined"))
         tracks = str(n_tracks) + (f" ({n_undefined} undefined)" if n_undefined else "")
         cells.append(tracks if row.status == "done" else NOTHING)
-        for metric in metrics:
+        for metric in metrics if has_published(lines) else ():
             figure = mine["published"][metric]
             cells.append(NOTHING if math.isnan(figure) else number(figure))
         made.append((row, cells))
     return made
 
 
-def header(results: Results, arrow: str) -> list[str]:
-    """Return the names of the columns."""
-    metrics = [metric.upper() for metric in results.experiment.table.metrics]
-    ours = [f"{metric} {arrow}" for metric in metrics]
-    return ["method", *ours, "tracks", *[f"published {metric}" for metric in metrics]]
+def has_published(lines: pd.DataFrame) -> bool:
+    """Tell whether any row of a table has a published figure."""
+    return bool(lines["published"].notna().any())
 
 
 def markdown(results: Results, lines: pd.DataFrame) -> str:
     """Return the report in Markdown: why, a table for each protocol and target, notes."""
     experiment = results.experiment
     rows = table_rows(results)
+    metrics = [metric.upper() for metric in experiment.table.metrics]
     out = [f"# {experiment.title}", "", experiment.why.strip(), ""]
     for protocol in experiment.protocols:
         for target in experiment.table.targets:
             part = lines[(lines["protocol"] == protocol) & (lines["target"] == target)]
-            columns = header(results, "↑")
+            columns = ["method", *[f"{metric} ↑" for metric in metrics], "tracks"]
+            if has_published(part):
+                columns += [f"published {metric}" for metric in metrics]
             out += [f"## {target.capitalize()}", "", captions(results, protocol, target) + ".", ""]
             out += [
                 "| " + " | ".join(columns) + " |",
@@ -133,39 +134,40 @@ def notes(results: Results, rows: list[Row]) -> list[str]:
 
 def latex(results: Results, lines: pd.DataFrame) -> str:
     """Return a table environment for each protocol and target; needs booktabs."""
-    experiment = results.experiment
-    rows = table_rows(results)
-    metrics = experiment.table.metrics
     out = ["% Made by bench report; needs \\usepackage{booktabs}."]
-    for protocol in experiment.protocols:
-        for target in experiment.table.targets:
+    for protocol in results.experiment.protocols:
+        for target in results.experiment.table.targets:
             part = lines[(lines["protocol"] == protocol) & (lines["target"] == target)]
-            n = len(metrics)
-            upper = [metric.upper() for metric in metrics]
-            out += [
-                "\\begin{table}",
-                "\\centering",
-                f"\\caption{{{escape_latex(captions(results, protocol, target))}.}}",
-                f"\\begin{{tabular}}{{l{'r' * (2 * n + 1)}}}",
-                "\\toprule",
-                f" & \\multicolumn{{{n}}}{{c}}{{ours}} & "
-                f"& \\multicolumn{{{n}}}{{c}}{{published}} \\\\",
-                f"\\cmidrule(lr){{2-{n + 1}}} \\cmidrule(lr){{{n + 3}-{2 * n + 2}}}",
-                " & ".join(["Method", *upper, "Tracks", *upper]) + " \\\\",
-            ]
-            shown = body(results, rows, part, lambda text: f"\\textbf{{{text}}}")
-            for i, (row, cells) in enumerate(shown):
-                if i == 0 or shown[i - 1][0].group != row.group:
-                    title = GROUPS[row.group]
-                    out += [
-                        "\\midrule",
-                        f"\\multicolumn{{{2 * n + 2}}}{{l}}{{\\emph{{{title}}}}} \\\\",
-                    ]
-                written = [cell if "\\" in cell else escape_latex(cell) for cell in cells]
-                written = [cell.replace("−", "$-$").replace("∞", "$\\infty$") for cell in written]
-                out.append(" & ".join([escape_latex(row.label), *written]) + " \\\\")
-            out += ["\\bottomrule", "\\end{tabular}", "\\end{table}", ""]
+            caption = escape_latex(captions(results, protocol, target))
+            tabular = latex_tabular(results, part)
+            out += ["\\begin{table}", "\\centering", f"\\caption{{{caption}.}}", *tabular]
+            out += ["\\end{table}", ""]
     return "\n".join(out).rstrip() + "\n"
+
+
+def latex_tabular(results: Results, part: pd.DataFrame) -> list[str]:
+    """Return the lines of a tabular: a rule between groups, the published figures beside ours."""
+    upper = [metric.upper() for metric in results.experiment.table.metrics]
+    n, beside = len(upper), has_published(part)
+    width = 2 + n * (2 if beside else 1)
+    out = [f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}", "\\toprule"]
+    if beside:
+        ours, theirs = (f"\\multicolumn{{{n}}}{{c}}{{{word}}}" for word in ("ours", "published"))
+        out += [
+            f" & {ours} & & {theirs} \\\\",
+            f"\\cmidrule(lr){{2-{n + 1}}} \\cmidrule(lr){{{n + 3}-{width}}}",
+        ]
+    out.append(" & ".join(["Method", *upper, "Tracks", *(upper if beside else ())]) + " \\\\")
+    group = ""
+    for row, cells in body(results, table_rows(results), part, lambda t: f"\\textbf{{{t}}}"):
+        if row.group != group:
+            group = row.group
+            title = f"\\multicolumn{{{width}}}{{l}}{{\\emph{{{GROUPS[group]}}}}} \\\\"
+            out += ["\\midrule", title]
+        written = [cell if "\\" in cell else escape_latex(cell) for cell in cells]
+        written = [cell.replace("−", "$-$").replace("∞", "$\\infty$") for cell in written]
+        out.append(" & ".join([escape_latex(row.label), *written]) + " \\\\")
+    return [*out, "\\bottomrule", "\\end{tabular}"]
 
 
 def escape_markdown(text: str) -> str:

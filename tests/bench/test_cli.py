@@ -332,3 +332,38 @@ def test_lists_name_what_files_may_name(copy, capsys):
 def test_the_version_is_printed(capsys):
     assert bench("--version") == 0
     assert capsys.readouterr().out.startswith("bench 0.")
+
+
+def test_a_tracking_store_that_stops_answering_costs_no_work_and_catches_up(
+    workspace, capsys, monkeypatch
+):
+    Path("tiny.yaml").write_text(TINY)
+    with pytest.MonkeyPatch.context() as patch:
+
+        def away(*_, **__):
+            raise mlflow.exceptions.MlflowException("connection refused")
+
+        patch.setattr(mlflow.MlflowClient, "log_metric", away)
+        assert bench("run", "tiny.yaml", "--workers", "0") == 0
+    out = capsys.readouterr()
+    assert out.out.splitlines()[-1] == LAST_LINE.format(5, 0, 0)
+    assert "connection refused" in out.err
+    assert "nothing is lost" in out.err
+    assert bench("run", "tiny.yaml") == 0
+    out = capsys.readouterr()
+    assert out.out.splitlines()[-1] == LAST_LINE.format(0, 5, 0)
+    assert out.err == ""
+    cells = runs(workspace, "cell")
+    assert len(cells) == 5
+    assert all("vocals/gsir" in run.data.metrics for run in cells)
+    assert {run.info.status for run in cells} == {"FINISHED"}
+
+
+def test_a_tracking_store_that_cannot_be_reached_is_refused_before_any_work(
+    workspace, capsys, monkeypatch
+):
+    Path("tiny.yaml").write_text(TINY)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace}/no/such/folder/mlflow.db")
+    Path("no").write_text("a file where the folder should be")
+    assert bench("run", "tiny.yaml", "--workers", "0") == 2
+    assert "MLflow cannot be reached" in capsys.readouterr().err

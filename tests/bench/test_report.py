@@ -123,13 +123,15 @@ def test_failed_missing_and_undefined_appear_as_such(results):
 
 
 def test_every_row_of_a_table_has_every_column(results):
-    text = markdown(results, long_rows(results))
-    widths = {len(re.findall(r"(?<!\\)\|", t)) for t in text.splitlines() if t.startswith("|")}
-    assert widths == {9}
-    tex = latex(results, long_rows(results))
-    for line in tex.splitlines():
-        if line.endswith("\\\\") and "multicolumn" not in line:
-            assert len(re.findall(r"(?<!\\)&", line)) == 7
+    # Published figures have columns only where there are any: here beside the vocals.
+    text = markdown(results, long_rows(results)).split("## ")
+    for part, bars in ((text[1], 9), (text[2], 6)):
+        lines = [line for line in part.splitlines() if line.startswith("|")]
+        assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {bars}
+    tex = latex(results, long_rows(results)).split("\\begin{table}")
+    for part, signs in ((tex[1], 7), (tex[2], 4)):
+        lines = [t for t in part.splitlines() if t.endswith("\\\\") and "multicolumn" not in t]
+        assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {signs}
 
 
 def test_no_label_escapes_from_its_cell(results):

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from bench.report.tables import number
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_table_in_the_readme_is_that_of_the_committed_report():
+    rows = pd.read_csv(ROOT / "reports" / "first" / "rows.csv")
+    rows = rows[rows["target"] == "vocals"].set_index(["row", "metric"])
+    checked = 0
+    for line in (ROOT / "README.md").read_text().splitlines():
+        cells = [cell.strip().replace("*", "") for cell in line.split("|")[1:-1]]
+        if len(cells) != 7 or not re.match(r"\d", cells[1]):
+            continue
+        label = cells[0].removeprefix("bound:").strip()
+        label = label[0].upper() + label[1:]
+        for metric, ours, published in zip(
+            ("gnsdr", "gsir", "gsar"), cells[1:4], cells[4:], strict=True
+        ):
+            row = rows.loc[(label, metric)]
+            assert ours == number(row["value"])
+            assert published == ("–" if pd.isna(row["published"]) else number(row["published"]))
+        checked += 1
+    assert checked == 10
+
+
+def test_every_file_that_the_readme_links_to_is_there():
+    for name in ("README.md", "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text()):
+            assert (ROOT / target).exists(), target
