@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -88,7 +87,14 @@ def run(
     results.note(RUNS, spec, dataset, cells)
     found = results.recall(RUNS, spec.name)
     n_workers = cluster.default_workers(len(pending)) if workers is None else workers
-    failed = compute(found, list(pending.values()), data, chosen, n_workers, threads)
+    try:
+        failed = compute(found, list(pending.values()), data, chosen, n_workers, threads)
+    except KeyboardInterrupt:
+        print(
+            "bench: stopped; finished cells and checkpoints are kept, the same command goes on",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130) from None
     print(
         f"{len(cells)} cells: {len(pending) - failed} computed, "
         f"{len(cells) - len(pending)} reused, {failed} failed"
@@ -218,8 +224,7 @@ def ui(
     command += ["--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     print(f"MLflow on http://127.0.0.1:{port}, end it with Ctrl-C", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        raise typer.Exit(subprocess.run(command, env=environment, check=False).returncode)
+    os.execve(sys.executable, command, environment)  # noqa: S606 - no shell is wanted
 
 
 def main() -> None:
@@ -229,9 +234,3 @@ def main() -> None:
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print(
-            "bench: stopped; finished cells and checkpoints are kept, the same command goes on",
-            file=sys.stderr,
-        )
-        sys.exit(130)

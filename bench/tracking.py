@@ -116,7 +116,9 @@ class Tracker:
             return str(found.experiment_id)
         artifacts = (workspace / ARTIFACTS).resolve().as_uri()
         local = artifacts if self.uri.startswith("sqlite:") else None
-        return str(self.client.create_experiment(self.name, artifact_location=local))
+        # The UI shows an experiment of this kind as training runs, not as traces of agents.
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(self.client.create_experiment(self.name, local, tags))
 
     def _parent(self) -> str:
         query = "tags.`bench.kind` = 'experiment'"
