@@ -83,7 +83,7 @@ def long_rows(results: Results) -> pd.DataFrame:
     for row in table_rows(results):
         for protocol in results.experiment.protocols:
             for target in results.experiment.table.targets:
-                for metric in results.experiment.table.metrics:
+                for metric in results.experiment.metrics(protocol):
                     mine = over[
                         (over["row"] == row.label)
                         & (over["protocol"] == protocol)

@@ -14,10 +14,8 @@ import pandas as pd
 
 from bench.report.rows import GROUPS, Row, table_rows
 from bench.runner.results import Results
+from bench.scoring.protocols import PROTOCOLS
 
-PROTOCOLS = {
-    "bss_eval_v3": "BSS Eval v3 (512 taps, whole track); means over tracks weighted by length",
-}
 #: What stands for a number that is not there.
 NOTHING = "–"
 
@@ -50,7 +48,7 @@ def captions(results: Results, protocol: str, target: str) -> str:
     corpus = results.corpus
     return (
         f"{target.capitalize()}, {corpus['title']}, {corpus['n_test']} of {corpus['n_full']} test "
-        f"tracks. {PROTOCOLS.get(protocol, protocol)}, in dB"
+        f"tracks. {PROTOCOLS[protocol].description}, in dB"
     )
 
 
@@ -58,7 +56,7 @@ def body(
     results: Results, rows: list[Row], lines: pd.DataFrame, bold: Callable[[str], str]
 ) -> list[tuple[Row, list[str]]]:
     """Return each row with its cells as text: ours, tracks, then the published, if any is."""
-    metrics = results.experiment.table.metrics
+    metrics = list(lines["metric"].unique())
     top = best(lines, [row.label for row in rows if row.group != "bound"])
     made = []
     for row in rows:
@@ -90,15 +88,18 @@ def markdown(results: Results, lines: pd.DataFrame) -> str:
     """Return the report in Markdown: why, a table for each protocol and target, notes."""
     experiment = results.experiment
     rows = table_rows(results)
-    metrics = [metric.upper() for metric in experiment.table.metrics]
     out = [f"# {experiment.title}", "", experiment.why.strip(), ""]
     for protocol in experiment.protocols:
         for target in experiment.table.targets:
             part = lines[(lines["protocol"] == protocol) & (lines["target"] == target)]
+            metrics = [metric.upper().replace("_", "-") for metric in part["metric"].unique()]
             columns = ["method", *[f"{metric} ↑" for metric in metrics], "tracks"]
             if has_published(part):
                 columns += [f"published {metric}" for metric in metrics]
-            out += [f"## {target.capitalize()}", "", captions(results, protocol, target) + ".", ""]
+            title = target.capitalize()
+            if len(experiment.protocols) > 1:
+                title = f"{title}, {protocol}"
+            out += [f"## {title}", "", captions(results, protocol, target) + ".", ""]
             out += [
                 "| " + " | ".join(columns) + " |",
                 "|---|" + "---:|" * (len(columns) - 1),
@@ -147,7 +148,7 @@ def latex(results: Results, lines: pd.DataFrame) -> str:
 
 def latex_tabular(results: Results, part: pd.DataFrame) -> list[str]:
     """Return the lines of a tabular: a rule between groups, the published figures beside ours."""
-    upper = [metric.upper() for metric in results.experiment.table.metrics]
+    upper = [metric.upper().replace("_", "-") for metric in part["metric"].unique()]
     n, beside = len(upper), has_published(part)
     width = 2 + n * (2 if beside else 1)
     out = [f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}", "\\toprule"]

@@ -15,10 +15,10 @@ from bench.runner.results import Results
 def tables(results: Results) -> Iterator[Table]:
     """Yield a table for each protocol and target: a section a group, the best value bold."""
     lines, rows = long_rows(results), table_rows(results)
-    metrics = results.experiment.table.metrics
     for protocol in results.experiment.protocols:
         for target in results.experiment.table.targets:
             part = lines[(lines["protocol"] == protocol) & (lines["target"] == target)]
+            metrics = list(part["metric"].unique())
             table = Table(title=f"{target}, {protocol}, dB", title_justify="left")
             table.add_column("method")
             for metric in metrics:

@@ -18,7 +18,7 @@ from bench.datasets import open_dataset
 from bench.errors import BenchError
 from bench.runner.plan import Cell
 from bench.runner.store import CellFolder
-from bench.scoring.protocols import protocol
+from bench.scoring.protocols import score
 from bench.separator import FitLog, Oracle, Separator
 from bench.track import Audio, Track
 
@@ -115,7 +115,7 @@ def run_cell(cell: Cell, folder: CellFolder, data: Path, device: str) -> None:
         estimates = separated(method, track)
         middle = time.perf_counter()
         for name in missing:
-            rows[name].append(pd.DataFrame(protocol(name).score(track, estimates)))
+            rows[name].append(pd.DataFrame(score(name, track, estimates)))
         separate_s += middle - start
         score_s += time.perf_counter() - middle
         audio_s += track.duration_s

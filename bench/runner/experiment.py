@@ -21,11 +21,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bench import datasets, methods
 from bench.errors import BenchError, nearest
-from bench.scoring.aggregate import OVER_TRACKS
-from bench.scoring.protocols import protocol
+from bench.scoring import aggregate
+from bench.scoring.protocols import PROTOCOLS, protocol
 from bench.track import TARGETS
 
 Line = dict[tuple[str | int, ...], int]
+
+#: Every metric over tracks that some protocol has.
+METRICS = sorted({metric for name in PROTOCOLS for metric in aggregate.metrics(name)})
 
 
 class Strict(BaseModel):
@@ -73,10 +76,18 @@ class MethodEntry(Strict):
 
 
 class Table(Strict):
-    """The layout of the table: a part for each target, a column for each metric."""
+    """The layout of the table.
 
-    targets: list[str] = list(TARGETS)
-    metrics: list[str] = ["gnsdr", "gsir", "gsar"]
+    Parameters
+    ----------
+    targets
+        A part of the table for each.
+    metrics
+        A column for each, in each protocol that has it; without them, all but GSDR.
+    """
+
+    targets: list[str] = Field(list(TARGETS), min_length=1)
+    metrics: list[str] = []
 
 
 class Experiment(Strict):
@@ -107,6 +118,12 @@ class Experiment(Strict):
     methods: list[MethodEntry] = Field(min_length=1)
     table: Table = Table()
     published_source: str = ""
+
+    def metrics(self, protocol_name: str) -> list[str]:
+        """Return the columns of the table of a protocol."""
+        known = aggregate.metrics(protocol_name)
+        chosen = self.table.metrics or [metric for metric in known if metric != "gsdr"]
+        return [metric for metric in chosen if metric in known]
 
 
 PARTS: dict[str, type[Strict]] = {"methods": MethodEntry, "table": Table}
@@ -190,9 +207,13 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
         check(lambda target=target: known("target", target, TARGETS), "table", "targets", i)
     for i, metric in enumerate(experiment.table.metrics):
         check(
-            lambda metric=metric: known("metric", metric, OVER_TRACKS.values()),
+            lambda metric=metric: known("metric", metric, METRICS),
             *("table", "metrics", i),
         )
+    for name in experiment.protocols:
+        if not experiment.metrics(name):
+            has = ", ".join(aggregate.metrics(name))
+            raise BenchError(f"{where('table', 'metrics')}: {name} has none of these; it has {has}")
     labels: dict[str, int] = {}
     for i, entry in enumerate(experiment.methods):
         cls = check(lambda entry=entry: methods.find(entry.method), "methods", i, "method")
@@ -209,7 +230,7 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
             check(lambda t=target: known("target", t, TARGETS), "methods", i, "published")
             for metric in figures:
                 check(
-                    lambda metric=metric: known("metric", metric, OVER_TRACKS.values()),
+                    lambda metric=metric: known("metric", metric, METRICS),
                     *("methods", i, "published", target),
                 )
         for label, values in entry.variants():

@@ -1,19 +1,74 @@
-"""Many tracks to one number.
+"""Many tracks to one number, as each protocol's field does it.
 
-For ``bss_eval_v3`` the field reports means weighted by the length of the track: GNSDR, GSIR,
-GSAR (and GSDR, of the plain SDR). An undefined score is left out of the mean and counted; an
-infinite one makes the mean infinite. Nothing is rounded here.
+``bss_eval_v3``: means weighted by the length of the track, GNSDR, GSIR, GSAR (and GSDR, of the
+plain SDR). ``bss_eval_v4`` and ``museval``: the median over a track's windows, then over tracks.
+``usdr`` and ``si_sdr``: the mean over tracks.
+
+An undefined score is left out and counted, by window where the protocol has windows; an infinite
+one stays. The median of an even count is the mean of the two in the middle. Nothing is rounded
+here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-#: The name over tracks of a metric of one track.
-OVER_TRACKS = {"nsdr": "gnsdr", "sdr": "gsdr", "sir": "gsir", "sar": "gsar"}
+
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
+    """Return the mean of the defined values, weighted; NaN where none is defined.
+
+    Examples
+    --------
+    >>> weighted_mean(np.array([1.0, 4.0, np.nan]), np.array([2, 1, 9]))
+    2.0
+    """
+    defined = ~np.isnan(values)
+    if not defined.any():
+        return float("nan")
+    with np.errstate(invalid="ignore"):  # plus and minus infinity have no mean
+        return float(np.average(values[defined], weights=weights[defined]))
+
+
+def mean(values: np.ndarray, _: np.ndarray) -> float:
+    """Return the plain mean of the defined values; NaN where none is defined."""
+    return weighted_mean(values, np.ones(len(values)))
+
+
+def median(values: np.ndarray, _: np.ndarray) -> float:
+    """Return the median of the defined values; NaN where none is defined.
+
+    Examples
+    --------
+    >>> median(np.array([1.0, 2.0, np.nan, 9.0, 4.0]), np.ones(5))
+    3.0
+    """
+    defined = values[~np.isnan(values)]
+    with np.errstate(invalid="ignore"):  # between plus and minus infinity lies nothing
+        return float(np.median(defined)) if len(defined) else float("nan")
+
+
+Aggregate = Callable[[np.ndarray, np.ndarray], float]
+Names = dict[str, str]
+
+#: For each protocol how tracks are put together, and each metric's name over tracks.
+OVER_TRACKS: dict[str, tuple[Aggregate, Names]] = {
+    "bss_eval_v3": (
+        weighted_mean,
+        {"nsdr": "gnsdr", "sir": "gsir", "sar": "gsar", "sdr": "gsdr"},
+    ),
+    "bss_eval_v4": (median, {name: name for name in ("sdr", "isr", "sir", "sar")}),
+    "museval": (median, {name: name for name in ("sdr", "isr", "sir", "sar")}),
+    "usdr": (mean, {"usdr": "usdr"}),
+    "si_sdr": (mean, {"si_sdr": "si_sdr", "si_sdri": "si_sdri"}),
+}
+
+
+def metrics(protocol: str) -> list[str]:
+    """Return the names over tracks of a protocol's metrics."""
+    return list(OVER_TRACKS[protocol][1].values())
 
 
 def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -30,31 +85,20 @@ def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     -------
     DataFrame
         Columns `by`, target, protocol, metric (its name over tracks), value, n_tracks,
-        n_undefined. `n_tracks` counts all tracks of the group, the undefined among them.
+        n_undefined. `n_tracks` counts all tracks of the group, those without a defined score
+        among them; `n_undefined` counts scores, by window where the protocol has windows.
     """
     keys = [*by, "target", "protocol", "metric"]
     rows = []
     for key, group in scores.groupby(keys, sort=False):
-        value = weighted_mean(group["value"].to_numpy(), group["n_samples"].to_numpy())
         row = dict(zip(keys, key, strict=True))
-        row["metric"] = OVER_TRACKS[str(row["metric"])]
-        row["value"] = value
-        row["n_tracks"] = group["track"].nunique()
+        aggregate, names = OVER_TRACKS[str(row["protocol"])]
+        tracks = group.groupby("track", sort=False)
+        values = tracks["value"].median() if aggregate is median else tracks["value"].first()
+        weights = tracks["n_samples"].first()
+        row["metric"] = names[str(row["metric"])]
+        row["value"] = aggregate(values.to_numpy(), weights.to_numpy())
+        row["n_tracks"] = len(values)
         row["n_undefined"] = int(group["value"].isna().sum())
         rows.append(row)
     return pd.DataFrame(rows, columns=[*keys, "value", "n_tracks", "n_undefined"])
-
-
-def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
-    """Return the mean of the defined values, weighted; NaN where none is defined.
-
-    Examples
-    --------
-    >>> weighted_mean(np.array([1.0, 4.0, np.nan]), np.array([2, 1, 9]))
-    2.0
-    """
-    defined = ~np.isnan(values)
-    if not defined.any():
-        return float("nan")
-    with np.errstate(invalid="ignore"):  # plus and minus infinity have no mean
-        return float(np.average(values[defined], weights=weights[defined]))

@@ -1,178 +1,367 @@
-"""BSS Eval: SDR, SIR and SAR of estimates against the true sources.
+"""BSS Eval: SDR, ISR, SIR and SAR of estimates against the true sources.
 
-Version 3 (``bss_eval_sources``) lets every reference pass through any filter of 512 taps before
-it is compared. With P_j the projection of the estimate e onto the delayed copies of reference j,
-and P that onto the delayed copies of all references:
+Let P_j e be the projection of an estimate e onto the copies of reference j delayed by 0 to 511
+samples, channel by channel, and P e that onto the delayed copies of all references.
+
+Version 3 (`bss_eval_sources`) lets every reference pass through any filter of 512 taps:
 
     s_target = P_j e      e_interf = P e - P_j e      e_artif = e - P e
     SDR = |s_target|^2 / |e_interf + e_artif|^2
     SIR = |s_target|^2 / |e_interf|^2
-    SAR = |s_target + e_interf|^2 / |e_artif|^2                      each 10 log10, in dB
+    SAR = |s_target + e_interf|^2 / |e_artif|^2
 
-The three parts are orthogonal, so only their energies are needed, and no filter is ever applied.
-Let G be the Gram matrix of the delayed references, those of j first, ``G = C C'`` its Cholesky
-factor, b the products of the delayed references with e, and y = C^-1 b. Then |s_target|^2 is the
-sum of the squares of y over the rows of j, |e_interf|^2 over the others, and
-|e_artif|^2 = |e|^2 - |y|^2. G depends on the references alone: `References` factors it once for
-every estimate of a track.
+Version 4 (`bss_eval_images`) finds the filters once on the whole track, applies them to the
+references window by window, and compares with the reference as it is. In a window, with s the
+reference, p = P_j e and q = P e,
+
+    SDR = |s|^2 / |e - s|^2         ISR = |s|^2 / |p - s|^2
+    SIR = |p|^2 / |q - p|^2         SAR = |q|^2 / |e - q|^2         each 10 log10, in dB
+
+What makes it fast. Correlations are summed over blocks in the frequency domain, so memory does not
+grow with the track. G, the Gram matrix of the delayed references, depends on the references
+alone: `References` factors it once, ``G = C C'``, for every estimate, with all right-hand sides
+together. Version 3 needs no filters: with b the products of the delayed references with e and
+``y = C^-1 b``, |P e|^2 = |y|^2, and likewise for one reference. Version 4 takes all energies in
+the frequency domain by Parseval, without an inverse transform. All is float64.
 
 References
 ----------
 Vincent, Gribonval, Fevotte: Performance measurement in blind audio source separation, IEEE TASLP
 14(4), 2006, eq. 6-9 (decomposition), 14-16 (ratios).
-Fevotte, Gribonval, Vincent: BSS_EVAL toolbox user guide, IRISA report 1706, 2005.
+Vincent, Sawada, Bofill, Makino, Rosca: First stereo audio source separation evaluation campaign,
+ICA 2007, eq. 1-6 (images, ISR).
+Stoeter, Liutkus, Ito: The 2018 signal separation evaluation campaign, LVA/ICA 2018, section 3
+(version 4).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import copy
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.fft
 import scipy.linalg
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bench.errors import BenchError
 
-Signals = NDArray[np.float64]
 FILTER_LENGTH = 512
-
-#: Energies below this share of the estimate's are float64 noise (130 dB down) and count as 0.
+#: Length of the transforms over which correlations are summed, in samples.
+BLOCK = 1 << 13
+#: Numbers in the largest array of a step: 64 MiB of complex values.
+STEP = 1 << 22
+#: Bins that are multiplied with the filters at a time, few enough to stay in the cache.
+BINS = 512
+#: Energies below this share of the signals' are float64 noise (130 dB down) and count as 0.
 FLOOR = 1e-13
+#: An interference below this share of the target is computed again without cancellation.
+CLOSE = 1e-7
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Ratios in dB, one a target: infinite where the error is 0, NaN where undefined."""
+    """Ratios in dB, ``(..., target)``, version 4 ``(..., target, window)``.
+
+    Infinite where the error is 0, NaN where a ratio is undefined: a silent reference, or a signal
+    and an error that are both 0. ISR is NaN in version 3, which has none.
+    """
 
     sdr: NDArray[np.float64]
+    isr: NDArray[np.float64]
     sir: NDArray[np.float64]
     sar: NDArray[np.float64]
 
 
-@dataclass
 class References:
     """The true sources of a track, prepared once for every estimate of it.
 
     Parameters
     ----------
     signals
-        ``(targets, channels, samples)``, float64.
+        ``(target, channels, samples)``, NumPy or PyTorch, on any device.
     filter_length
         Taps of the allowed distortion.
+
+    Raises
+    ------
+    BenchError
+        The shape is another, there are no samples, or a sample is not finite.
     """
 
-    signals: Signals
-    filter_length: int = FILTER_LENGTH
-    _factors: dict[int, tuple[NDArray[np.int64], Signals | None, Signals]] = field(
-        default_factory=dict, repr=False
-    )
+    def __init__(self, signals: Any, filter_length: int = FILTER_LENGTH) -> None:
+        self.signals = double(signals, "references")
+        if self.signals.ndim != 3:
+            raise BenchError(f"references of one track have three axes, not {self.signals.ndim}")
+        self.taps = filter_length
+        self.n_targets, self.n_channels, self.n_samples = self.signals.shape
+        self.rows = self.signals.flatten(0, 1)
+        #: Whether any sample of a target is not 0.
+        self.audible = self.signals.abs().amax((-1, -2)) > 0
 
-    def __post_init__(self) -> None:
-        if self.signals.ndim != 3 or self.signals.size == 0:
-            raise BenchError(
-                f"references have shape {self.signals.shape}; "
-                "expected (targets, channels, samples), not empty"
-            )
-        n_targets, n_channels, n = self.signals.shape
-        self.audible = np.abs(self.signals).max(axis=(1, 2)) > 0
-        rows = self.signals.reshape(n_targets * n_channels, n)
-        self.target_of_row = np.repeat(np.arange(n_targets), n_channels)
-        self.n_fft = scipy.fft.next_fast_len(n + self.filter_length - 1, real=True)
-        self.spectra = scipy.fft.rfft(rows, self.n_fft)
+    @cached_property
+    def lags(self) -> Tensor:
+        """Correlations of all references, ``(row, row, 2 taps - 1)``."""
+        return correlations(self.rows, self.rows, self.taps)
 
-    def score(self, estimates: Signals) -> Scores:
-        """Score estimates of every target, estimate j against reference j.
+    @cached_property
+    def whole(self) -> Factor:
+        """The factor of the Gram matrix of all references."""
+        return Factor(self.lags)
 
-        Parameters
-        ----------
-        estimates
-            ``(targets, channels, samples)`` in the shape of the references.
+    @cached_property
+    def own(self) -> list[Factor]:
+        """The factor of the Gram matrix of each reference; the first leads that of all."""
+        others = [Factor(self.lags[part, part]) for part in map(self._rows_of, self.targets[1:])]
+        return [self.whole.leading(self.n_channels), *others]
+
+    @property
+    def targets(self) -> range:
+        """The numbers of the targets."""
+        return range(self.n_targets)
+
+    def _rows_of(self, j: int) -> slice:
+        return slice(j * self.n_channels, (j + 1) * self.n_channels)
+
+    def _products(self, estimates: Tensor) -> Tensor:
+        """Return the products of the delayed references with the estimates.
 
         Returns
         -------
-        Scores
-            NaN for a target whose reference or estimate is silent.
+        Tensor
+            ``(row, tap, estimate, channel)``.
+        """
+        lags = correlations(self.rows, estimates.flatten(0, 1), self.taps)
+        ahead = lags[..., self.taps - 1 :].transpose(1, 2)
+        return ahead.reshape(-1, self.taps, self.n_targets, self.n_channels)
+
+    def _checked(self, estimates: Any) -> Tensor:
+        """Return estimates as float64 on the device of the references.
 
         Raises
         ------
         BenchError
             The shapes differ or a sample is not finite.
         """
-        if estimates.shape != self.signals.shape:
+        tensor = double(estimates, "estimates").to(self.signals.device)
+        if tensor.shape != self.signals.shape:
             raise BenchError(
-                f"estimates have shape {estimates.shape} and references {self.signals.shape}"
+                f"estimates have shape {tuple(tensor.shape)} "
+                f"and references {tuple(self.signals.shape)}"
             )
-        if not np.isfinite(estimates).all():
-            raise BenchError("estimates have samples that are NaN or infinite")
-        ratios = [self._score_target(j, estimate) for j, estimate in enumerate(estimates)]
-        sdr, sir, sar = np.array(ratios).T
-        return Scores(sdr, sir, sar)
+        return tensor
 
-    def _score_target(self, j: int, estimate: Signals) -> tuple[float, float, float]:
-        energy = float(np.square(estimate).sum())
-        if not self.audible[j] or energy == 0:
-            return np.nan, np.nan, np.nan
-        rows, factor, gram = self._factor(j)
-        spectra = scipy.fft.rfft(estimate, self.n_fft)
-        products = scipy.fft.irfft(
-            self.spectra[rows, None].conj() * spectra[None], self.n_fft
-        )[..., : self.filter_length]  # fmt: skip
-        b = products.transpose(0, 2, 1).reshape(len(rows) * self.filter_length, -1)
-        own = int((self.target_of_row[rows] == j).sum()) * self.filter_length
-        if factor is not None:
-            y = np.square(scipy.linalg.solve_triangular(factor, b, lower=True)).sum(axis=1)
-            target, interference = float(y[:own].sum()), float(y[own:].sum())
-        else:
-            target = projected_energy(gram[:own, :own], b[:own])
-            interference = max(projected_energy(gram, b) - target, 0.0)
+    def score_sources(self, estimates: Any) -> Scores:
+        """Score estimates ``(target, channels, samples)`` by version 3."""
+        tensor = self._checked(estimates)
+        b = self._products(tensor)
+        energy = tensor.square().sum((-1, -2))
+        everything = self.whole.projected(b.flatten(0, 1)).sum(-1)
+        target = torch.stack(
+            [
+                self.own[j].projected(b[self._rows_of(j), :, j].flatten(0, 1)).sum()
+                for j in self.targets
+            ]
+        )
+        interference = everything - target
+        for j in self.targets:
+            if interference[j] < CLOSE * target[j]:
+                interference[j] = self._remainder(j, b[:, :, j])
+        interference = torch.where(interference > FLOOR * energy, interference, 0.0)
         artifacts = energy - target - interference
-        interference, artifacts = (
-            part if part > FLOOR * energy else 0.0 for part in (interference, artifacts)
-        )
-        return (
-            ratio_db(target, interference + artifacts),
-            ratio_db(target, interference),
-            ratio_db(target + interference, artifacts),
-        )
+        artifacts = torch.where(artifacts > FLOOR * energy, artifacts, 0.0)
+        heard = self.audible & (energy > 0)
+        sdr = ratio_db(target, interference + artifacts, heard)
+        sir = ratio_db(target, interference, heard)
+        sar = ratio_db(target + interference, artifacts, heard)
+        return Scores(sdr, np.full_like(sdr, np.nan), sir, sar)
 
-    def _factor(self, j: int) -> tuple[NDArray[np.int64], Signals | None, Signals]:
-        """Return the audible rows with those of target j first, and the factor of their Gram."""
-        if j not in self._factors:
-            audible = np.flatnonzero(np.abs(self.signals).max(axis=2).reshape(-1) > 0)
-            own = self.target_of_row[audible] == j
-            rows = np.concatenate([audible[own], audible[~own]])
-            gram = self._gram(rows)
-            try:
-                factor = scipy.linalg.cholesky(gram, lower=True, check_finite=False)
-            except scipy.linalg.LinAlgError:  # sources that are filtered copies of each other
-                factor = None
-            self._factors[j] = rows, factor, gram
-        return self._factors[j]
+    def _remainder(self, j: int, b: Tensor) -> Tensor:
+        """Return the energy that all references explain beyond reference j, to full precision.
 
-    def _gram(self, rows: NDArray[np.int64]) -> Signals:
-        """Return the products of all delayed references, ``(rows * taps, rows * taps)``."""
-        taps, spectra = self.filter_length, self.spectra[rows]
-        gram = np.empty((len(rows), taps, len(rows), taps))
-        for a, one in enumerate(spectra):
-            for b in range(a, len(rows)):
-                products = scipy.fft.irfft(one.conj() * spectra[b], self.n_fft)
-                ahead = products[:taps]
-                behind = np.concatenate([products[:1], products[:-taps:-1]])
-                gram[a, :, b] = scipy.linalg.toeplitz(ahead, behind)
-                gram[b, :, a] = gram[a, :, b].T
-        return gram.reshape(len(rows) * taps, len(rows) * taps)
+        With the rows of j first, it is the part of |y|^2 that belongs to the other rows.
+        """
+        mine = self._rows_of(j)
+        order = [*range(mine.start, mine.stop)]
+        order += [row for row in range(len(self.rows)) if row not in order]
+        y = Factor(self.lags[order][:, order]).half(b[order].flatten(0, 1))
+        return y[self.n_channels * self.taps :].square().sum()
+
+    def score_images(self, estimates: Any, window: int, hop: int) -> Scores:
+        """Score estimates ``(target, channels, samples)`` by version 4."""
+        if min(window, hop) < 1:
+            raise BenchError(f"window and hop must be at least 1 sample, not {window} and {hop}")
+        tensor = self._checked(estimates)
+        b = self._products(tensor)
+        filters = self.whole.solve(b.flatten(0, 1).flatten(1, 2)).reshape(b.shape)
+        filters_own = torch.zeros_like(filters)
+        for j in self.targets:
+            mine = self._rows_of(j)
+            found = self.own[j].solve(b[mine, :, j].flatten(0, 1))
+            filters_own[mine, :, j] = found.reshape(-1, self.taps, self.n_channels)
+        length = min(window, self.n_samples)
+        n_fft = fast_length(length + self.taps - 1)
+        # (bin, row, estimate * channel)
+        hats = [
+            torch.fft.rfft(f, n_fft, dim=1).transpose(0, 1).flatten(2, 3).contiguous()
+            for f in (filters, filters_own)
+        ]
+        # (target, channel, window, sample)
+        s, e = (x.unfold(-1, length, hop) for x in (self.signals, tensor))
+        step = max(1, STEP // (8 * n_fft * len(self.rows)))
+        parts = [
+            self._energies(s[:, :, i : i + step], e[:, :, i : i + step], n_fft, *hats)
+            for i in range(0, s.shape[2], step)
+        ]
+        return image_scores(torch.cat(parts, dim=-1))
+
+    def _energies(
+        self, s: Tensor, e: Tensor, n_fft: int, whole_hat: Tensor, own_hat: Tensor
+    ) -> Tensor:
+        """Return |s|^2, |e - s|^2, |p - s|^2, |q - p|^2, |e - q|^2, |p|^2, |q|^2 and |e|^2.
+
+        Returns
+        -------
+        Tensor
+            ``(8, target, window)``.
+        """
+        plain = [x.square().sum((1, 3)) for x in (s, e - s, e)]
+        # Parseval: each bin but the first, and the last of an even length, stands for two.
+        weight = torch.full((n_fft // 2 + 1,), 2.0 / n_fft, dtype=s.dtype, device=s.device)
+        weight[0] /= 2
+        if n_fft % 2 == 0:
+            weight[-1] /= 2
+        # (bin, window, row): the matrix products below are over rows.
+        s_hat, e_hat = (torch.fft.rfft(x.flatten(0, 1), n_fft).permute(2, 1, 0) for x in (s, e))
+        shape = (s.shape[2], self.n_targets, 2 * self.n_channels)
+        total = torch.zeros(5, *shape[:2], dtype=s.dtype, device=s.device)
+        for i in range(0, len(weight), BINS):
+            part = slice(i, i + BINS)
+            reference, estimate = (x[part].contiguous() for x in (s_hat, e_hat))
+            q = reference @ whole_hat[part]
+            # Reference j reaches estimate j alone: the other rows of its filters are 0.
+            p = reference @ own_hat[part]
+            for k, x in enumerate((p - reference, q - p, estimate - q, p, q)):
+                squares = weight[part] @ torch.view_as_real(x).square_().flatten(1)
+                total[k] += squares.reshape(shape).sum(-1)
+        return torch.stack([*plain[:2], *total.transpose(-1, -2), plain[2]])
 
 
-def bss_eval_sources(
-    references: Signals, estimates: Signals, filter_length: int = FILTER_LENGTH
-) -> Scores:
+def image_scores(energies: Tensor) -> Scores:
+    """Return the ratios of version 4 from the energies of `References._energies`."""
+    s, error, spatial, interference, artifacts, p, q, e = energies
+    noise = FLOOR * (s + e)
+    spatial, interference, artifacts = (
+        torch.where(part > noise, part, 0.0) for part in (spatial, interference, artifacts)
+    )
+    heard = s > 0
+    return Scores(
+        ratio_db(s, error, heard),
+        ratio_db(s, spatial, heard),
+        ratio_db(p, interference, heard),
+        ratio_db(q, artifacts, heard),
+    )
+
+
+class Factor:
+    """A Cholesky factor of the Gram matrix of delayed signals.
+
+    Where they depend on each other (silent or equal channels, tracks shorter than the filters),
+    the least multiple of the identity that lets the matrix be factored is added: it moves no
+    projection by more than its share of the energy. On the CPU the matrix is made and factored in
+    place by LAPACK, half of it; on a GPU by PyTorch.
+
+    Parameters
+    ----------
+    lags
+        Correlations ``(row, row, 2 taps - 1)`` as `correlations` gives them.
+
+    Raises
+    ------
+    BenchError
+        The matrix cannot be factored.
+    """
+
+    def __init__(self, lags: Tensor) -> None:
+        self.taps = (lags.shape[-1] + 1) // 2
+        self.on_cpu = lags.device.type == "cpu"
+        scale = float(lags[..., self.taps - 1].diagonal().max()) or 1.0
+        for share in (0.0, 1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10):
+            if self._factored(lags, share * scale):
+                return
+        raise BenchError("the references are too alike to be told apart by delays")
+
+    def _factored(self, lags: Tensor, load: float) -> bool:
+        """Factor the matrix with `load` added to its diagonal; tell whether that went well."""
+        n, taps = len(lags), self.taps
+        if self.on_cpu:
+            blocks = np.empty((n, taps, n, taps))
+            for a in range(n):
+                for b in range(a + 1):
+                    blocks[a, :, b] = toeplitz_view(lags[a, b].numpy(), taps)
+            gram = blocks.reshape(n * taps, n * taps)
+            gram[np.diag_indices(n * taps)] += load
+            # Its lower triangle is the upper one in LAPACK's order of axes.
+            self.upper, info = scipy.linalg.lapack.dpotrf(gram.T, lower=0, clean=0, overwrite_a=1)
+            return bool(info == 0)
+        index = torch.arange(taps, device=lags.device)
+        index = index[:, None] - index[None, :] + taps - 1
+        full = lags[..., index].transpose(1, 2).reshape(n * taps, n * taps)
+        full.diagonal().add_(load)
+        self.lower, trouble = torch.linalg.cholesky_ex(full)
+        return not bool(trouble.any())
+
+    def leading(self, n: int) -> Factor:
+        """Return the factor of the first `n` rows alone: the leading block of this one."""
+        part, size = copy.copy(self), n * self.taps
+        if self.on_cpu:
+            part.upper = np.asfortranarray(self.upper[:size, :size])
+        else:
+            part.lower = self.lower[:size, :size]
+        return part
+
+    def half(self, b: Tensor) -> Tensor:
+        """Return ``C^-1 b`` for columns ``(n, ...)``."""
+        columns = b.reshape(len(b), -1)
+        if self.on_cpu:
+            y, _ = scipy.linalg.lapack.dtrtrs(self.upper, columns.numpy(), lower=0, trans=1)
+            return torch.from_numpy(y).reshape(b.shape)
+        solved: Tensor = torch.linalg.solve_triangular(self.lower, columns, upper=False)
+        return solved.reshape(b.shape)
+
+    def projected(self, b: Tensor) -> Tensor:
+        """Return ``b' G^-1 b``, the energy of a projection, for each column."""
+        return self.half(b).square().sum(0)
+
+    def solve(self, b: Tensor) -> Tensor:
+        """Return ``G^-1 b`` for columns ``(n, columns)``."""
+        if self.on_cpu:
+            x, _ = scipy.linalg.lapack.dpotrs(self.upper, b.numpy(), lower=0)
+            return torch.from_numpy(np.ascontiguousarray(x))
+        return torch.cholesky_solve(b, self.lower)
+
+
+def toeplitz_view(lags: NDArray[np.float64], taps: int) -> NDArray[np.float64]:
+    """Return the matrix ``[i, k] = lags[i - k + taps - 1]`` without a copy."""
+    (step,) = lags.strides
+    start = lags[taps - 1 :]
+    return np.lib.stride_tricks.as_strided(start, (taps, taps), (step, -step), writeable=False)
+
+
+def bss_eval_sources(references: Any, estimates: Any, filter_length: int = FILTER_LENGTH) -> Scores:
     """Score estimates by BSS Eval version 3, estimate j against reference j.
 
     Parameters
     ----------
     references, estimates
-        ``(targets, channels, samples)`` each.
+        ``(..., target, channels, samples)`` each, NumPy or PyTorch, on any device; axes before the
+        target are a batch of tracks of one length.
     filter_length
         Taps of the allowed distortion.
 
@@ -194,19 +383,125 @@ def bss_eval_sources(
     >>> bss_eval_sources(sources, noisy).sdr.round(0)
     array([20., 20.])
     """
-    return References(references, filter_length).score(estimates)
+    return over_batch(
+        lambda r, e: References(r, filter_length).score_sources(e), references, estimates
+    )
 
 
-def projected_energy(gram: Signals, b: Signals) -> float:
-    """Return ``b' G^+ b``, the energy of a projection, where G is singular."""
-    values, vectors = scipy.linalg.eigh(gram)
-    kept = values > values[-1] * len(values) * np.finfo(float).eps
-    y = vectors[:, kept].T @ b
-    return float((np.square(y).sum(axis=1) / values[kept]).sum())
+def bss_eval_images(
+    references: Any,
+    estimates: Any,
+    window: int,
+    hop: int,
+    filter_length: int = FILTER_LENGTH,
+) -> Scores:
+    """Score estimates by BSS Eval version 4, estimate j against reference j, window by window.
+
+    Parameters
+    ----------
+    references, estimates
+        ``(..., target, channels, samples)`` each, NumPy or PyTorch, on any device; axes before the
+        target are a batch of tracks of one length.
+    window, hop
+        In samples; a last window that would pass the end is left out, and a window longer than
+        the track is the track.
+    filter_length
+        Taps of the allowed distortion.
+
+    Returns
+    -------
+    Scores
+        SDR, ISR, SIR and SAR in dB, one a target and window.
+
+    Raises
+    ------
+    BenchError
+        Shapes that differ, no samples, or samples that are not finite.
+    """
+    return over_batch(
+        lambda r, e: References(r, filter_length).score_images(e, window, hop),
+        references,
+        estimates,
+    )
 
 
-def ratio_db(signal: float, error: float) -> float:
-    """Return ``10 log10(signal / error)``; infinite without error, else minus infinite at 0."""
-    if error == 0:
-        return np.inf
-    return 10 * np.log10(signal / error) if signal > 0 else -np.inf
+def over_batch(
+    score: Callable[[Tensor, Tensor], Scores], references: Any, estimates: Any
+) -> Scores:
+    """Score each track of a batch."""
+    one, two = double(references, "references"), double(estimates, "estimates")
+    if one.ndim == 3:
+        return score(one, two)
+    if one.shape != two.shape:
+        raise BenchError(
+            f"estimates have shape {tuple(two.shape)} and references {tuple(one.shape)}"
+        )
+    batch = one.shape[:-3]
+    tracks = zip(one.flatten(0, -4), two.flatten(0, -4), strict=True)
+    scores = [score(*track) for track in tracks]
+    stacks = (np.stack([getattr(s, f.name) for s in scores]) for f in dataclasses.fields(Scores))
+    return Scores(*(stack.reshape(*batch, *stack.shape[1:]) for stack in stacks))
+
+
+def double(signals: Any, what: str) -> Tensor:
+    """Return signals as a float64 tensor on their own device, checked."""
+    if isinstance(signals, np.ndarray):
+        signals = torch.from_numpy(np.require(signals, requirements=["W", "C"]))
+    tensor: Tensor = torch.as_tensor(signals).double()
+    if tensor.ndim < 3 or tensor.numel() == 0:
+        raise BenchError(
+            f"{what} have shape {tuple(tensor.shape)}; "
+            "expected (targets, channels, samples), not empty"
+        )
+    if not bool(torch.isfinite(tensor).all()):
+        raise BenchError(f"{what} have samples that are NaN or infinite")
+    return tensor
+
+
+def fast_length(n: int) -> int:
+    """Return the least length from `n` on that has no prime factor above 5."""
+    return int(scipy.fft.next_fast_len(n, real=True))
+
+
+def correlations(a: Tensor, b: Tensor, taps: int) -> Tensor:
+    """Return ``sum_t a[t] b[t + lag]`` for every pair of rows and lags of up to ``taps - 1``.
+
+    A block of a meets the same stretch of b and ``taps - 1`` samples on each side; the products of
+    their transforms are summed over blocks, and one inverse transform a pair gives all lags.
+
+    Parameters
+    ----------
+    a, b
+        ``(row, samples)``.
+    taps
+        One more than the largest lag.
+
+    Returns
+    -------
+    Tensor
+        ``(row of a, row of b, 2 taps - 1)``: lags from ``1 - taps`` on.
+    """
+    reach = taps - 1
+    n_fft = max(BLOCK, fast_length(4 * taps))
+    length = n_fft - 2 * reach
+    n_blocks = -(-a.shape[-1] // length)
+    fill = n_blocks * length - a.shape[-1]
+    pad = torch.nn.functional.pad
+    blocks_a = pad(a, (0, fill)).unfold(-1, length, length)
+    blocks_b = pad(b, (reach, fill + reach)).unfold(-1, n_fft, length)
+    step = max(1, STEP // ((len(a) + len(b)) * n_fft))
+    total = torch.zeros(n_fft // 2 + 1, len(a), len(b), dtype=torch.complex128, device=a.device)
+    for i in range(0, n_blocks, step):
+        # (bin, row of a, block) @ (bin, block, row of b)
+        one = torch.fft.rfft(blocks_a[:, i : i + step], n_fft).permute(2, 0, 1)
+        two = torch.fft.rfft(blocks_b[:, i : i + step], n_fft).permute(2, 1, 0)
+        total += one.contiguous().conj_physical_() @ two.contiguous()
+    lags: Tensor = torch.fft.irfft(total.permute(1, 2, 0), n_fft)
+    return lags[..., : 2 * reach + 1]
+
+
+def ratio_db(signal: Tensor, error: Tensor, defined: Tensor) -> NDArray[np.float64]:
+    """Return ``10 log10(signal / error)``; NaN where it is not defined, or 0 over 0."""
+    ratio = 10 * torch.log10(signal / error)
+    made: NDArray[np.float64] = torch.where(defined, ratio, torch.nan).cpu().numpy()
+    return made

@@ -1,23 +1,50 @@
 """Which number a score is: the protocols by name, each from a track to tidy rows.
 
-``bss_eval_v3``: BSS Eval version 3, 512 taps, both references, identity order, whole track.
-NSDR is the SDR of the estimate less that of the mixture against the same reference. A target
-whose reference or estimate is silent has no score: its value is NaN, and tables count it.
+``bss_eval_v3``
+    BSS Eval version 3, 512 taps, all references, identity order, whole track; NSDR is the SDR of
+    the estimate less that of the mixture against the same reference. The protocol of Huang et al.
+``bss_eval_v4``
+    BSS Eval version 4, 512 taps found on the whole track, windows of one second at the track's own
+    rate, without overlap.
+``museval``
+    What museval 0.4.1 gives by default, its quirks kept: windows of 44,100 samples at any rate; a
+    window counts for no target where the channels of any reference or estimate add up to 0 in
+    every sample, so that stereo in anti-phase counts as silence.
+``usdr``
+    The plain ratio of the Music Demixing Challenge: 10 log10 of (|s|^2 + c) / (|s - e|^2 + c) over
+    the whole track, c = 1e-7 (Mitsufuji et al., Frontiers in Signal Processing 1, 2022, eq. 3).
+``si_sdr``
+    Scale-invariant SDR over the whole track, one gain for all channels (Le Roux et al., ICASSP
+    2019, eq. 2).
+
+Silence, one rule for all but museval: a score is of one target, and it is undefined where that
+target's own reference is silent, whatever the others do. A whole track is silent where every sample
+is 0; a window is silent where its mean power is `SILENCE` or less of its track's. An estimate of
+zeros is scored wherever the ratio exists. An undefined score is NaN; tables count it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, TypedDict
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.errors import BenchError, nearest
-from bench.scoring.bss_eval import References
+from bench.scoring.bss_eval import References, Scores
 from bench.track import TARGETS, Audio, Track
 
 #: In a score row, the window of a score that belongs to the whole track.
 WHOLE_TRACK = -1
+#: Share of a reference's mean power at which a window of it is silent: 100 dB down.
+SILENCE = 1e-10
+#: Keeps uSDR defined; the challenge's own value.
+USDR_CONSTANT = 1e-7
+
+Signals = NDArray[np.float64]
+Values = Mapping[str, NDArray[np.float64]]
 
 
 class ScoreRow(TypedDict):
@@ -33,61 +60,149 @@ class ScoreRow(TypedDict):
 
 
 class ScoringProtocol(Protocol):
-    """From a track and its estimates to rows."""
+    """From a track to the values of each target: ``(target,)`` or ``(target, window)``."""
 
     #: Raise it with every change that moves a number: it is in the fingerprint of the scores.
-    version: int
+    version: ClassVar[int]
+    #: How its numbers are made and averaged, for captions.
+    description: ClassVar[str]
 
-    def score(self, track: Track, estimates: Mapping[str, Audio]) -> list[ScoreRow]:
-        """Score one track."""
-        ...
-
-
-class BssEvalV3:
-    """BSS Eval version 3 over the whole track."""
-
-    version = 1
-
-    def score(self, track: Track, estimates: Mapping[str, Audio]) -> list[ScoreRow]:
-        """Return SDR, SIR, SAR and NSDR of each target.
+    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+        """Return values by metric.
 
         Parameters
         ----------
-        track
-            With references ``(channels, samples)``.
-        estimates
-            For each target, audio of the same shape.
-
-        Raises
-        ------
-        BenchError
-            A target is missing, a shape differs, or an estimate is not finite.
+        references, estimates
+            ``(target, channels, samples)`` each.
+        rate
+            Hertz.
         """
-        missing = [target for target in TARGETS if target not in estimates]
-        if missing:
-            raise BenchError(f"track {track.name!r}: no estimate of {', '.join(missing)}")
-        references = References(np.stack([track.references[t] for t in TARGETS]))
-        scores = references.score(np.stack([estimates[t] for t in TARGETS]))
-        baseline = references.score(np.stack([track.mixture] * len(TARGETS)))
+        ...
+
+
+@dataclass(frozen=True)
+class BssEvalV3:
+    """BSS Eval version 3 over the whole track."""
+
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = (
+        "BSS Eval v3 (512 taps, whole track); means over tracks weighted by length"
+    )
+
+    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+        """Return SDR, SIR, SAR and NSDR of each target."""
+        prepared = References(references)
+        scores = prepared.score_sources(estimates)
+        mixture = np.broadcast_to(references.sum(axis=0), references.shape)
+        baseline = prepared.score_sources(mixture)
         with np.errstate(invalid="ignore"):  # a perfect mixture: infinity less infinity
             nsdr = scores.sdr - baseline.sdr
-        values = {"sdr": scores.sdr, "sir": scores.sir, "sar": scores.sar, "nsdr": nsdr}
-        return [
-            ScoreRow(
-                track=track.name,
-                target=target,
-                protocol="bss_eval_v3",
-                metric=metric,
-                window=WHOLE_TRACK,
-                value=float(values[metric][j]),
-                n_samples=track.n_samples,
-            )
-            for j, target in enumerate(TARGETS)
-            for metric in values
-        ]
+        return {"sdr": scores.sdr, "sir": scores.sir, "sar": scores.sar, "nsdr": nsdr}
 
 
-PROTOCOLS: dict[str, ScoringProtocol] = {"bss_eval_v3": BssEvalV3()}
+@dataclass(frozen=True)
+class BssEvalV4:
+    """BSS Eval version 4 in windows of one second."""
+
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = (
+        "BSS Eval v4 (512 taps, windows of 1 s); median over windows, then over tracks"
+    )
+
+    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+        """Return SDR, ISR, SIR and SAR of each target and window."""
+        scores = References(references).score_images(estimates, rate, rate)
+        power = window_sums(np.square(references).sum(axis=1), rate, rate)
+        length = min(rate, references.shape[-1])
+        mean = np.square(references).sum(axis=(1, 2)) / references.shape[-1]
+        silent = power <= SILENCE * mean[:, None] * length
+        return by_metric(scores, silent)
+
+
+@dataclass(frozen=True)
+class Museval:
+    """BSS Eval version 4 as museval 0.4.1 gives it by default."""
+
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = (
+        "as museval 0.4.1 (BSS Eval v4, windows of 44,100 samples); "
+        "median over windows, then over tracks"
+    )
+    WINDOW: ClassVar[int] = 44_100
+
+    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+        """Return SDR, ISR, SIR and SAR of each target and window."""
+        scores = References(references).score_images(estimates, self.WINDOW, self.WINDOW)
+        silent = np.zeros(scores.sdr.shape, dtype=bool)
+        for signals in (references, estimates):
+            loud = np.abs(signals.sum(axis=1))
+            silent |= (window_sums(loud, self.WINDOW, self.WINDOW) == 0).any(axis=0)
+        return by_metric(scores, silent)
+
+
+@dataclass(frozen=True)
+class Usdr:
+    """The plain ratio of signal to error over the whole track."""
+
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = "uSDR (whole track); mean over tracks"
+
+    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+        """Return uSDR of each target."""
+        signal = np.square(references).sum(axis=(1, 2))
+        error = np.square(references - estimates).sum(axis=(1, 2))
+        ratio = 10 * np.log10((signal + USDR_CONSTANT) / (error + USDR_CONSTANT))
+        return {"usdr": np.where(signal > 0, ratio, np.nan)}
+
+
+@dataclass(frozen=True)
+class SiSdr:
+    """Scale-invariant SDR over the whole track, and its gain over that of the mixture."""
+
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = "SI-SDR (whole track); mean over tracks"
+
+    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+        """Return SI-SDR of each target, and SI-SDRi over the mixture."""
+        mixture = np.broadcast_to(references.sum(axis=0), references.shape)
+        ours = scale_invariant(references, estimates)
+        with np.errstate(invalid="ignore"):  # a perfect mixture: infinity less infinity
+            gain = ours - scale_invariant(references, mixture)
+        return {"si_sdr": ours, "si_sdri": gain}
+
+
+def scale_invariant(references: Signals, estimates: Signals) -> NDArray[np.float64]:
+    """Return ``10 log10(|a s|^2 / |a s - e|^2)`` with ``a = <e, s> / |s|^2``, one a target."""
+    energy = np.square(references).sum(axis=(1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        gain = (references * estimates).sum(axis=(1, 2)) / energy
+        target = gain[:, None, None] * references
+        error = np.square(target - estimates).sum(axis=(1, 2))
+        ratio: NDArray[np.float64] = 10 * np.log10(np.square(target).sum(axis=(1, 2)) / error)
+    return ratio
+
+
+def window_sums(values: NDArray[np.float64], window: int, hop: int) -> NDArray[np.float64]:
+    """Return sums over the windows of ``(target, samples)``: those of `References.score_images`."""
+    window = min(window, values.shape[-1])
+    views = np.lib.stride_tricks.sliding_window_view(values, window, axis=-1)[:, ::hop]
+    sums: NDArray[np.float64] = views.sum(axis=-1)
+    return sums
+
+
+def by_metric(scores: Scores, silent: NDArray[np.bool_]) -> Values:
+    """Return the metrics of version 4, undefined where `silent`."""
+    metrics = {"sdr": scores.sdr, "isr": scores.isr, "sir": scores.sir, "sar": scores.sar}
+    return {name: np.where(silent, np.nan, value) for name, value in metrics.items()}
+
+
+PROTOCOLS: dict[str, ScoringProtocol] = {
+    "bss_eval_v3": BssEvalV3(),
+    "bss_eval_v4": BssEvalV4(),
+    "museval": Museval(),
+    "usdr": Usdr(),
+    "si_sdr": SiSdr(),
+}
 
 
 def protocol(name: str) -> ScoringProtocol:
@@ -101,3 +216,69 @@ def protocol(name: str) -> ScoringProtocol:
     if name not in PROTOCOLS:
         raise BenchError(f"no scoring protocol {name!r}; {nearest(name, PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def score(name: str, track: Track, estimates: Mapping[str, Audio]) -> list[ScoreRow]:
+    """Score one track under a protocol.
+
+    Parameters
+    ----------
+    name
+        Of the protocol.
+    track
+        With references ``(channels, samples)``.
+    estimates
+        For each target, audio of as many channels; one that is shorter than its reference is
+        filled with zeros at its end, one that is longer is cut.
+
+    Returns
+    -------
+    list of ScoreRow
+        A row a target, metric and window; the window is `WHOLE_TRACK` where there is but one
+        value a track.
+
+    Raises
+    ------
+    BenchError
+        The protocol is unknown, a target is missing, the channels differ, or an estimate is not
+        finite.
+    """
+    chosen = protocol(name)
+    missing = [target for target in TARGETS if target not in estimates]
+    if missing:
+        raise BenchError(f"track {track.name!r}: no estimate of {', '.join(missing)}")
+    references = np.stack([track.references[target] for target in TARGETS])
+    fitted = [fit_length(estimates[target], track, target) for target in TARGETS]
+    values = chosen.values(references, np.stack(fitted), track.rate)
+    return [
+        ScoreRow(
+            track=track.name,
+            target=target,
+            protocol=name,
+            metric=metric,
+            window=WHOLE_TRACK if array.ndim == 1 else window,
+            value=float(value),
+            n_samples=track.n_samples,
+        )
+        for j, target in enumerate(TARGETS)
+        for metric, array in values.items()
+        for window, value in enumerate(np.atleast_1d(array[j]))
+    ]
+
+
+def fit_length(estimate: Audio, track: Track, target: str) -> Audio:
+    """Return an estimate with as many samples as the track, zeros added or the end cut.
+
+    Raises
+    ------
+    BenchError
+        It has another number of channels, or samples that are not finite.
+    """
+    n_channels = track.references[target].shape[0]
+    what = f"the estimate of {target} of track {track.name!r}"
+    if estimate.ndim != 2 or estimate.shape[0] != n_channels:
+        raise BenchError(f"{what} has shape {estimate.shape}, not ({n_channels}, samples)")
+    if not np.isfinite(estimate).all():
+        raise BenchError(f"{what} has samples that are NaN or infinite")
+    cut = estimate[:, : track.n_samples]
+    return np.pad(cut, ((0, 0), (0, track.n_samples - cut.shape[1])))
