@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -177,6 +178,58 @@ def show_tables(found: Results, folder: Path) -> None:
 
 
 KINDS = ("experiments", "methods", "datasets")
+
+
+@app.command()
+def score(
+    references: Annotated[
+        str, typer.Argument(help="A folder of <track>/{vocals,accompaniment}.wav, or a dataset.")
+    ],
+    estimates: Annotated[Path, typer.Argument(help="A folder of the same layout.")],
+    protocol: Annotated[
+        list[str] | None, typer.Option(help="Scoring protocol, repeatable; bss_eval_v3 if none.")
+    ] = None,
+    label: Annotated[str | None, typer.Option("--as", help="The row's name.")] = None,
+    into: Annotated[
+        str | None, typer.Option(help="An experiment in whose tables and MLflow runs it appears.")
+    ] = None,
+    record: Annotated[bool, typer.Option("--record", help="Record it in MLflow.")] = False,
+    data: Annotated[
+        Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
+    ] = Path("data"),
+) -> None:
+    """Score estimates that were made elsewhere, from WAV or FLAC files."""
+    from bench.report.write import write
+    from bench.runner import elsewhere, results
+    from bench.runner.store import CellFolder
+    from bench.tracking import Tracker
+
+    row = label or estimates.resolve().name
+    truth = elsewhere.references(references, data)
+    cell = elsewhere.cell(row, truth, estimates, protocol or ["bss_eval_v3"])
+    own = CellFolder(RUNS, cell)
+    name = into or re.sub(r"[^A-Za-z0-9_.-]+", "-", row).strip("-.") or "scores"
+    if into is not None:
+        elsewhere.check_guest(results.recall(RUNS, into), cell)
+    if not own.is_done():
+        with console.status("scoring") as status:
+            elsewhere.run(
+                own,
+                truth,
+                estimates,
+                lambda done, n: status.update(f"scoring track {done + 1}/{n}"),
+            )
+    if into is None:
+        found = elsewhere.alone(own, truth, name)
+    else:
+        results.welcome(RUNS, into, cell)
+        found = results.recall(RUNS, into)
+    folder = write(found, REPORTS)
+    if record or into is not None:
+        tracker = Tracker(found, Path())
+        tracker.finish(own)
+        tracker.close(0, folder)
+    show_tables(found, folder)
 
 
 @app.command("list")

@@ -263,8 +263,10 @@ class Tracker:
         times = {
             "time/fit_s": facts.get("fit", {}).get("fit_s"),
             "time/separate_s": facts["separate_s"],
-            "time/real_time_factor": facts["separate_s"] / max(facts["audio_s"], 1e-9),
         }
+        if facts["separate_s"] is not None:
+            factor = facts["separate_s"] / max(facts["audio_s"], 1e-9)
+            times["time/real_time_factor"] = factor
         for key, value in times.items():
             if value is not None:
                 self.client.log_metric(run_id, key, value)

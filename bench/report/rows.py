@@ -12,7 +12,12 @@ from bench.scoring.aggregate import over_tracks
 
 COLUMNS = ["row", "method", "target", "protocol", "metric", "value", "n_tracks", "n_undefined",
            "published"]  # fmt: skip
-GROUPS = {"supervised": "Supervised", "unsupervised": "Unsupervised", "bound": "Bounds"}
+GROUPS = {
+    "supervised": "Supervised",
+    "unsupervised": "Unsupervised",
+    "elsewhere": "Made elsewhere",
+    "bound": "Bounds",
+}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError
-from bench.runner.experiment import Experiment
+from bench.runner.experiment import Experiment, MethodEntry
 from bench.runner.plan import Cell
 from bench.runner.store import CellFolder, read_json, write_text
 
@@ -68,7 +68,10 @@ def empty(columns: Sequence[str]) -> pd.DataFrame:
 
 
 def note(runs: Path, experiment: Experiment, dataset: Dataset, cells: Sequence[Cell]) -> None:
-    """Write which cells make up an experiment, so that its report can be made again."""
+    """Write which cells make up an experiment, so that its report can be made again.
+
+    Guests, estimates that were made elsewhere, stay.
+    """
     corpus = {
         "title": dataset.TITLE,
         "citation": dataset.CITATION,
@@ -80,10 +83,31 @@ def note(runs: Path, experiment: Experiment, dataset: Dataset, cells: Sequence[C
         "experiment": experiment.model_dump(),
         "corpus": corpus,
         "cells": [cell.to_json() for cell in cells],
+        "guests": (read_json(note_path(runs, experiment.name)) or {}).get("guests", []),
     }
-    folder = runs / "experiments"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / f"{experiment.name}.json", json.dumps(value, indent=1) + "\n")
+    path = note_path(runs, experiment.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def note_path(runs: Path, name: str) -> Path:
+    """Return the file that says which cells make up an experiment."""
+    return runs / "experiments" / f"{name}.json"
+
+
+def welcome(runs: Path, name: str, guest: Cell) -> None:
+    """Add estimates that were made elsewhere to an experiment; another of its label goes."""
+    value = read_json(note_path(runs, name)) or {}
+    others = [cell for cell in value.get("guests", []) if cell["row"] != guest.row]
+    value["guests"] = [*others, guest.to_json()]
+    write_text(note_path(runs, name), json.dumps(value, indent=1) + "\n")
+
+
+def guest_entry(guest: Cell) -> MethodEntry:
+    """Return the line of an experiment that stands for estimates made elsewhere."""
+    digest = str(guest.hyperparameters["estimates"])[:12]
+    note = f"made elsewhere, scored from files (SHA-256 {digest}…)."
+    return MethodEntry(method=guest.method, label=guest.row, note=note)
 
 
 def recall(runs: Path, name: str) -> Results:
@@ -94,13 +118,17 @@ def recall(runs: Path, name: str) -> Results:
     BenchError
         The experiment was never run here.
     """
-    value = read_json(runs / "experiments" / f"{name}.json")
+    value = read_json(note_path(runs, name))
     if value is None:
         raise BenchError(
             f"nothing is tracked of an experiment {name!r} in {runs}; "
             f"run it first: bench run experiments/{name}.yaml"
         )
-    cells = [Cell(**cell) for cell in value["cells"]]
+    guests = [Cell(**cell) for cell in value.get("guests", [])]
+    cells = [Cell(**cell) for cell in value["cells"]] + guests
     experiment = Experiment.model_validate(value["experiment"])
+    known = {label for entry in experiment.methods for label, _ in entry.variants()}
+    lines = [guest_entry(guest) for guest in guests if guest.row not in known]
+    experiment = experiment.model_copy(update={"methods": [*experiment.methods, *lines]})
     folders = [CellFolder(runs, cell) for cell in cells]
     return Results(experiment, value["corpus"], cells, folders)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import mlflow
@@ -13,8 +12,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from bench import cli, tracking
+from bench import tracking
 from bench.runner.cell import Job
+from tests.bench.command import bench
 
 TINY = """\
 title: Tiny
@@ -31,19 +31,6 @@ methods:
     published: {vocals: {gnsdr: 7.27}}
 """
 LAST_LINE = "5 cells: {} computed, {} reused, {} failed"
-
-
-def bench(*words: str) -> int:
-    """Run a command as the entry point does and return its exit status."""
-    kept = sys.argv
-    sys.argv = ["bench", *map(str, words)]
-    try:
-        cli.main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        sys.argv = kept
-    return 0
 
 
 @pytest.fixture(scope="module")

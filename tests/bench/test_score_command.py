@@ -1,0 +1,171 @@
+"""``bench score``: a stranger's system in the same tables."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from bench.datasets.synthetic import Synthetic
+from bench.scoring.protocols import score
+from bench.track import TARGETS, Track
+from tests.bench.command import bench
+
+HOST = """\
+title: Host
+why: A test.
+dataset: synthetic
+methods: [{method: mixture, label: Mixture}]
+"""
+
+
+def write_folder(root: Path, name: str, audio, rate=8000, suffix=".wav"):
+    for target, signal in audio.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        subtype = "PCM_24" if suffix == ".flac" else "DOUBLE"
+        soundfile.write(root / name / f"{target}{suffix}", signal.T, rate, subtype=subtype)
+
+
+def songs():
+    rng = np.random.default_rng(0)
+    for name, n in (("one", 9000), ("two two", 17_000)):
+        audio = {t: 0.1 * rng.standard_normal((2, n)) for t in TARGETS}
+        estimate = {t: a + 0.03 * rng.standard_normal(a.shape) for t, a in audio.items()}
+        yield name, audio, estimate
+
+
+@pytest.fixture
+def folders(workspace):
+    for name, audio, estimate in songs():
+        write_folder(Path("references"), name, audio)
+        write_folder(Path("my system"), name, estimate)
+    return workspace
+
+
+def test_files_are_scored_as_arrays_are_and_the_tidy_table_is_written(folders, capsys):
+    words = ["--protocol", "bss_eval_v4", "--protocol", "bss_eval_v3"]
+    assert bench("score", "references", "my system", *words) == 0
+    assert "my system" in capsys.readouterr().out
+    table = pd.read_parquet("reports/my-system/scores.parquet")
+    for name, audio, estimate in songs():
+        track = Track(name, 8000, audio)
+        for protocol in ("bss_eval_v3", "bss_eval_v4"):
+            expected = pd.DataFrame(score(protocol, track, estimate))
+            mine = table[(table["track"] == name) & (table["protocol"] == protocol)]
+            assert np.abs(mine["value"].to_numpy() - expected["value"].to_numpy()).max() < 1e-9
+    rows = pd.read_csv("reports/my-system/rows.csv")
+    assert set(rows["metric"]) == {"gnsdr", "gsir", "gsar", "sdr", "isr", "sir", "sar"}
+    assert not Path("mlflow.db").exists()
+
+
+def test_flac_is_read_and_a_name_given(folders):
+    shutil.rmtree("my system")
+    for name, _, estimate in songs():
+        write_folder(Path("flac"), name, estimate, suffix=".flac")
+    assert bench("score", "references", "flac", "--as", "Theirs", "--record") == 0
+    assert "| Theirs |" in Path("reports/Theirs/table.md").read_text()
+    store = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folders / 'mlflow.db'}")
+    experiment = store.get_experiment_by_name("Theirs")
+    query = "tags.method = 'elsewhere'"
+    (run,) = store.search_runs([experiment.experiment_id], query)
+    assert run.data.metrics["vocals/gsir"] > 0
+
+
+def test_a_guest_stands_in_the_tables_of_an_experiment_and_stays(workspace, capsys):
+    Path("host.yaml").write_text(HOST)
+    assert bench("run", "host.yaml", "--workers", "0") == 0
+    rng = np.random.default_rng(0)
+    for track in Synthetic().tracks("test"):
+        noisy = {t: r + 1e-3 * rng.standard_normal(r.shape) for t, r in track.references.items()}
+        write_folder(Path("guest"), track.name, noisy, track.rate)
+    assert bench("score", "synthetic", "guest", "--as", "Guest", "--into", "host") == 0
+    table = Path("reports/host/table.md").read_text()
+    assert "| *Made elsewhere* |" in table
+    assert "| Guest | **" in table
+    capsys.readouterr()
+    assert bench("run", "host.yaml") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 cells: 0 computed, 1 reused, 0 failed"
+    assert "| Guest | **" in Path("reports/host/table.md").read_text()
+    store = mlflow.MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
+    experiment = store.get_experiment_by_name("host")
+    found = store.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'cell'")
+    assert sorted(run.data.tags["row"] for run in found) == ["Guest", "Mixture"]
+    assert bench("score", "synthetic", "guest", "--as", "Mixture", "--into", "host") == 2
+    assert "has a row 'Mixture' already" in capsys.readouterr().err
+
+
+def no_track(root):
+    shutil.rmtree(root / "my system" / "one")
+
+
+def no_target(root):
+    (root / "my system" / "one" / "vocals.wav").unlink()
+
+
+def twice(root):
+    shutil.copy(root / "my system" / "one" / "vocals.wav", root / "my system/one/vocals.flac")
+
+
+def no_audio(root):
+    (root / "my system" / "two two" / "vocals.wav").write_text("no audio")
+
+
+def other_rate(root):
+    path = root / "my system" / "two two" / "vocals.wav"
+    soundfile.write(path, np.ones((17_000, 2)), 9000)
+
+
+def mono(root):
+    path = root / "my system" / "two two" / "vocals.wav"
+    soundfile.write(path, np.ones(17_000), 8000)
+
+
+def nan(root):
+    path = root / "my system" / "two two" / "vocals.wav"
+    soundfile.write(path, np.full((17_000, 2), np.nan), 8000, subtype="FLOAT")
+
+
+def no_references(root):
+    shutil.rmtree(root / "references")
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (no_track, "no WAV or FLAC of vocals in my system/one"),
+        (no_target, "no WAV or FLAC of vocals in my system/one"),
+        (twice, "both a WAV and a FLAC of vocals in my system/one"),
+        (no_audio, "vocals.wav cannot be read"),
+        (other_rate, "has 9000 Hz and its reference 8000 Hz"),
+        (mono, "the estimate of vocals of track 'two two' has shape (1, 17000), not (2, samples)"),
+        (nan, "the estimate of vocals of track 'two two' has samples that are NaN"),
+        (no_references, "no references 'references': expected a folder of tracks or one of mir1k"),
+    ],
+)
+def test_files_that_cannot_be_scored_are_refused_in_one_line_with_nothing_written(
+    folders, capsys, damage, message
+):
+    damage(folders)
+    before = sorted(folders.rglob("*"))
+    assert bench("score", "references", "my system") == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+    assert sorted(folders.rglob("*")) == before
+
+
+def test_a_guest_of_other_references_or_of_no_experiment_is_refused(folders, capsys):
+    assert bench("score", "references", "my system", "--into", "host") == 2
+    assert "run it first" in capsys.readouterr().err
+    Path("host.yaml").write_text(HOST)
+    assert bench("run", "host.yaml", "--workers", "0") == 0
+    capsys.readouterr()
+    assert bench("score", "references", "my system", "--into", "host") == 2
+    assert "score against it: bench score synthetic" in capsys.readouterr().err
+    assert bench("score", "references", "my system", "--protocol", "bss_eval") == 2
+    assert "no scoring protocol 'bss_eval'" in capsys.readouterr().err
