@@ -22,7 +22,7 @@ grow with the track. G, the Gram matrix of the delayed references, depends on th
 alone: `References` factors it once, ``G = C C'``, for every estimate, with all right-hand sides
 together. Version 3 needs no filters: with b the products of the delayed references with e and
 ``y = C^-1 b``, |P e|^2 = |y|^2, and likewise for one reference. Version 4 takes all energies in
-the frequency domain by Parseval, without an inverse transform. All is float64.
+the frequency domain by Parseval, without an inverse transform. All is computed in float64.
 
 References
 ----------
@@ -96,14 +96,14 @@ class References:
     """
 
     def __init__(self, signals: Any, filter_length: int = FILTER_LENGTH) -> None:
-        self.signals = double(signals, "references")
+        self.signals = checked(signals, "references")
         if self.signals.ndim != 3:
             raise BenchError(f"references of one track have three axes, not {self.signals.ndim}")
         self.taps = filter_length
         self.n_targets, self.n_channels, self.n_samples = self.signals.shape
         self.rows = self.signals.flatten(0, 1)
         #: Whether any sample of a target is not 0.
-        self.audible = self.signals.abs().amax((-1, -2)) > 0
+        self.audible = (self.signals != 0).any(-1).any(-1)
 
     @cached_property
     def lags(self) -> Tensor:
@@ -142,14 +142,14 @@ class References:
         return ahead.reshape(-1, self.taps, self.n_targets, self.n_channels)
 
     def _checked(self, estimates: Any) -> Tensor:
-        """Return estimates as float64 on the device of the references.
+        """Return estimates on the device of the references.
 
         Raises
         ------
         BenchError
             The shapes differ or a sample is not finite.
         """
-        tensor = double(estimates, "estimates").to(self.signals.device)
+        tensor = checked(estimates, "estimates").to(self.signals.device)
         if tensor.shape != self.signals.shape:
             raise BenchError(
                 f"estimates have shape {tuple(tensor.shape)} "
@@ -161,7 +161,7 @@ class References:
         """Score estimates ``(target, channels, samples)`` by version 3."""
         tensor = self._checked(estimates)
         b = self._products(tensor)
-        energy = tensor.square().sum((-1, -2))
+        energy = torch.linalg.vector_norm(tensor, dim=(-1, -2), dtype=torch.float64).square()
         everything = self.whole.projected(b.flatten(0, 1)).sum(-1)
         target = torch.stack(
             [
@@ -231,6 +231,7 @@ class References:
         Tensor
             ``(8, target, window)``.
         """
+        s, e = s.double(), e.double()
         plain = [x.square().sum((1, 3)) for x in (s, e - s, e)]
         # Parseval: each bin but the first, and the last of an even length, stands for two.
         weight = torch.full((n_fft // 2 + 1,), 2.0 / n_fft, dtype=s.dtype, device=s.device)
@@ -429,7 +430,7 @@ def over_batch(
     score: Callable[[Tensor, Tensor], Scores], references: Any, estimates: Any
 ) -> Scores:
     """Score each track of a batch."""
-    one, two = double(references, "references"), double(estimates, "estimates")
+    one, two = checked(references, "references"), checked(estimates, "estimates")
     if one.ndim == 3:
         return score(one, two)
     if one.shape != two.shape:
@@ -443,11 +444,15 @@ def over_batch(
     return Scores(*(stack.reshape(*batch, *stack.shape[1:]) for stack in stacks))
 
 
-def double(signals: Any, what: str) -> Tensor:
-    """Return signals as a float64 tensor on their own device, checked."""
+def checked(signals: Any, what: str) -> Tensor:
+    """Return signals as a tensor on their own device, in their own precision.
+
+    They become float64 block by block where they are used, so that memory stays flat.
+    """
     if isinstance(signals, np.ndarray):
         signals = torch.from_numpy(np.require(signals, requirements=["W", "C"]))
-    tensor: Tensor = torch.as_tensor(signals).double()
+    tensor: Tensor = torch.as_tensor(signals)
+    tensor = tensor if tensor.is_floating_point() else tensor.double()
     if tensor.ndim < 3 or tensor.numel() == 0:
         raise BenchError(
             f"{what} have shape {tuple(tensor.shape)}; "
@@ -481,23 +486,28 @@ def correlations(a: Tensor, b: Tensor, taps: int) -> Tensor:
     Tensor
         ``(row of a, row of b, 2 taps - 1)``: lags from ``1 - taps`` on.
     """
-    reach = taps - 1
+    reach, n_samples = taps - 1, a.shape[-1]
     n_fft = max(BLOCK, fast_length(4 * taps))
     length = n_fft - 2 * reach
-    n_blocks = -(-a.shape[-1] // length)
-    fill = n_blocks * length - a.shape[-1]
-    pad = torch.nn.functional.pad
-    blocks_a = pad(a, (0, fill)).unfold(-1, length, length)
-    blocks_b = pad(b, (reach, fill + reach)).unfold(-1, n_fft, length)
-    step = max(1, STEP // ((len(a) + len(b)) * n_fft))
+    step = length * max(1, STEP // ((len(a) + len(b)) * n_fft))
     total = torch.zeros(n_fft // 2 + 1, len(a), len(b), dtype=torch.complex128, device=a.device)
-    for i in range(0, n_blocks, step):
+    for start in range(0, n_samples, step):
+        end = start + length * -(-min(step, n_samples - start) // length)
+        blocks_a = stretch(a, start, end).unfold(-1, length, length)
+        blocks_b = stretch(b, start - reach, end + reach).unfold(-1, n_fft, length)
         # (bin, row of a, block) @ (bin, block, row of b)
-        one = torch.fft.rfft(blocks_a[:, i : i + step], n_fft).permute(2, 0, 1)
-        two = torch.fft.rfft(blocks_b[:, i : i + step], n_fft).permute(2, 1, 0)
+        one = torch.fft.rfft(blocks_a, n_fft).permute(2, 0, 1)
+        two = torch.fft.rfft(blocks_b, n_fft).permute(2, 1, 0)
         total += one.contiguous().conj_physical_() @ two.contiguous()
     lags: Tensor = torch.fft.irfft(total.permute(1, 2, 0), n_fft)
     return lags[..., : 2 * reach + 1]
+
+
+def stretch(rows: Tensor, start: int, end: int) -> Tensor:
+    """Return the samples from `start` to `end` as float64, zeros beyond either end of the rows."""
+    n = rows.shape[-1]
+    inside = rows[:, max(start, 0) : min(end, n)].double()
+    return torch.nn.functional.pad(inside, (max(-start, 0), max(end - n, 0)))
 
 
 def ratio_db(signal: Tensor, error: Tensor, defined: Tensor) -> NDArray[np.float64]:

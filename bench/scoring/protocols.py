@@ -112,10 +112,9 @@ class BssEvalV4:
     def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
         """Return SDR, ISR, SIR and SAR of each target and window."""
         scores = References(references).score_images(estimates, rate, rate)
-        power = window_sums(np.square(references).sum(axis=1), rate, rate)
-        length = min(rate, references.shape[-1])
-        mean = np.square(references).sum(axis=(1, 2)) / references.shape[-1]
-        silent = power <= SILENCE * mean[:, None] * length
+        energy = np.stack([np.einsum("cn,cn->n", s, s) for s in references])
+        power = window_sums(energy, rate, rate) / min(rate, references.shape[-1])
+        silent = power <= SILENCE * energy.mean(axis=1, keepdims=True)
         return by_metric(scores, silent)
 
 
