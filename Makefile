@@ -1,10 +1,11 @@
 # Two commands set everything up on a machine with Python 3.11 and a C toolchain:
 #   make demo   the virtual environment, then experiments/quick.yaml and its table
 #   make test   every check
+# `make benchmark` measures speed and memory against peers, in about ten minutes.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test setup ffmpeg format clean
+.PHONY: demo test benchmark setup ffmpeg format clean
 
 demo: setup
 	$(BIN)/bench run experiments/quick.yaml
@@ -15,6 +16,9 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+benchmark: setup
+	$(BIN)/python tests/benchmarks/scoring.py
 
 setup: .venv/ready ffmpeg
 
