@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 import bench
 from bench.errors import BenchError, nearest
@@ -85,7 +85,8 @@ def run(
         print(f"{len(cells)} cells: {len(pending)} to compute, {len(cells) - len(pending)} reused")
         return
     chosen = cluster.device(device)
-    results.note(RUNS, spec, dataset, cells)
+    prepare(REPORTS / spec.name)
+    results.note(RUNS, spec, dataset, cells, override or [])
     found = results.recall(RUNS, spec.name)
     n_workers = cluster.default_workers(len(pending)) if workers is None else workers
     try:
@@ -101,6 +102,14 @@ def run(
         f"{len(cells) - len(pending)} reused, {failed} failed"
     )
     raise typer.Exit(1 if failed else 0)
+
+
+def prepare(folder: Path) -> None:
+    """Make the folder that will be written at the end, before any work is done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"{folder} cannot be written: {error.strerror}; nothing was run") from None
 
 
 def show_plan(folders: list[CellFolder]) -> None:
@@ -120,7 +129,7 @@ def compute(
     found: Results, pending: list[CellFolder], data: Path, device: str, workers: int, threads: int
 ) -> int:
     """Run the pending cells, record all in MLflow, write the report; return how many failed."""
-    from bench import tracking
+    from bench import provenance, tracking
     from bench.progress import Monitor
     from bench.report.write import write
     from bench.runner import cluster
@@ -134,15 +143,22 @@ def compute(
     for folder in behind:
         tracker.finish(folder)
     by_cell = {id(folder.cell): folder for folder in pending}
-    job = Job(RUNS.resolve(), data.resolve(), device, threads)
+    job = Job(RUNS.resolve(), data.resolve(), device, threads, provenance.commit())
     failed = 0
-    with Monitor(console, pending, tracker.follow) as monitor:
-        cells = ordered([folder.cell for folder in pending])
-        for cell, why in cluster.run(job, cells, workers, threads):
-            monitor.end(by_cell[id(cell)], why)
-            with monitor.lock:
-                tracker.finish(by_cell[id(cell)])
-            failed += why is not None
+    cells = ordered([folder.cell for folder in pending])
+    try:
+        with Monitor(console, pending, tracker.follow) as monitor:
+            for cell, why in cluster.run(job, cells, workers, threads):
+                folder = by_cell[id(cell)]
+                if why is not None and folder.error() is None:
+                    folder.fail(why, why)  # its process could not
+                monitor.end(folder, why)
+                with monitor.lock:
+                    tracker.finish(folder)
+                failed += why is not None
+    except KeyboardInterrupt:
+        tracker.interrupt()
+        raise
     report_folder = write(found, REPORTS)
     tracker.close(failed, report_folder)
     if tracker.trouble:
@@ -162,9 +178,13 @@ def report(
 ) -> None:
     """Write a report again from what was tracked."""
     from bench.report.write import write
+    from bench.runner import experiment as experiments
     from bench.runner import results
 
-    found = results.recall(RUNS, Path(name).stem)
+    if name.endswith((".yaml", ".yml")):
+        name = experiments.read(Path(name)).name
+    found = results.recall(RUNS, name)
+    prepare(REPORTS / name)
     show_tables(found, write(found, REPORTS))
 
 
@@ -247,8 +267,11 @@ def list_names(
         table = Table("name", "what it is", title=title, title_justify="left", box=None)
         if title == "experiments":
             for path in sorted(EXPERIMENTS.glob("*.yaml")):
-                with contextlib.suppress(yaml.YAMLError, AttributeError):
-                    table.add_row(str(path), yaml.safe_load(path.read_text()).get("title", ""))
+                try:
+                    about = str(yaml.safe_load(path.read_text()).get("title", ""))
+                except (yaml.YAMLError, AttributeError, ValueError):
+                    about = "not readable as an experiment"
+                table.add_row(Text(str(path)), Text(about))
         elif title == "methods":
             for name in methods.table():
                 cls = methods.find(name)
@@ -268,9 +291,12 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open the MLflow UI on the store, on this machine only."""
-    from bench.tracking import default_uri
+    from bench.tracking import default_uri, without_secret
 
     uri = default_uri(Path())
+    if uri.startswith(("http://", "https://")):
+        print(f"the store is a server already: open {without_secret(uri)}")
+        return
     if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).is_file():
         raise BenchError("no mlflow.db here yet; run an experiment first: bench run FILE")
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]

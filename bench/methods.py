@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +13,9 @@ import pydantic
 
 from bench.errors import BenchError, nearest
 from bench.separator import Separator
+
+#: Where a table may show a method that is run here.
+GROUPS = ("supervised", "unsupervised", "bound")
 
 
 def table() -> dict[str, str]:
@@ -41,10 +46,18 @@ def find(name: str) -> type[Separator]:
         raise BenchError(f"no method {name!r}; {nearest(name, known)}")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise BenchError(f"method {name!r} cannot be imported: {error}") from None
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's module does at import
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BenchError(f"method {name!r} cannot be imported: {reason}") from None
     if not (isinstance(found, type) and issubclass(found, Separator)):
         raise BenchError(f"method {name!r}: {path} is no subclass of bench.separator.Separator")
+    if inspect.isabstract(found):
+        lacking = ", ".join(sorted(found.__abstractmethods__))
+        raise BenchError(f"method {name!r}: {path} does not define {lacking}")
+    if found.GROUP not in GROUPS:
+        raise BenchError(
+            f"method {name!r}: {path} has GROUP {found.GROUP!r}; {nearest(found.GROUP, GROUPS)}"
+        )
     return found
 
 
@@ -82,7 +95,14 @@ def make(cls: type[Separator], hyperparameters: Mapping[str, Any], where: str) -
                 f"{where}: {cls.__name__} has no hyperparameter {key!r}; {nearest(key, known)}"
             )
     try:
-        return cls(**hyperparameters)
+        made = cls(**hyperparameters)
+        json.dumps(made.hyperparameters(), allow_nan=False)
+        return made
+    except TypeError:
+        raise BenchError(
+            f"{where}: the hyperparameters of {cls.__name__} must be numbers, strings, or lists "
+            "and mappings of them"
+        ) from None
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "value_error":  # the method's own word on values that clash

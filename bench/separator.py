@@ -53,7 +53,7 @@ class FitLog:
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, pydantic.Field))
 def separator(cls: type[S]) -> type[S]:
     """Make `cls` a method: a dataclass whose fields are validated and named in full."""
-    config = ConfigDict(extra="forbid", validate_default=True)
+    config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
     made: Any = pydantic_dataclass(config=config, kw_only=True)(cls)
     return cast(type[S], made)
 

@@ -15,16 +15,18 @@ import json
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from bench import provenance
 from bench.errors import BenchError
 from bench.runner.plan import Cell
 from bench.runner.results import Results
-from bench.runner.store import CellFolder, read_json, write_text
+from bench.runner.store import CellFolder, locked, read_json, write_text
 from bench.scoring.aggregate import over_tracks
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -41,9 +43,24 @@ def default_uri(workspace: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / DATABASE).resolve()}"
 
 
+def without_secret(uri: str) -> str:
+    """Return a URI without the user and password in it, fit to be shown and kept."""
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+def store_name() -> str:
+    """Return the name of the store in notes: the default one moves with the workspace."""
+    return without_secret(os.environ.get("MLFLOW_TRACKING_URI") or DATABASE)
+
+
 def address(experiment: str) -> str:
-    """Return where a cell's folder says that it is recorded; it moves with the workspace."""
-    return f"{experiment} @ {os.environ.get('MLFLOW_TRACKING_URI') or DATABASE}"
+    """Return the name under which a cell's folder notes where it is recorded."""
+    return f"{experiment} @ {store_name()}"
+
+
+def store_note(workspace: Path) -> Path:
+    """Return the file that says which store was last met at each address."""
+    return workspace / "runs" / "mlflow.json"
 
 
 def is_recorded(folder: CellFolder, workspace: Path, experiment: str) -> bool:
@@ -55,7 +72,14 @@ def is_recorded(folder: CellFolder, workspace: Path, experiment: str) -> bool:
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
         return False
     notes = read_json(folder.path / "mlflow.json") or {}
-    return bool(notes.get(address(experiment), {}).get("recorded") == score_keys(folder.cell))
+    note = notes.get(address(experiment), {})
+    met = (read_json(store_note(workspace)) or {}).get(store_name())
+    return bool(note.get("store") == met and is_current(note, folder.cell))
+
+
+def is_current(note: dict[str, Any], cell: Cell) -> bool:
+    """Tell whether a note says that a cell is recorded with all its scores and its row."""
+    return bool(note.get("recorded") == score_keys(cell) and note.get("row") == cell.row)
 
 
 def score_keys(cell: Cell) -> list[str]:
@@ -87,32 +111,40 @@ class Tracker:
 
     def __init__(self, results: Results, workspace: Path) -> None:
         from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
 
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         self.results = results
         self.uri = default_uri(workspace)
         self.name = results.experiment.name
         self.address = address(self.name)
-        self.folders = {folder.path: folder for folder in results.folders}
         self.trouble = ""
         self.runs: dict[Path, str] = {}
         self.sent: dict[Path, int] = {}
         try:
-            self.client = MlflowClient(tracking_uri=self.uri)
-            self.experiment_id = self._experiment(workspace)
-            made = self.client.get_experiment(self.experiment_id).creation_time
-            self.store = f"{self.experiment_id} made {made}"
-            self.parent_id = self._parent()
-        except (MlflowException, OSError) as error:
+            with locked(workspace / "runs" / "mlflow.lock"):  # one process makes the tables
+                self.client = MlflowClient(tracking_uri=self.uri)
+                self.store = self._identity(workspace)
+                self.experiment_id = self._experiment(workspace)
+                self.parent_id = self._parent()
+        except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
             raise BenchError(
-                f"MLflow cannot be reached at {self.uri}: {str(error).splitlines()[0]}; "
+                f"MLflow cannot be used at {without_secret(self.uri)}: {first_line(error)}; "
                 "nothing was run"
             ) from None
+
+    def _identity(self, workspace: Path) -> str:
+        """Return what tells this store from another that was at its address, and note it."""
+        made = self.client.get_experiment("0").creation_time
+        path = store_note(workspace)
+        met = read_json(path) or {}
+        write_text(path, json_text({**met, store_name(): f"made {made}"}))
+        return f"made {made}"
 
     def _experiment(self, workspace: Path) -> str:
         found = self.client.get_experiment_by_name(self.name)
         if found is not None:
+            if found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
         artifacts = (workspace / ARTIFACTS).resolve().as_uri()
         local = artifacts if self.uri.startswith("sqlite:") else None
@@ -123,16 +155,20 @@ class Tracker:
     def _parent(self) -> str:
         query = "tags.`bench.kind` = 'experiment'"
         found = self.client.search_runs([self.experiment_id], query, max_results=1)
-        if found:
-            return str(found[0].info.run_id)
         experiment = self.results.experiment
         tags = {
             "bench.kind": "experiment",
             "dataset": experiment.dataset,
             "mlflow.note.content": f"{experiment.title}\n\n{experiment.why}",
         }
-        run = self.client.create_run(self.experiment_id, run_name=self.name, tags=tags)
-        return str(run.info.run_id)
+        if not found:
+            run = self.client.create_run(self.experiment_id, run_name=self.name, tags=tags)
+            return str(run.info.run_id)
+        run_id = str(found[0].info.run_id)
+        self.client.update_run(run_id, status="RUNNING")
+        for key, value in tags.items():
+            self.client.set_tag(run_id, key, value)
+        return run_id
 
     def _note(self, folder: CellFolder) -> dict[str, Any]:
         notes = read_json(folder.path / "mlflow.json") or {}
@@ -148,15 +184,13 @@ class Tracker:
     @contextlib.contextmanager
     def _forgiving(self) -> Iterator[None]:
         """Note that the store does not answer, and let the work go on."""
-        from mlflow.exceptions import MlflowException
-
         try:
             yield
-        except MlflowException as error:
+        except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
             self.trouble = (
-                f"MLflow at {self.uri} does not take what it is sent "
-                f"({str(error).splitlines()[0]}); nothing is lost, and the same command records "
-                "the rest when it is back"
+                f"MLflow at {without_secret(self.uri)} does not take what it is sent "
+                f"({first_line(error)}); nothing is lost, and the same command records the rest "
+                "when it is back"
             )
 
     def _run(self, folder: CellFolder) -> str:
@@ -164,16 +198,15 @@ class Tracker:
         if folder.path in self.runs:
             return self.runs[folder.path]
         run_id = self._note(folder).get("run_id")
+        cell = folder.cell
+        name = cell.row if cell.seed is None else f"{cell.row}, seed {cell.seed}"
         if run_id:
-            self.client.update_run(run_id, status="RUNNING")
+            self.client.update_run(run_id, status="RUNNING", name=name)
+            self.client.set_tag(run_id, "row", cell.row)
             self.runs[folder.path] = str(run_id)
             return str(run_id)
-        cell = folder.cell
-        run = self.client.create_run(
-            self.experiment_id,
-            run_name=cell.row if cell.seed is None else f"{cell.row}, seed {cell.seed}",
-            tags=cell_tags(cell) | {"mlflow.parentRunId": self.parent_id},
-        )
+        tags = cell_tags(cell) | {"mlflow.parentRunId": self.parent_id}
+        run = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
         self._log_inputs(run.info.run_id, cell)
         for name, value in {"method": cell.method, **cell.hyperparameters}.items():
             self.client.log_param(run.info.run_id, name, value)
@@ -232,7 +265,7 @@ class Tracker:
             self._record(folder)
 
     def _record(self, folder: CellFolder) -> None:
-        if folder.is_done() and self._note(folder).get("recorded") == score_keys(folder.cell):
+        if folder.is_done() and is_current(self._note(folder), folder.cell):
             return
         run_id = self._run(folder)
         self._send_curves(folder)
@@ -246,7 +279,12 @@ class Tracker:
                 self._log_scores(run_id, name, scores, folder.score_facts(name))
         self.client.set_terminated(run_id, "FINISHED")
         sent = self.sent.get(folder.path, 0)
-        note = {"run_id": run_id, "sent": sent, "recorded": score_keys(folder.cell)}
+        note = {
+            "run_id": run_id,
+            "sent": sent,
+            "recorded": score_keys(folder.cell),
+            "row": folder.cell.row,
+        }
         self._write_note(folder, note)
 
     def _log_scores(
@@ -260,6 +298,8 @@ class Tracker:
                 self.client.log_metric(run_id, key, row["value"])
             if row["n_undefined"]:
                 self.client.log_metric(run_id, f"{key}_undefined", row["n_undefined"])
+            if row["n_infinite"]:
+                self.client.log_metric(run_id, f"{key}_infinite", row["n_infinite"])
         times = {
             "time/fit_s": facts.get("fit", {}).get("fit_s"),
             "time/separate_s": facts["separate_s"],
@@ -275,6 +315,14 @@ class Tracker:
         self.client.log_dict(run_id, facts["provenance"], "provenance.json")
         table = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
         self.client.log_table(run_id, table, f"scores/{protocol}.json")
+
+    def interrupt(self) -> None:
+        """Mark what was running as killed; the next run takes it up."""
+        with self._forgiving():
+            for path, run_id in self.runs.items():
+                if not any(f.path == path and f.is_done() for f in self.results.folders):
+                    self.client.set_terminated(run_id, "KILLED")
+            self.client.set_terminated(self.parent_id, "KILLED")
 
     def close(self, failed: int, report: Path) -> None:
         """End the parent run and put the report's files beside it."""
@@ -294,6 +342,7 @@ def cell_tags(cell: Cell) -> dict[str, str]:
         "split_digest": cell.digests["test"],
         "seed": "none" if cell.seed is None else str(cell.seed),
         "protocol": ", ".join(cell.protocols),
+        "commit": provenance.commit(),
         "fingerprint": cell.fingerprint,
     }
     return tags
@@ -303,6 +352,12 @@ def unrecorded(results: Results, workspace: Path) -> Sequence[CellFolder]:
     """Return the finished cells whose folders do not say that they are recorded."""
     name = results.experiment.name
     return [f for f in results.folders if f.is_done() and not is_recorded(f, workspace, name)]
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, without a secret."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return without_secret(lines[0])
 
 
 def json_text(value: Any) -> str:

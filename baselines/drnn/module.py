@@ -215,6 +215,34 @@ class Teller(Callback):
         self.told.progress(done, trainer.max_epochs or done)
 
 
+class BestWeights(Callback):
+    """Keeps the weights of the best dev epoch, in the checkpoint too, so that a resume has them."""
+
+    def __init__(self) -> None:
+        self.score = -math.inf
+        self.weights: dict[str, Tensor] | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Copy the weights where the dev figure is the best so far."""
+        score = float(trainer.callback_metrics[DEV_METRIC])
+        if score > self.score:
+            self.score, self.weights = score, weights_of(pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of it."""
+        return {"score": self.score, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint held."""
+        self.score, self.weights = state_dict["score"], state_dict["weights"]
+
+
+def weights_of(module: pl.LightningModule) -> dict[str, Tensor]:
+    """Return a copy of the network's weights on the CPU."""
+    state = module.state_dict()
+    return {k.removeprefix("network."): v.detach().cpu().clone() for k, v in state.items()}
+
+
 def train(
     module: DRNNModule, log: FitLog, device: str, patience: int, clip_norm: float
 ) -> dict[str, Tensor]:
@@ -225,8 +253,8 @@ def train(
     module
         A fresh module.
     log
-        Told at each epoch; where it has a folder, checkpoints are kept there and an earlier
-        one is taken up.
+        Told at each epoch; where it has a folder, each epoch's state is kept there and an earlier
+        one is taken up. One that cannot be read is dropped, and training begins again.
     device
         ``cpu`` or ``cuda``.
     patience
@@ -244,16 +272,13 @@ def train(
     BenchError
         The loss is no longer finite.
     """
+    best = BestWeights()
     with tempfile.TemporaryDirectory() as scratch:
         folder = (log.folder or Path(scratch)) / "checkpoints"
-        select: dict[str, Any] = {"monitor": DEV_METRIC, "mode": "max"} if module.dev else {}
-        keeper = ModelCheckpoint(
-            folder, filename="best", save_top_k=1, save_last=True, enable_version_counter=False,
-            **select,
-        )  # fmt: skip
+        keeper = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
         callbacks: list[Callback] = [Teller(log), keeper]
         if module.dev:
-            callbacks.append(EarlyStopping(DEV_METRIC, patience=patience, mode="max"))
+            callbacks += [best, EarlyStopping(DEV_METRIC, patience=patience, mode="max")]
         trainer = quiet_trainer(
             max_epochs=module.epochs,
             accelerator="gpu" if device == "cuda" else "cpu",
@@ -264,12 +289,28 @@ def train(
         with warnings.catch_warnings():
             # The loader is a plain iterable by design: batches are drawn, not read.
             warnings.filterwarnings("ignore", module="pytorch_lightning")
-            trainer.fit(module, ckpt_path=last if last.is_file() else None, weights_only=True)
-        if not math.isfinite(float(trainer.callback_metrics.get("train/loss", 0.0))):
-            raise BenchError("training diverged: the loss is not finite; lower learning_rate")
-        chosen = keeper.best_model_path or keeper.last_model_path
-        state = torch.load(chosen, map_location="cpu", weights_only=True)["state_dict"]
-    return {k.removeprefix("network."): v for k, v in state.items()}
+            try:
+                checkpoint = last if is_readable(last) else None
+                trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
+            except SystemExit:  # what Lightning makes of Ctrl-C
+                raise KeyboardInterrupt from None
+    weights = best.weights or weights_of(module)
+    finite = all(bool(torch.isfinite(w).all()) for w in weights.values())
+    if not finite or not math.isfinite(float(trainer.callback_metrics.get("train/loss", 0.0))):
+        raise BenchError("training diverged: the loss is not finite; lower learning_rate")
+    return weights
+
+
+def is_readable(checkpoint: Path) -> bool:
+    """Tell whether a checkpoint is there and whole; one that is damaged is removed."""
+    if not checkpoint.is_file():
+        return False
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is of no use
+        checkpoint.unlink()
+        return False
+    return True
 
 
 def quiet_trainer(**settings: Any) -> pl.Trainer:

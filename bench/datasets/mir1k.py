@@ -4,12 +4,13 @@ Layout: ``MIR-1K/Wavfile/SINGER_SONG_CLIP.wav``, 16 kHz, 16 bit stereo, left (ch
 accompaniment, right (channel 1) the voice. The split is that of Huang et al. (ISMIR 2014): the
 singers abjones and amy train, four of their clips are the dev set, the 17 others test. Each
 source is divided by its own L2 norm, so that every mixture is at 0 dB. The loader takes the
-clips that it finds; `FULL_SIZES` says how many there are in all.
+clips that it finds and passes over files of other names; `FULL_SIZES` says how many there are.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,10 @@ from bench.track import Track
 
 RATE = 16_000
 TRAIN_SINGERS = ("abjones", "amy")
+TEST_SINGERS = (
+    "Ani", "Kenshin", "annar", "ariel", "bobon", "bug", "davidson", "fdps", "geniusturtle",
+    "heycat", "jmzen", "khair", "leon", "stool", "tammy", "titon", "yifen",
+)  # fmt: skip
 DEV_CLIPS = ("abjones_5_08", "abjones_5_09", "amy_9_08", "amy_9_09")
 
 
@@ -81,11 +86,15 @@ class MIR1K(Dataset):
         return hashlib.sha256((self.folder / f"{name}.wav").read_bytes()).hexdigest()
 
 
-def split_of(name: str) -> str:
-    """Return the split of a clip by its name, ``SINGER_SONG_CLIP``."""
+def split_of(name: str) -> str | None:
+    """Return the split of a clip by its name, ``SINGER_SONG_CLIP``; None for any other file."""
     if name in DEV_CLIPS:
         return "dev"
-    return "train" if name.split("_")[0] in TRAIN_SINGERS else "test"
+    singer = re.fullmatch(r"([A-Za-z]+)_\d+_\d+", name)
+    if singer is None:
+        return None
+    splits = dict.fromkeys(TRAIN_SINGERS, "train") | dict.fromkeys(TEST_SINGERS, "test")
+    return splits.get(singer[1])
 
 
 def declared_size(path: Path) -> int:

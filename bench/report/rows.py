@@ -12,6 +12,7 @@ from bench.scoring.aggregate import over_tracks
 
 COLUMNS = ["row", "method", "target", "protocol", "metric", "value", "n_tracks", "n_undefined",
            "published"]  # fmt: skip
+#: The titles of groups, in the order of the table.
 GROUPS = {
     "supervised": "Supervised",
     "unsupervised": "Unsupervised",

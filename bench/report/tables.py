@@ -16,6 +16,26 @@ from bench.report.rows import GROUPS, Row, table_rows
 from bench.runner.results import Results
 from bench.scoring.protocols import PROTOCOLS
 
+GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "lambda",
+    "mu",
+    "nu",
+    "rho",
+    "sigma",
+    "tau",
+    "theta",
+    "omega",
+]
+#: What LaTeX writes for signs that a label may hold.
+SIGNS = dict(zip("αβγδελμνρστθω", (f"$\\{name}$" for name in GREEK), strict=True)) | {
+    "–": "--", "—": "---", "≥": "$\\ge$", "≤": "$\\le$", "×": "$\\times$", "±": "$\\pm$",
+    "−": "$-$", "∞": "$\\infty$", "…": "\\dots{}",
+}  # fmt: skip
 #: What stands for a number that is not there.
 NOTHING = "–"
 
@@ -116,7 +136,12 @@ def markdown(results: Results, lines: pd.DataFrame) -> str:
 
 def notes(results: Results, rows: list[Row]) -> list[str]:
     """Return the lines under the tables."""
-    lines = ["The best value of a column is bold; bounds saw the true sources and are not ranked."]
+    lines = [
+        "The best value of a column is bold. Bounds (the mixture, and masks made from the true "
+        "sources) are not ranked."
+    ]
+    if results.overrides:
+        lines.append(f"Not as in its file: run with -o {' -o '.join(results.overrides)}")
     seeds = len(results.experiment.seeds)
     if seeds > 1:
         lines.append(f"Rows of methods that draw at random are means over {seeds} seeds.")
@@ -181,4 +206,4 @@ def escape_latex(text: str) -> str:
     """Return text in which no character is a command; Greek letters and dashes become maths."""
     named = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
     text = "".join(named.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
-    return text.replace("γ", "$\\gamma$").replace("–", "--").replace("≥", "$\\ge$")
+    return "".join(SIGNS.get(c, c) for c in text)

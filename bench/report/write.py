@@ -65,6 +65,7 @@ def sources(results: Results) -> dict[str, Any]:
     return {
         "report": {"time": provenance.now(), "commit": provenance.commit()},
         "experiment": results.experiment.model_dump(),
+        "overrides": list(results.overrides),
         "corpus": results.corpus,
         "schema_version": SCHEMA_VERSION,
         "cells": cells,

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import threadpoolctl
@@ -17,7 +18,7 @@ from bench import methods, provenance
 from bench.datasets import open_dataset
 from bench.errors import BenchError
 from bench.runner.plan import Cell
-from bench.runner.store import CellFolder
+from bench.runner.store import CellFolder, locked
 from bench.scoring.protocols import score
 from bench.separator import FitLog, Oracle, Separator
 from bench.track import Audio, Track
@@ -40,28 +41,39 @@ class Job:
         ``cpu`` or ``cuda``.
     threads
         Of BLAS and PyTorch.
+    commit
+        Of the code when the run began: an edit or commit during a long training is not its code.
     """
 
     runs: Path
     data: Path
     device: str
     threads: int
+    commit: str
 
     def __call__(self, cell: Cell) -> str | None:
-        """Run a cell; return None, or in one line why it failed. Never raises an `Exception`."""
+        """Run a cell, unless another process has done it; return None, or why it failed."""
         folder = CellFolder(self.runs, cell)
         try:
-            folder.begin()
             torch.set_num_threads(self.threads)
-            with threadpoolctl.threadpool_limits(self.threads):
-                run_cell(cell, folder, self.data, self.device)
+            with (
+                locked(folder.path / "lock"),
+                threadpoolctl.threadpool_limits(self.threads),
+            ):
+                if not folder.is_done():
+                    folder.begin()
+                    run_cell(self, cell, folder)
         except Exception as error:  # noqa: BLE001 - a failed cell must not end the others
             reason = f"{type(error).__name__}: {error}"
             if isinstance(error, BenchError):
                 reason = str(error)
-            folder.write_state("failed", error=reason, traceback=traceback.format_exc())
+            folder.fail(reason, traceback.format_exc())
             return reason
         return None
+
+    def provenance(self) -> dict[str, Any]:
+        """Return which code makes the numbers, and where."""
+        return {**provenance.capture(self.device), "commit": self.commit}
 
 
 class CellLog(FitLog):
@@ -94,7 +106,7 @@ class Heartbeat:
             self.last, self.stage = time.monotonic(), stage
 
 
-def run_cell(cell: Cell, folder: CellFolder, data: Path, device: str) -> None:
+def run_cell(job: Job, cell: Cell, folder: CellFolder) -> None:
     """Do what is missing of a cell.
 
     Raises
@@ -102,8 +114,8 @@ def run_cell(cell: Cell, folder: CellFolder, data: Path, device: str) -> None:
     BenchError
         The data, or what the method made of them, cannot be used.
     """
-    dataset = open_dataset(cell.dataset, data)
-    method = fitted(cell, folder, data, device)
+    dataset = open_dataset(cell.dataset, job.data)
+    method = fitted(job, cell, folder)
     missing = [name for name in cell.protocols if folder.scores(name) is None]
     rows: dict[str, list[pd.DataFrame]] = {name: [] for name in missing}
     tracks = dataset.tracks("test")
@@ -125,30 +137,29 @@ def run_cell(cell: Cell, folder: CellFolder, data: Path, device: str) -> None:
         "score_s": score_s,
         "audio_s": audio_s,
         "n_tracks": len(tracks),
-        "provenance": provenance.capture(device),
+        "provenance": job.provenance(),
     }
     for name in missing:
         folder.write_scores(name, pd.concat(rows[name], ignore_index=True), facts)
     folder.write_state("done")
 
 
-def fitted(cell: Cell, folder: CellFolder, data: Path, device: str) -> Separator:
+def fitted(job: Job, cell: Cell, folder: CellFolder) -> Separator:
     """Return the method, trained now or before."""
+    device = job.device
     cls = methods.find(cell.method)
     if not cell.learns:
         return cell.build().to(device)
     if folder.is_fitted():
         return cls.load(folder.fit_folder).to(device)
-    dataset = open_dataset(cell.dataset, data)
+    dataset = open_dataset(cell.dataset, job.data)
     log = CellLog(folder)
     log.heartbeat.beat("fit", 0, 1)
     start = time.perf_counter()
     method = cell.build().to(device)
     method.fit(dataset.tracks("train"), dataset.tracks("dev"), log)
     method.save(folder.fit_folder)
-    folder.mark_fitted(
-        {"fit_s": time.perf_counter() - start, "provenance": provenance.capture(device)}
-    )
+    folder.mark_fitted({"fit_s": time.perf_counter() - start, "provenance": job.provenance()})
     shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
     return method
 

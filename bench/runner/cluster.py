@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from bench.errors import BenchError
 from bench.runner.plan import Cell
@@ -31,7 +33,7 @@ def device(name: str) -> str:
 
 def default_workers(n_cells: int) -> int:
     """Return a worker a core, but no more than cells."""
-    return max(1, min(os.cpu_count() or 1, n_cells))
+    return max(1, min(len(os.sched_getaffinity(0)), n_cells))
 
 
 def run(
@@ -82,11 +84,19 @@ def run_on_dask(
             silence_logs=logging.CRITICAL,
         )
         with cluster, Client(cluster) as client:
-            futures = {
-                client.submit(work, cell, pure=False, priority=-i): cell
-                for i, cell in enumerate(cells)
-            }
-            for future in as_completed(futures):
+            waiting = iter(cells)
+            running: dict[Any, Cell] = {}
+
+            def submit(cell: Cell) -> Any:
+                future = client.submit(work, cell, pure=False)
+                running[future] = cell
+                return future
+
+            # No cell waits on a worker: one that dies takes down what it was doing, and no more.
+            done = as_completed([submit(cell) for cell in itertools.islice(waiting, workers)])
+            for future in done:
                 error = future.exception()
-                why = f"the worker ended: {error}" if error else future.result()
-                yield futures[future], why
+                why = "its worker process was ended" if error else future.result()
+                yield running.pop(future), why
+                for cell in itertools.islice(waiting, 1):
+                    done.add(submit(cell))

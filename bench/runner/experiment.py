@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import yaml
@@ -59,7 +60,7 @@ class MethodEntry(Strict):
     method: str
     label: str
     fixed: dict[str, Any] = {}
-    sweep: dict[str, list[Any]] = {}
+    sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     published: dict[str, dict[str, float]] = {}
     note: str = ""
 
@@ -113,7 +114,7 @@ class Experiment(Strict):
     title: str
     why: str
     dataset: str
-    seeds: list[int] = Field([0], min_length=1)
+    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
     protocols: list[str] = Field(["bss_eval_v3"], min_length=1)
     methods: list[MethodEntry] = Field(min_length=1)
     table: Table = Table()
@@ -152,7 +153,7 @@ def read(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         text = path.read_text(encoding="utf-8")
         data = yaml.safe_load(text)
         lines = dict(numbered(yaml.compose(text, Loader=yaml.SafeLoader)))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -165,7 +166,13 @@ def read(path: Path, overrides: Iterable[str] = ()) -> Experiment:
 
 def overridden(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
     """Return `data` with values of a dot-list set in it."""
-    config = OmegaConf.create(data)
+    overrides = list(overrides)
+    if not overrides:
+        return data
+    try:
+        config = OmegaConf.create(data)
+    except OmegaConfBaseException as error:
+        raise BenchError(f"-o cannot be applied: {str(error).splitlines()[0]}") from None
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
@@ -201,6 +208,15 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
             raise BenchError(f"{where(*keys)}: {error}") from None
 
     check(lambda: datasets.find(experiment.dataset), "dataset")
+    for keys, listed in (
+        (("seeds",), experiment.seeds),
+        (("protocols",), experiment.protocols),
+        (("table", "targets"), experiment.table.targets),
+        (("table", "metrics"), experiment.table.metrics),
+    ):
+        twice = [value for value, n in Counter(listed).items() if n > 1]
+        if twice:
+            raise BenchError(f"{where(*keys)}: {twice[0]!r} stands twice in {'.'.join(keys)}")
     for i, name in enumerate(experiment.protocols):
         check(lambda name=name: protocol(name), "protocols", i)
     for i, target in enumerate(experiment.table.targets):
@@ -214,9 +230,13 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
         if not experiment.metrics(name):
             has = ", ".join(aggregate.metrics(name))
             raise BenchError(f"{where('table', 'metrics')}: {name} has none of these; it has {has}")
-    labels: dict[str, int] = {}
+    labels: dict[str, tuple[str, dict[str, Any]]] = {}
     for i, entry in enumerate(experiment.methods):
         cls = check(lambda entry=entry: methods.find(entry.method), "methods", i, "method")
+        both = entry.fixed.keys() & entry.sweep.keys()
+        if both:
+            name = sorted(both)[0]
+            raise BenchError(f"{where('methods', i, 'sweep', name)}: {name!r} is fixed and swept")
         for part in ("fixed", "sweep"):
             for key in getattr(entry, part):
                 if key not in methods.fields(cls):
@@ -234,10 +254,16 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
                     *("methods", i, "published", target),
                 )
         for label, values in entry.variants():
-            methods.make(cls, values, where("methods", i, "fixed"))
+            made = methods.make(cls, values, where("methods", i, "fixed"))
             if label in labels:
                 raise BenchError(f"{where('methods', i, 'label')}: two rows are named {label!r}")
-            labels[label] = i
+            labels[label] = (entry.method, made.hyperparameters())
+            twins = [k for k, v in labels.items() if k != label and v == labels[label]]
+            if twins:
+                raise BenchError(
+                    f"{where('methods', i)}: rows {twins[0]!r} and {label!r} are the same method "
+                    "with the same values; keep one"
+                )
     return experiment
 
 
@@ -265,7 +291,12 @@ def numbered(
 ) -> Iterator[tuple[tuple[str | int, ...], int]]:
     """Yield the place of each key and list item, and its line from 1."""
     if isinstance(node, yaml.MappingNode):
+        seen = set()
         for key, value in node.value:
+            if key.value in seen:
+                mark = key.start_mark
+                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} twice", problem_mark=mark)
+            seen.add(key.value)
             here = (*place, key.value)
             yield here, key.start_mark.line + 1
             yield from numbered(value, here)

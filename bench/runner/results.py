@@ -34,12 +34,15 @@ class Results:
         All of them, those without scores too.
     folders
         One a cell.
+    overrides
+        What the command line changed of the experiment file, ``key=value``.
     """
 
     experiment: Experiment
     corpus: dict[str, Any]
     cells: Sequence[Cell]
     folders: Sequence[CellFolder]
+    overrides: Sequence[str] = ()
 
     def scores(self) -> pd.DataFrame:
         """Return the tidy scores of all finished cells.
@@ -67,7 +70,13 @@ def empty(columns: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({column: [] for column in columns})
 
 
-def note(runs: Path, experiment: Experiment, dataset: Dataset, cells: Sequence[Cell]) -> None:
+def note(
+    runs: Path,
+    experiment: Experiment,
+    dataset: Dataset,
+    cells: Sequence[Cell],
+    overrides: Sequence[str],
+) -> None:
     """Write which cells make up an experiment, so that its report can be made again.
 
     Guests, estimates that were made elsewhere, stay.
@@ -83,6 +92,7 @@ def note(runs: Path, experiment: Experiment, dataset: Dataset, cells: Sequence[C
         "experiment": experiment.model_dump(),
         "corpus": corpus,
         "cells": [cell.to_json() for cell in cells],
+        "overrides": list(overrides),
         "guests": (read_json(note_path(runs, experiment.name)) or {}).get("guests", []),
     }
     path = note_path(runs, experiment.name)
@@ -124,11 +134,17 @@ def recall(runs: Path, name: str) -> Results:
             f"nothing is tracked of an experiment {name!r} in {runs}; "
             f"run it first: bench run experiments/{name}.yaml"
         )
-    guests = [Cell(**cell) for cell in value.get("guests", [])]
-    cells = [Cell(**cell) for cell in value["cells"]] + guests
-    experiment = Experiment.model_validate(value["experiment"])
+    try:
+        guests = [Cell(**cell) for cell in value.get("guests", [])]
+        cells = [Cell(**cell) for cell in value["cells"]] + guests
+        experiment = Experiment.model_validate(value["experiment"])
+        corpus = value["corpus"]
+    except (KeyError, TypeError, ValueError):
+        raise BenchError(
+            f"{note_path(runs, name)} is damaged; the same bench run writes it anew"
+        ) from None
     known = {label for entry in experiment.methods for label, _ in entry.variants()}
     lines = [guest_entry(guest) for guest in guests if guest.row not in known]
     experiment = experiment.model_copy(update={"methods": [*experiment.methods, *lines]})
     folders = [CellFolder(runs, cell) for cell in cells]
-    return Results(experiment, value["corpus"], cells, folders)
+    return Results(experiment, corpus, cells, folders, value.get("overrides", []))

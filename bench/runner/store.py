@@ -14,13 +14,15 @@ there and gives the hash of the file beside it.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import io
 import json
 import os
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +57,9 @@ class CellFolder:
         return all(self.scores(name) is not None for name in self.cell.protocols)
 
     def is_fitted(self) -> bool:
-        """Tell whether what was learnt is there."""
-        return (self.path / "fit.json").is_file()
+        """Tell whether what was learnt is there, whole and as it was written."""
+        files = self.fit_facts().get("files")
+        return bool(files) and files == file_hashes(self.fit_folder)
 
     def error(self) -> str | None:
         """Return the last line of the traceback of a failed cell, or None."""
@@ -79,6 +82,12 @@ class CellFolder:
         }
         write_text(self.path / "state.json", json.dumps({**state, **values}))
 
+    def fail(self, reason: str, trace: str) -> None:
+        """Note that the cell failed, as far as its folder can be written."""
+        with contextlib.suppress(OSError, BenchError):
+            self.path.mkdir(parents=True, exist_ok=True)
+            self.write_state("failed", error=reason, traceback=trace)
+
     def begin(self) -> None:
         """Make the folder and say what the cell is."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -86,8 +95,9 @@ class CellFolder:
 
     def add_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line to the curves."""
+        line = json.dumps({"step": step, "time": time.time(), "values": dict(values)})
         with (self.path / "curves.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step, "time": time.time(), "values": values}) + "\n")
+            file.write(f"\n{line}\n")  # a line that a crash has cut ends here
 
     def curves(self) -> list[dict[str, Any]]:
         """Return the lines of the curves; where a step was repeated after a crash, the last."""
@@ -97,14 +107,15 @@ class CellFolder:
             for text in path.read_text().splitlines():
                 try:
                     line = json.loads(text)
-                except json.JSONDecodeError:  # cut by a crash
+                except json.JSONDecodeError:  # empty, or cut by a crash
                     continue
                 lines[line["step"]] = line
         return list(lines.values())
 
     def mark_fitted(self, facts: Mapping[str, Any]) -> None:
         """Say that what was learnt is whole."""
-        write_text(self.path / "fit.json", json.dumps(facts, indent=1) + "\n")
+        value = {**facts, "files": file_hashes(self.fit_folder)}
+        write_text(self.path / "fit.json", json.dumps(value, indent=1) + "\n")
 
     def fit_facts(self) -> dict[str, Any]:
         """Return what was noted of the fit."""
@@ -138,6 +149,27 @@ class CellFolder:
         """Return what was noted of the scores."""
         key = self.cell.score_key(protocol_name)
         return read_json(self.path / "scores" / f"{key}.json") or {}
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock `path`, made if it is not there; wait while another process holds it.
+
+    It ends with the process, whatever becomes of that.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a folder by name."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.glob("*"))
+        if path.is_file()
+    }
 
 
 def write_text(path: Path, text: str) -> None:

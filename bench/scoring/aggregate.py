@@ -85,8 +85,8 @@ def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     -------
     DataFrame
         Columns `by`, target, protocol, metric (its name over tracks), value, n_tracks,
-        n_undefined. `n_tracks` counts all tracks of the group, those without a defined score
-        among them; `n_undefined` counts scores, by window where the protocol has windows.
+        n_undefined, n_infinite. `n_tracks` counts all tracks of the group, those without a
+        defined score among them; the other two count scores, by window where there are windows.
     """
     keys = [*by, "target", "protocol", "metric"]
     rows = []
@@ -100,5 +100,6 @@ def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
         row["value"] = aggregate(values.to_numpy(), weights.to_numpy())
         row["n_tracks"] = len(values)
         row["n_undefined"] = int(group["value"].isna().sum())
+        row["n_infinite"] = int(np.isinf(group["value"]).sum())
         rows.append(row)
-    return pd.DataFrame(rows, columns=[*keys, "value", "n_tracks", "n_undefined"])
+    return pd.DataFrame(rows, columns=[*keys, "value", "n_tracks", "n_undefined", "n_infinite"])

@@ -107,6 +107,8 @@ def test_a_changed_hyperparameter_computes_only_its_own_cells(copy, capsys):
     assert "NMF, seed 0: to compute: never finished" in out
     assert bench("run", "experiments/tiny.yaml", *words) == 0
     assert capsys.readouterr().out.splitlines()[-1] == LAST_LINE.format(1, 4, 0)
+    told = Path("reports/tiny/table.md").read_text()
+    assert "Not as in its file: run with -o methods\\[2\\].fixed.atoms=2" in told
 
 
 def test_a_dry_run_of_a_new_experiment_leaves_nothing(workspace, capsys):
@@ -217,6 +219,72 @@ def test_an_empty_store_is_filled_again_from_the_folders(finished, copy, capsys)
     assert capsys.readouterr().out.splitlines()[-1] == LAST_LINE.format(0, 5, 0)
     again = {r.data.tags["row"]: r.data.metrics for r in runs(copy, "cell")}
     assert again == before
+
+
+def test_a_store_that_another_experiment_made_anew_is_filled_too(finished, workspace, capsys):
+    shutil.copytree(finished, workspace, dirs_exist_ok=True)
+    (workspace / "mlflow.db").unlink()
+    Path("other.yaml").write_text(TINY.split("  - {method: ideal")[0])
+    assert bench("run", "other.yaml", "--workers", "0") == 0
+    assert bench("run", "experiments/tiny.yaml") == 0
+    assert len(runs(workspace, "cell")) == 5
+    assert len(runs(workspace, "cell", "other")) == 1
+
+
+def test_a_row_that_was_renamed_is_renamed_in_mlflow(copy):
+    text = Path("experiments/tiny.yaml").read_text().replace("label: NMF", "label: Renamed")
+    Path("experiments/tiny.yaml").write_text(text)
+    assert bench("run", "experiments/tiny.yaml") == 0
+    rows = [run.data.tags["row"] for run in runs(copy, "cell")]
+    assert "Renamed" in rows
+    assert "NMF" not in rows
+
+
+def test_no_password_of_a_store_is_shown_or_kept(copy, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert bench("run", "experiments/tiny.yaml") == 2
+    err = capsys.readouterr().err
+    assert "MLflow cannot be used at http://127.0.0.1:9" in err
+    assert "secret" not in err
+    assert not [p for p in copy.rglob("*.json") if "secret" in p.read_text()]
+
+
+DEADLY = """\
+import os, signal
+from bench.separator import Separator, separator
+
+
+@separator
+class Deadly(Separator):
+    def separate(self, mixture, rate):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_fails_its_own_cell_and_no_other(workspace, capsys, monkeypatch):
+    Path("deadly.py").write_text(DEADLY)
+    lines = [
+        "  - {method: 'deadly:Deadly', label: Deadly}\n",
+        "  - {method: nmf, label: NMF, fixed: {atoms: 2, iterations: 5}}\n",
+    ]
+    Path("half.yaml").write_text(TINY.split("  - {method: nmf")[0] + "".join(lines))
+    monkeypatch.syspath_prepend(str(workspace))
+    monkeypatch.setenv("PYTHONPATH", str(workspace))
+    assert bench("run", "half.yaml", "--workers", "2") == 1
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "4 cells: 3 computed, 0 reused, 1 failed"
+    assert "Deadly: failed: its worker process was ended" in out
+    assert "| Deadly | failed |" in Path("reports/half/table.md").read_text()
+
+
+def test_a_reports_folder_that_cannot_be_written_is_refused_before_any_work(workspace, capsys):
+    Path("tiny.yaml").write_text(TINY)
+    Path("reports").write_text("in the way")
+    assert bench("run", "tiny.yaml", "--workers", "0") == 2
+    assert "nothing was run" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 def test_another_store_is_used_where_the_environment_names_one(copy, monkeypatch, capsys):
@@ -353,4 +421,4 @@ def test_a_tracking_store_that_cannot_be_reached_is_refused_before_any_work(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace}/no/such/folder/mlflow.db")
     Path("no").write_text("a file where the folder should be")
     assert bench("run", "tiny.yaml", "--workers", "0") == 2
-    assert "MLflow cannot be reached" in capsys.readouterr().err
+    assert "MLflow cannot be used at" in capsys.readouterr().err

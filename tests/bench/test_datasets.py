@@ -37,6 +37,13 @@ def test_clips_fall_into_the_papers_split_by_singer(root):
     assert split_of("amy_9_08") == "dev"
 
 
+def test_files_that_are_no_clips_of_the_corpus_are_passed_over(root):
+    for name in ("stray_mixdown", "somebody_1_01", "Ani_1_01 copy"):
+        write_clip(root, name)
+    (root / "MIR-1K" / "Wavfile" / "._Ani_1_01.wav").write_bytes(b"left by a file system")
+    assert MIR1K(root).names("test") == ["Ani_1_01", "tammy_2_02"]
+
+
 def test_left_is_accompaniment_right_is_voice_and_both_have_unit_norm(root):
     track = MIR1K(root).load("test", "Ani_1_01")
     audio, _ = soundfile.read(root / "MIR-1K" / "Wavfile" / "Ani_1_01.wav")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from bench.errors import BenchError
@@ -75,6 +77,15 @@ def test_a_sweep_gives_all_combinations_each_with_its_label(write):
         ("synthetic", "synthetics", "exp.yaml:3: no dataset 'synthetics'; did you mean"),
         ("[0, 1]", "[]", "exp.yaml:4: seeds = []"),
         ("[0, 1]", "[zero]", "exp.yaml:4: seeds.0 = 'zero'"),
+        ("[0, 1]", "[-1]", "exp.yaml:4: seeds.0 = -1"),
+        ("[0, 1]", "[1, 1]", "exp.yaml:4: 1 stands twice in seeds"),
+        ("[0, 0.05]", "[]", "exp.yaml:12: methods.1.sweep.gamma = []"),
+        ("[0, 0.05]", "[0, .inf]", "gamma = inf"),
+        ("recurrent: none", "gamma: 0.1", "exp.yaml:12: 'gamma' is fixed and swept"),
+        ("why: A reason", "why: A reason\nwhy: B", "exp.yaml:3: not readable as YAML: key 'why'"),
+        ("A title", "2020-01-01", "exp.yaml:1: title = "),
+        ("[gnsdr]", "[sdr]", "bss_eval_v3 has none of these; it has gnsdr"),
+        ("metrics: [gnsdr]", "targets: []", "exp.yaml:14: table.targets = []"),
         ("title: A title\n", "", "key 'title' is missing"),
         ("fixed: {recurrent: none}", "fixed: {seed: 3}", "seeds are set by the key 'seeds'"),
         ("dataset:", "protocols: [bss_eval]\ndataset:", "exp.yaml:3: no scoring protocol 'bss_ev"),
@@ -93,6 +104,39 @@ def test_two_rows_of_one_name_are_refused(write):
     assert "two rows are named 'DNN 0'" in refused(write(text))
 
 
+def test_two_rows_of_the_same_values_are_refused(write):
+    text = GOOD.replace("table:", "  - {method: mixture, label: Again}\ntable:")
+    assert "rows 'Mixture' and 'Again' are the same method" in refused(write(text))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise RuntimeError('at import')", "cannot be imported: RuntimeError: at import"),
+        ("def broken(:", "cannot be imported: SyntaxError"),
+        ("@separator\nclass Mine(Separator):\n    pass", "does not define separate"),
+        (
+            "@separator\nclass Mine(Separator):\n    GROUP = 'superbvised'\n"
+            "    def separate(self, mixture, rate):\n        return {}",
+            "has GROUP 'superbvised'; did you mean 'supervised'?",
+        ),
+        (
+            "@separator\nclass Mine(Separator):\n    x: Path = Path('a')\n"
+            "    def separate(self, mixture, rate):\n        return {}",
+            "must be numbers, strings, or lists",
+        ),
+    ],
+)
+def test_a_strangers_method_that_cannot_be_used_is_refused(
+    write, tmp_path, monkeypatch, body, message
+):
+    module = "stranger_" + hashlib.sha256(body.encode()).hexdigest()[:8]
+    imports = "from pathlib import Path\nfrom bench.separator import Separator, separator\n"
+    (tmp_path / f"{module}.py").write_text(imports + body + "\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert message in refused(write(GOOD.replace("method: mixture", f"method: '{module}:Mine'")))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -100,6 +144,7 @@ def test_two_rows_of_one_name_are_refused(write):
         ("- a list", "a mapping of keys to values"),
         ("", "a mapping of keys to values"),
         ("a: !!python/object/apply:os.system [echo]", "not readable as YAML"),
+        ("a: &a [*a]", "not readable as YAML"),
     ],
 )
 def test_what_is_no_experiment_is_refused(write, text, message):

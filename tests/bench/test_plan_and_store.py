@@ -115,13 +115,28 @@ def test_a_failed_cell_is_never_taken_for_finished(folder):
     assert folder.error() is None
 
 
+def test_what_was_learnt_counts_only_while_its_files_are_as_they_were_written(folder):
+    assert not folder.is_fitted()
+    folder.fit_folder.mkdir()
+    weights = folder.fit_folder / "weights.safetensors"
+    weights.write_bytes(b"12345678")
+    folder.mark_fitted({"fit_s": 1.0})
+    assert folder.is_fitted()
+    weights.write_bytes(b"1234")
+    assert not folder.is_fitted()
+    weights.unlink()
+    assert not folder.is_fitted()
+
+
 def test_curves_keep_the_last_of_a_repeated_step_and_pass_over_a_cut_line(folder):
     folder.add_metrics(1, {"loss": 3.0})
     folder.add_metrics(2, {"loss": 2.5})
     folder.add_metrics(2, {"loss": 2.0})
     with (folder.path / "curves.jsonl").open("a") as file:
         file.write('{"step": 3, "val')
-    assert [(c["step"], c["values"]["loss"]) for c in folder.curves()] == [(1, 3.0), (2, 2.0)]
+    folder.add_metrics(4, {"loss": 1.0})
+    curve = [(c["step"], c["values"]["loss"]) for c in folder.curves()]
+    assert curve == [(1, 3.0), (2, 2.0), (4, 1.0)]
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -145,14 +145,12 @@ def compare(case: Case) -> dict[str, float]:
 
 
 def peak_memory(case: Case) -> float:
-    """Return the peak of a process that scores a case given in float32, in GiB."""
+    """Return the peak of a process that holds the float64 signals of a case and scores them, GiB."""
     torch.set_num_threads(1)
     references, estimates = signals(case)
-    single = references.astype(np.float32), estimates.astype(np.float32)
-    del references, estimates
     # The peak so far is that of making the signals: begin to count anew.
     Path("/proc/self/clear_refs").write_text("5")
-    ours(case, References(single[0]), single[1])
+    ours(case, References(references), estimates)
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 2**20
@@ -217,7 +215,7 @@ def main() -> None:
             f"| {m['difference']:.0e} |"
         )
         print(out[-1], flush=True)
-    out += ["", "| case | peak memory of a process, float32 in (GiB) |", "|---|---:|"]
+    out += ["", "| case | peak memory of a process, its signals in it (GiB) |", "|---|---:|"]
     for case in CASES if not quick else CASES[:3]:
         out.append(f"| {case.name} | {in_process(peak_memory, case)[0]:.2f} |")
         print(out[-1], flush=True)

@@ -51,6 +51,38 @@ def test_training_goes_on_from_its_checkpoint_to_the_same_weights(tracks, dev, t
     assert same(resumed.weights_, through.weights_)
 
 
+def test_no_epoch_is_lost_where_the_best_is_long_ago_and_a_moved_folder_changes_nothing(
+    tracks, dev, tmp_path
+):
+    # Steps so large that the first epochs stay the best.
+    values = {**SMALL, "epochs": 8, "patience": 8, "learning_rate": 0.3, "clip_norm": 100.0}
+    through = Kept(tmp_path / "a")
+    weights = DRNN(**values).fit(tracks, dev, through).weights_
+    figures = [through.curve[step]["dev/snri"] for step in sorted(through.curve)]
+    assert int(np.argmax(figures)) < 4
+    with pytest.raises(KilledError):
+        DRNN(**values).fit(tracks, dev, Kept(tmp_path / "b", last=6))
+    (tmp_path / "b").rename(tmp_path / "moved")
+    log = Kept(tmp_path / "moved")
+    resumed = DRNN(**values).fit(tracks, dev, log)
+    assert min(log.curve) >= 6, "epochs after the best were done again"
+    assert same(resumed.weights_, weights)
+
+
+def test_a_checkpoint_that_a_crash_has_cut_is_dropped_and_training_begins_again(
+    tracks, dev, tmp_path
+):
+    values = {**SMALL, "epochs": 3}
+    with pytest.raises(KilledError):
+        DRNN(**values).fit(tracks, dev, Kept(tmp_path / "b", last=1))
+    path = tmp_path / "b" / "checkpoints" / "last.ckpt"
+    path.write_bytes(path.read_bytes()[:1000])
+    log = Kept(tmp_path / "b")
+    resumed = DRNN(**values).fit(tracks, dev, log)
+    assert min(log.curve) == 1
+    assert same(resumed.weights_, DRNN(**values).fit(tracks, dev).weights_)
+
+
 def test_training_lowers_the_loss_and_separates_what_it_has_heard(tracks):
     log = Kept()
     DRNN(**{**SMALL, "hidden": 60, "epochs": 30, "gamma": 0.0}).fit(tracks, tracks, log)
