@@ -145,7 +145,7 @@ def compare(case: Case) -> dict[str, float]:
 
 
 def peak_memory(case: Case) -> float:
-    """Return the peak of a process that holds the float64 signals of a case and scores them, GiB."""
+    """Return the peak of a process that holds float64 signals and scores them, in GiB."""
     torch.set_num_threads(1)
     references, estimates = signals(case)
     # The peak so far is that of making the signals: begin to count anew.
