@@ -236,7 +236,7 @@ class Tracker:
 
     def follow(self, folder: CellFolder) -> None:
         """Send what the curves of a running cell have gained."""
-        with self._forgiving():
+        with self._forgiving(), locked(folder.path / "mlflow.lock"):
             self._send_curves(folder)
 
     def _send_curves(self, folder: CellFolder) -> None:
@@ -261,7 +261,7 @@ class Tracker:
 
     def finish(self, folder: CellFolder) -> None:
         """Record a finished or failed cell whole, unless that was done before."""
-        with self._forgiving():
+        with self._forgiving(), locked(folder.path / "mlflow.lock"):
             self._record(folder)
 
     def _record(self, folder: CellFolder) -> None:
