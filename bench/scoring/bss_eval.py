@@ -48,9 +48,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.errors import BenchError
-from bench.scoring.projection import STEP, Factor, correlations, fast_length
+from bench.scoring.projection import Factor, correlations, fast_length
 
 FILTER_LENGTH = 512
+#: Numbers in the largest array of a step over windows: 64 MiB of complex values.
+WINDOWS = 1 << 22
 #: Bins that are multiplied with the filters at a time, few enough to stay in the cache.
 BINS = 512
 #: Energies below this share of the signals' are float64 noise (130 dB down) and count as 0.
@@ -213,7 +215,7 @@ class References:
         ]
         # (target, channel, window, sample)
         s, e = (x.unfold(-1, length, hop) for x in (self.signals, tensor))
-        step = max(1, STEP // (8 * n_fft * len(self.rows)))
+        step = max(1, WINDOWS // (8 * n_fft * len(self.rows)))
         parts = [
             self._energies(s[:, :, i : i + step], e[:, :, i : i + step], n_fft, *hats)
             for i in range(0, s.shape[2], step)

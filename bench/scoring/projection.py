@@ -22,8 +22,8 @@ from bench.errors import BenchError
 
 #: Length of the transforms over which correlations are summed, in samples.
 BLOCK = 1 << 13
-#: Numbers in the largest array of a step: 64 MiB of complex values.
-STEP = 1 << 22
+#: Numbers in the arrays of a step over blocks, few enough that memory is used again.
+STEP = 1 << 19
 
 
 class Factor:
