@@ -121,8 +121,7 @@ def show_plan(folders: list[CellFolder]) -> None:
             why = "to compute: trained, but not scored"
         else:
             why = "to compute: " + ("it failed before" if folder.error() else "never finished")
-        seed = "" if folder.cell.seed is None else f", seed {folder.cell.seed}"
-        print(f"{folder.cell.fingerprint[:12]}  {folder.cell.row}{seed}: {why}")
+        print(f"{folder.cell.fingerprint[:12]}  {folder.cell.name}: {why}")
 
 
 def compute(

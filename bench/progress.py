@@ -90,7 +90,7 @@ class Monitor:
         stale = state.get("time", 0.0) <= self.before[folder]
         if folder in self.ended or stage not in UNITS or stale:
             return
-        name = label(folder)
+        name = folder.cell.name
         if not self.console.is_terminal and (folder, stage) not in self.told:
             self.console.print(f"{name}: {stage}", highlight=False, markup=False)
             self.told.add((folder, stage))
@@ -112,11 +112,5 @@ class Monitor:
             self.ended.add(folder)
             self._remove(folder)
             self.progress.advance(self.all)
-        text = f"{label(folder)}: done" if why is None else f"{label(folder)}: failed: {why}"
+        text = f"{folder.cell.name}: done" if why is None else f"{folder.cell.name}: failed: {why}"
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
-
-
-def label(folder: CellFolder) -> str:
-    """Return how to name a cell: its row, and its seed if it has one."""
-    seed = folder.cell.seed
-    return folder.cell.row if seed is None else f"{folder.cell.row}, seed {seed}"

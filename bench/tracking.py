@@ -199,14 +199,13 @@ class Tracker:
             return self.runs[folder.path]
         run_id = self._note(folder).get("run_id")
         cell = folder.cell
-        name = cell.row if cell.seed is None else f"{cell.row}, seed {cell.seed}"
         if run_id:
-            self.client.update_run(run_id, status="RUNNING", name=name)
+            self.client.update_run(run_id, status="RUNNING", name=cell.name)
             self.client.set_tag(run_id, "row", cell.row)
             self.runs[folder.path] = str(run_id)
             return str(run_id)
         tags = cell_tags(cell) | {"mlflow.parentRunId": self.parent_id}
-        run = self.client.create_run(self.experiment_id, run_name=name, tags=tags)
+        run = self.client.create_run(self.experiment_id, run_name=cell.name, tags=tags)
         self._log_inputs(run.info.run_id, cell)
         for name, value in {"method": cell.method, **cell.hyperparameters}.items():
             self.client.log_param(run.info.run_id, name, value)

@@ -59,6 +59,11 @@ class Cell:
     protocols: Mapping[str, int]
 
     @property
+    def name(self) -> str:
+        """How to call it: its row, and its seed if it has one."""
+        return self.row if self.seed is None else f"{self.row}, seed {self.seed}"
+
+    @property
     def fingerprint(self) -> str:
         """What was learnt: the hash of all that it depends on, 64 hexadecimal digits."""
         return digest_of(
