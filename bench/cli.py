@@ -114,10 +114,12 @@ def prepare(folder: Path) -> None:
 
 def show_plan(folders: list[CellFolder]) -> None:
     """Print each cell and whether it must be computed, and why."""
+    from bench.runner.cell import trained_in
+
     for folder in folders:
         if folder.is_done():
             why = "reused: its scores are there"
-        elif folder.is_fitted() and folder.cell.learns:
+        elif folder.cell.learns and trained_in(folder).is_fitted():
             why = "to compute: trained, but not scored"
         else:
             why = "to compute: " + ("it failed before" if folder.error() else "never finished")
@@ -167,8 +169,11 @@ def compute(
 
 
 def ordered(cells: list[Cell]) -> list[Cell]:
-    """Return cells with those that train first, so that no long one begins last."""
-    return sorted(cells, key=lambda cell: not cell.learns)
+    """Return cells with those that train first, so that no long one begins last.
+
+    One that shares the training of another follows, so that no worker waits for it.
+    """
+    return sorted(cells, key=lambda cell: (not cell.learns, cell.trainer is not cell))
 
 
 @app.command()

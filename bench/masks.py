@@ -63,3 +63,23 @@ def binary(magnitudes: Magnitudes) -> Masks:
     """
     winner = np.argmax(np.stack([np.asarray(m) for m in magnitudes.values()]), axis=0)
     return {name: (winner == i).astype(np.float64) for i, name in enumerate(magnitudes)}
+
+
+def share(magnitude: NDArray[np.floating], mixture: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return an estimated magnitude as a share of the mixture's, 0 where that is silent.
+
+    Such shares need not add up to one: this is an estimate that no mask has put right.
+
+    Parameters
+    ----------
+    magnitude, mixture
+        Non-negative, of one shape.
+
+    Examples
+    --------
+    >>> share(np.array([3.0, 1.0]), np.array([2.0, 0.0]))
+    array([1.5, 0. ])
+    """
+    shares = np.zeros(mixture.shape)
+    np.divide(magnitude, mixture, out=shares, where=mixture > 0)
+    return shares

@@ -68,12 +68,16 @@ class Separator(ABC):
         Raise it with every change that moves the method's numbers: it is in the fingerprint.
     GROUP
         Where tables show the method: ``supervised``, ``unsupervised`` or ``bound`` (never ranked).
+    AFTER_TRAINING
+        Hyperparameters that matter in separation alone: cells that differ in no others share one
+        training.
     device
         ``cpu`` or ``cuda``, chosen by whoever runs it; never a hyperparameter.
     """
 
     VERSION: ClassVar[int] = 1
     GROUP: ClassVar[str] = "unsupervised"
+    AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset()
     device: ClassVar[str] = "cpu"
 
     def to(self, device: str) -> Self:
@@ -149,8 +153,8 @@ class Separator(ABC):
         (folder / "separator.json").write_text(json.dumps(state, indent=1) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read back what `save` wrote.
+    def load(cls, folder: Path, **after_training: Any) -> Self:
+        """Read back what `save` wrote, with other values of hyperparameters in `AFTER_TRAINING`.
 
         Raises
         ------
@@ -167,7 +171,7 @@ class Separator(ABC):
                 f"{folder} holds {state['class']} version {state['version']}, "
                 f"not {mine} version {cls.VERSION}; train it again"
             )
-        self = cls(**state["hyperparameters"])
+        self = cls(**{**state["hyperparameters"], **after_training})
         for name, value in state["learned"].items():
             setattr(self, name, value)
         for key, array in safetensors.numpy.load_file(folder / "weights.safetensors").items():
@@ -197,7 +201,10 @@ class MaskSeparator(Separator):
 
     @abstractmethod
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
-        """Return for each target its share, in the spectrogram's shape, summing to one."""
+        """Return for each target its share, in the spectrogram's shape.
+
+        Shares sum to one, unless the method says that its estimates do not add up.
+        """
 
     def separate(self, mixture: Audio, rate: int) -> dict[str, Audio]:
         """Separate a mixture by masks; see `Separator.separate`."""

@@ -1,34 +1,109 @@
-"""Training in Lightning: mini-batches, Adam with a cosine schedule, the best dev epoch kept."""
+"""One training of the network, in Lightning: the objective and the two recipes.
+
+`MiniBatches` (``adam``): Adam on batches of excerpts with fresh shifts, an epoch a pass.
+`FullBatch` (``lbfgs``): the authors' L-BFGS on all shifted mixtures, an epoch an iteration.
+"""
 
 from __future__ import annotations
 
-import logging
 import math
-import tempfile
-import warnings
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
+from torch.nn.utils import parameters_to_vector
 
-from baselines.drnn.network import DRNNNetwork, with_context
-from baselines.drnn.objective import Objective, discriminative
+from baselines.drnn.inference import improvement
+from baselines.drnn.network import DRNNNetwork
+from baselines.drnn.objective import discriminative
 from baselines.drnn.segments import Excerpts, Segments
-from bench import stft
-from bench.errors import BenchError
-from bench.separator import FitLog
-from bench.track import TARGETS
+
+if TYPE_CHECKING:
+    from baselines.drnn.separator import DRNN
 
 #: What the best epoch is chosen by: gain in signal-to-noise ratio of the voice, in dB.
 DEV_METRIC = "dev/snri"
 
-#: Share of the steps over which the learning rate rises.
+#: Share of Adam's steps over which the learning rate rises.
 WARM_UP = 0.05
+
+#: Past steps that L-BFGS remembers, and evaluations that one line search may take.
+MEMORY, LINE_SEARCH = 50, 25
+
+
+class DRNNModule(pl.LightningModule):
+    """What both recipes share: the objective of a batch, and dev.
+
+    Parameters
+    ----------
+    settings
+        The hyperparameters.
+    network
+        Initialised.
+    segments
+        Training sequences; their audio moves to the device with the module.
+    dev
+        For each dev clip its references ``(targets, samples)``, scaled as in training.
+
+    Attributes
+    ----------
+    checkpoint_every
+        Epochs from one checkpoint to the next.
+    clip_norm
+        Largest norm of the gradient, or None.
+    """
+
+    checkpoint_every = 1
+    clip_norm: float | None = None
+
+    def __init__(
+        self, settings: DRNN, network: DRNNNetwork, segments: Segments, dev: list[Tensor]
+    ) -> None:
+        super().__init__()
+        self.settings, self.network, self.segments, self.dev = settings, network, segments, dev
+        self.register_buffer("audio", segments.audio, persistent=False)
+
+    def val_dataloader(self) -> list[int]:
+        """Return the numbers of the dev clips."""
+        return list(range(len(self.dev)))
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, index: int) -> Any:
+        """Leave the batch where it is: it holds only where to cut, not the audio."""
+        return batch
+
+    def on_fit_start(self) -> None:
+        """Let the segments gather on the device that the audio was moved to."""
+        self.segments.audio = self.get_buffer("audio")
+
+    def cost(self, batch: Excerpts) -> tuple[Tensor, int]:
+        """Return the objective summed over a batch, and over how many reference values.
+
+        The layers work in the precision asked for; features, mask and objective in float32.
+        """
+        mixture, references = self.segments.magnitudes(batch)
+        reach = self.segments.reach
+        inside = slice(reach, mixture.shape[1] - reach)
+        inputs = self.network.features(mixture)[:, inside]
+        low = self.settings.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
+            outputs = self.network.outputs(inputs)
+        estimates = self.network.masked(outputs, mixture[:, inside])
+        if bool((batch.n_frames < references.shape[1]).any()):
+            steps = torch.arange(references.shape[1])
+            counts = (steps < batch.n_frames[:, None]).to(self.device)
+            estimates, references = estimates[counts], references[counts]
+        total = discriminative(estimates, references, self.settings.gamma, self.settings.objective)
+        return total, references.numel()
+
+    def validation_step(self, clip: int, index: int) -> None:
+        """Log how much the voice of a dev clip gains over the mixture, weighted by length."""
+        sources = self.dev[clip].to(self.device)
+        cut = self.segments
+        snri = improvement(self.network, sources, cut.n_fft, cut.hop, cut.n_frames)
+        self.log(DEV_METRIC, snri, on_epoch=True, batch_size=sources.shape[1])
 
 
 class Epoch(Iterable[Excerpts]):
@@ -45,79 +120,26 @@ class Epoch(Iterable[Excerpts]):
         return math.ceil(self.segments.n_sequences / self.batch_size)
 
 
-class DRNNModule(pl.LightningModule):
-    """One training of the network.
-
-    Parameters
-    ----------
-    network
-        Initialised.
-    segments
-        Training sequences; their audio moves to the device with the module.
-    dev
-        For each dev clip its references ``(targets, samples)``, scaled as in training.
-    objective, gamma
-        See `baselines.drnn.objective`.
-    epochs, batch_size, learning_rate, seed
-        The schedule.
-    """
+class MiniBatches(DRNNModule):
+    """Adam, its rate rising and then falling along half a cosine; shifts drawn anew each epoch."""
 
     def __init__(
-        self,
-        network: DRNNNetwork,
-        segments: Segments,
-        dev: list[Tensor],
-        objective: Objective,
-        gamma: float,
-        epochs: int,
-        batch_size: int,
-        learning_rate: float,
-        seed: int,
+        self, settings: DRNN, network: DRNNNetwork, segments: Segments, dev: list[Tensor]
     ) -> None:
-        super().__init__()
-        self.network, self.segments, self.dev = network, segments, dev
-        self.objective, self.gamma = objective, gamma
-        self.epochs, self.batch_size, self.seed = epochs, batch_size, seed
-        self.learning_rate = learning_rate
-        self.register_buffer("audio", segments.audio, persistent=False)
+        super().__init__(settings, network, segments, dev)
+        self.clip_norm = settings.clip_norm
 
     def train_dataloader(self) -> Epoch:
         """Return the batches of the coming epoch."""
-        return Epoch(self.segments, self.seed, self.current_epoch, self.batch_size)
-
-    def val_dataloader(self) -> list[int]:
-        """Return the numbers of the dev clips."""
-        return list(range(len(self.dev)))
-
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, index: int) -> Any:
-        """Leave the batch where it is: it holds only where to cut, not the audio."""
-        return batch
-
-    def on_fit_start(self) -> None:
-        """Let the segments gather on the device that the audio was moved to."""
-        self.segments.audio = self.get_buffer("audio")
+        chosen = self.settings
+        return Epoch(self.segments, chosen.seed, self.current_epoch, chosen.batch_size)
 
     def training_step(self, batch: Excerpts, index: int) -> Tensor:
         """Return the objective of a batch, a frame and bin on average."""
-        loss = self.loss(*self.segments.magnitudes(batch))
+        total, n_values = self.cost(batch)
+        loss = total / n_values
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
         return loss
-
-    def loss(self, mixture: Tensor, references: Tensor) -> Tensor:
-        """Return the objective over the number of reference values, see `Segments.magnitudes`."""
-        reach = self.segments.reach
-        inside = slice(reach, mixture.shape[1] - reach)
-        inputs = with_context(mixture, 2 * reach + 1)[:, inside]
-        estimates = self.network(inputs, mixture[:, inside])
-        total = discriminative(estimates, references, self.gamma, self.objective)
-        return total / references.numel()
-
-    def validation_step(self, clip: int, index: int) -> None:
-        """Log how much the voice of a dev clip gains over the mixture, weighted by length."""
-        sources = self.dev[clip].to(self.device)
-        snri = improvement(self.network, sources, self.segments)
-        length = sources.shape[1]
-        self.log(DEV_METRIC, snri, on_epoch=True, batch_size=length)
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Return Adam, its rate rising over `WARM_UP` and then falling along half a cosine.
@@ -126,8 +148,10 @@ class DRNNModule(pl.LightningModule):
         push every weight of a unit the same way. At a full rate they silence units and drive a
         recurrent layer to grow without bound, and epochs are lost before it recovers.
         """
-        optimizer = torch.optim.Adam(self.network.parameters(), lr=self.learning_rate)
-        steps = self.epochs * len(self.train_dataloader())
+        optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=self.settings.learning_rate, fused=True
+        )
+        steps = self.settings.epochs * len(self.train_dataloader())
         rise = max(1.0, WARM_UP * steps)
 
         def share(step: int) -> float:
@@ -141,188 +165,79 @@ class DRNNModule(pl.LightningModule):
         }
 
 
-def improvement(network: DRNNNetwork, sources: Tensor, segments: Segments) -> Tensor:
-    """Return the gain in signal-to-noise ratio of the voice over the mixture, in dB.
+class FullBatch(DRNNModule):
+    """L-BFGS on the whole training set, an iteration an epoch: the authors' own training.
 
-    Parameters
-    ----------
-    network
-        In use on the device of `sources`.
-    sources
-        References ``(targets, samples)``.
-    segments
-        For the settings of the transform.
+    The objective is the paper's sum over frames and bins; it is evaluated in batches, which
+    bound the memory and change nothing else.
     """
-    mixture = sources.sum(0, keepdim=True)
-    spectrogram = stft.forward(mixture, segments.n_fft, segments.hop)
-    context = 2 * segments.reach + 1
-    shares = clip_shares(network, spectrogram.abs(), context, segments.n_frames)
-    voice = shares[:, TARGETS.index("vocals")]
-    estimate = stft.inverse(voice * spectrogram, mixture.shape[1], segments.n_fft, segments.hop)
-    reference = sources[TARGETS.index("vocals")]
-    noise = (mixture[0] - reference).square().sum()
-    return 10 * torch.log10(noise / (estimate[0] - reference).square().sum())
 
+    # Fifty past steps of a large network are gigabytes.
+    checkpoint_every = 10
 
-@torch.no_grad()
-def clip_shares(network: DRNNNetwork, magnitudes: Tensor, context: int, frames: int) -> Tensor:
-    """Return the shares of whole clips, edges repeated.
+    def __init__(
+        self, settings: DRNN, network: DRNNNetwork, segments: Segments, dev: list[Tensor]
+    ) -> None:
+        super().__init__(settings, network, segments, dev)
+        self.automatic_optimization = False
+        sequences = segments.every(2**20)
+        n_frames = sum(int(batch.n_frames.sum()) for batch in sequences)
+        self.n_values = n_frames * network.output.out_features
+        #: Point, value and gradient of the evaluations since the last iteration began.
+        self.evaluated: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    The state starts at 0 every `frames` frames, as in training, and runs for as many frames
-    before its output counts: each frame but the first few hears between `frames` and twice
-    `frames` frames of the past. A state that runs on through a clip can grow without bound,
-    since rectified units have none and training never saw it run longer.
+    def train_dataloader(self) -> list[int]:
+        """Return one step: an iteration draws nothing."""
+        return [0]
 
-    Parameters
-    ----------
-    magnitudes
-        ``(clips, bins, frames)``.
-    context
-        Frames in an input.
-    frames
-        Frames of a training sequence.
+    def training_step(self, batch: int, index: int) -> None:
+        """Take one iteration."""
+        optimizer: Any = self.optimizers()
+        loss = optimizer.step(self.evaluation(optimizer))
+        self.log("train/loss", loss / self.n_values, on_step=False, on_epoch=True, batch_size=1)
 
-    Returns
-    -------
-    Tensor
-        ``(clips, targets, bins, frames)``.
-    """
-    inputs = with_context(magnitudes.transpose(1, 2), context)
-    n_clips, n_frames, _ = inputs.shape
-    if n_frames <= 2 * frames or not network.is_recurrent:
-        return network.shares(inputs).permute(0, 2, 3, 1)
-    n_runs = -(-n_frames // frames) - 1
-    padded = torch.nn.functional.pad(inputs, (0, 0, 0, (n_runs + 1) * frames - n_frames))
-    runs = padded.unfold(1, 2 * frames, frames).transpose(2, 3).flatten(0, 1)
-    shares = network.shares(runs)
-    shares = shares.reshape(n_clips, n_runs, *shares.shape[1:])
-    first, rest = shares[:, 0, :frames], shares[:, :, frames:].flatten(1, 2)
-    return torch.cat([first, rest], dim=1)[:, :n_frames].permute(0, 2, 3, 1)
+    def evaluation(self, optimizer: Any) -> Callable[[], Tensor]:
+        """Return what gives the value here, and leaves the gradient in the parameters.
 
+        An iteration begins where the line search of the one before has ended, so that point is
+        known already; without this every iteration would cost one evaluation more.
+        """
+        parameters = list(self.network.parameters())
 
-class Teller(Callback):
-    """Passes curves and progress on to the runner's log."""
+        def evaluate() -> Tensor:
+            here = parameters_to_vector(parameters).detach()
+            for known in self.evaluated:
+                if torch.equal(known[0], here):
+                    self.evaluated = [known]
+                    parts = torch.split(known[2], [p.numel() for p in parameters])
+                    for parameter, part in zip(parameters, parts, strict=True):
+                        parameter.grad = part.view_as(parameter).clone()
+                    return known[1]
+            optimizer.zero_grad()
+            value = torch.zeros((), dtype=torch.float64)
+            for batch in self.segments.every(self.settings.batch_size):
+                total, _ = self.cost(batch)
+                self.manual_backward(total)
+                value += total.detach().double().cpu()
+            gradient = parameters_to_vector([p.grad for p in parameters if p.grad is not None])
+            self.evaluated.append((here, value, gradient))
+            return value
 
-    def __init__(self, log: FitLog) -> None:
-        self.told = log
+        return evaluate
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell the epoch's figures."""
-        done = trainer.current_epoch + 1
-        rate = trainer.optimizers[0].param_groups[0]["lr"]
-        values = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        self.told.metrics(done, values | {"train/learning_rate": rate})
-        self.told.progress(done, trainer.max_epochs or done)
-
-
-class BestWeights(Callback):
-    """Keeps the weights of the best dev epoch, in the checkpoint too, so that a resume has them."""
-
-    def __init__(self) -> None:
-        self.score = -math.inf
-        self.weights: dict[str, Tensor] | None = None
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Copy the weights where the dev figure is the best so far."""
-        score = float(trainer.callback_metrics[DEV_METRIC])
-        if score > self.score:
-            self.score, self.weights = score, weights_of(pl_module)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint holds of it."""
-        return {"score": self.score, "weights": self.weights}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up what a checkpoint held."""
-        self.score, self.weights = state_dict["score"], state_dict["weights"]
-
-
-def weights_of(module: pl.LightningModule) -> dict[str, Tensor]:
-    """Return a copy of the network's weights on the CPU."""
-    state = module.state_dict()
-    return {k.removeprefix("network."): v.detach().cpu().clone() for k, v in state.items()}
-
-
-def train(
-    module: DRNNModule, log: FitLog, device: str, patience: int, clip_norm: float
-) -> dict[str, Tensor]:
-    """Train to the end, or on from the last checkpoint, and return the chosen weights.
-
-    Parameters
-    ----------
-    module
-        A fresh module.
-    log
-        Told at each epoch; where it has a folder, each epoch's state is kept there and an earlier
-        one is taken up. One that cannot be read is dropped, and training begins again.
-    device
-        ``cpu`` or ``cuda``.
-    patience
-        Epochs without a better dev figure before training stops.
-    clip_norm
-        Largest norm of the gradient.
-
-    Returns
-    -------
-    dict
-        The weights of the best dev epoch, of the last where there is no dev clip.
-
-    Raises
-    ------
-    BenchError
-        The loss is no longer finite.
-    """
-    best = BestWeights()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = (log.folder or Path(scratch)) / "checkpoints"
-        keeper = ModelCheckpoint(folder, filename="last", enable_version_counter=False)
-        callbacks: list[Callback] = [Teller(log), keeper]
-        if module.dev:
-            callbacks += [best, EarlyStopping(DEV_METRIC, patience=patience, mode="max")]
-        trainer = quiet_trainer(
-            max_epochs=module.epochs,
-            accelerator="gpu" if device == "cuda" else "cpu",
-            callbacks=callbacks,
-            gradient_clip_val=clip_norm,
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return L-BFGS as the authors set it, one iteration a step."""
+        return torch.optim.LBFGS(
+            self.network.parameters(),
+            lr=1.0,
+            max_iter=1,
+            max_eval=LINE_SEARCH + 1,
+            tolerance_grad=1e-5,
+            tolerance_change=1e-9,
+            history_size=MEMORY,
+            line_search_fn="strong_wolfe",
         )
-        last = folder / "last.ckpt"
-        with warnings.catch_warnings():
-            # The loader is a plain iterable by design: batches are drawn, not read.
-            warnings.filterwarnings("ignore", module="pytorch_lightning")
-            try:
-                checkpoint = last if is_readable(last) else None
-                trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
-            except SystemExit:  # what Lightning makes of Ctrl-C
-                raise KeyboardInterrupt from None
-    weights = best.weights or weights_of(module)
-    finite = all(bool(torch.isfinite(w).all()) for w in weights.values())
-    if not finite or not math.isfinite(float(trainer.callback_metrics.get("train/loss", 0.0))):
-        raise BenchError("training diverged: the loss is not finite; lower learning_rate")
-    return weights
 
 
-def is_readable(checkpoint: Path) -> bool:
-    """Tell whether a checkpoint is there and whole; one that is damaged is removed."""
-    if not checkpoint.is_file():
-        return False
-    try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is of no use
-        checkpoint.unlink()
-        return False
-    return True
-
-
-def quiet_trainer(**settings: Any) -> pl.Trainer:
-    """Return a Trainer on one device that prints nothing and keeps no log of its own."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    return pl.Trainer(
-        devices=1,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        reload_dataloaders_every_n_epochs=1,
-        deterministic=True,
-        **settings,
-    )
+#: The class of each recipe.
+RECIPES: dict[str, type[DRNNModule]] = {"adam": MiniBatches, "lbfgs": FullBatch}

@@ -9,6 +9,7 @@ For frame t with mixture magnitude ``x_t`` and input ``z_t`` (the magnitudes of 
 
 with m the absolute value, the square, or the identity. The masking layer has no parameters and
 gradients pass through it, so the network learns the mask that it is judged by (TASLP eq. 3-6).
+Without it, ``s_i = y_i`` (the paper's comparison of output formats; one target or two).
 
 References
 ----------
@@ -24,10 +25,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from bench.track import TARGETS
+from baselines.drnn.features import Features, Kind
 
 Recurrent = Literal["none", "all"] | int
-MaskFunction = Literal["abs", "square", "linear"]
+MaskFunction = Literal["abs", "square", "linear", "none"]
 
 #: Keeps the masking layer defined where every output is 0; the value of the authors' code.
 EPSILON = 1e-10
@@ -66,7 +67,13 @@ class DRNNNetwork(nn.Module):
     recurrent
         ``none`` (DNN), the number of the one recurrent layer from 1 (DRNN-k), ``all`` (sRNN).
     mask
-        The masking layer's function m: ``abs``, ``square`` or ``linear``.
+        The masking layer's function m: ``abs``, ``square`` or ``linear``; ``none``: no such layer.
+    n_outputs
+        Targets that have a block of outputs: the first one, or both.
+    features
+        What is seen of the mixture, see `baselines.drnn.features`.
+    rate
+        Sampling rate in hertz.
     """
 
     def __init__(
@@ -77,17 +84,21 @@ class DRNNNetwork(nn.Module):
         n_layers: int = 3,
         recurrent: Recurrent = 2,
         mask: MaskFunction = "abs",
+        n_outputs: int = 2,
+        features: Kind = "magnitude",
+        rate: int = 16_000,
     ) -> None:
         super().__init__()
-        self.mask = mask
+        self.mask, self.n_outputs = mask, n_outputs
+        self.features = Features(features, n_bins, context, rate)
         recurs = [recurrent == "all" or recurrent == k for k in range(1, n_layers + 1)]
         self.is_recurrent = any(recurs)
-        sizes = [context * n_bins] + [n_hidden] * n_layers
+        sizes = [self.features.n_inputs] + [n_hidden] * n_layers
         self.hidden = nn.ModuleList(
             RecurrentLayer(n_in, n_hidden) if r else nn.Linear(n_in, n_hidden)
             for n_in, r in zip(sizes[:-1], recurs, strict=True)
         )
-        self.output = nn.Linear(n_hidden, len(TARGETS) * n_bins)
+        self.output = nn.Linear(n_hidden, n_outputs * n_bins)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the authors' start: uniform weights by fan, biases 0.
@@ -106,50 +117,45 @@ class DRNNNetwork(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def outputs(self, z: Tensor) -> Tensor:
-        """Map ``(sequence, frame, context * bins)`` to raw outputs ``(..., targets, bins)``."""
+        """Map inputs ``(sequence, frame, n_inputs)`` to raw outputs ``(..., n_outputs, bins)``.
+
+        They have the precision of `z`, also where the layers work in a lower one.
+        """
         h = z
         for layer in self.hidden:
             h = layer(h) if isinstance(layer, RecurrentLayer) else torch.relu(layer(h))
-        y: Tensor = self.output(h)
-        return y.reshape(*y.shape[:-1], len(TARGETS), -1)
+        y: Tensor = self.output(h).to(z.dtype)
+        return y.reshape(*y.shape[:-1], self.n_outputs, -1)
 
-    def shares(self, z: Tensor) -> Tensor:
-        """Map inputs to the masking layer's shares ``(sequence, frame, targets, bins)``."""
-        y = self.outputs(z)
-        if self.mask == "abs":
-            y = y.abs()
-        elif self.mask == "square":
-            y = y.square()
-        return y / (y.sum(dim=-2, keepdim=True) + EPSILON)
+    def masked(self, y: Tensor, x: Tensor) -> Tensor:
+        """Send raw outputs ``(..., n_outputs, bins)`` through the masking layer, if there is one.
 
-    def forward(self, z: Tensor, x: Tensor) -> Tensor:
-        """Map inputs and mixture magnitudes ``(sequence, frame, bins)`` to masked magnitudes.
+        Parameters
+        ----------
+        y
+            Raw outputs.
+        x
+            Magnitudes of the mixture ``(..., bins)``.
 
         Returns
         -------
         Tensor
-            ``(sequence, frame, targets, bins)``.
+            Estimated magnitudes ``(..., n_outputs, bins)``; without a masking layer, `y`.
         """
-        return self.shares(z) * x.unsqueeze(-2)
+        if self.mask == "none":
+            return y
+        if self.mask == "abs":
+            y = y.abs()
+        elif self.mask == "square":
+            y = y.square()
+        return y / (y.sum(dim=-2, keepdim=True) + EPSILON) * x.unsqueeze(-2)
 
+    def forward(self, z: Tensor, x: Tensor) -> Tensor:
+        """Map inputs and mixture magnitudes ``(sequence, frame, bins)`` to estimated magnitudes.
 
-def with_context(x: Tensor, context: int) -> Tensor:
-    """Put each frame beside its neighbours, edges repeated.
-
-    Parameters
-    ----------
-    x
-        ``(sequence, frame, bins)``.
-    context
-        Odd number of frames: before, this one, after.
-
-    Returns
-    -------
-    Tensor
-        ``(sequence, frame, context * bins)``.
-    """
-    reach = context // 2
-    last = x.shape[1] - 1
-    steps = torch.arange(x.shape[1], device=x.device)
-    frames = [x[:, (steps + k).clamp(0, last)] for k in range(-reach, reach + 1)]
-    return torch.cat(frames, dim=-1)
+        Returns
+        -------
+        Tensor
+            ``(sequence, frame, n_outputs, bins)``.
+        """
+        return self.masked(self.outputs(z), x)

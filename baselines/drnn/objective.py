@@ -45,7 +45,8 @@ def discriminative(
     Parameters
     ----------
     estimates, references
-        Magnitudes ``(sequence, frame, targets, bins)`` of two targets.
+        Magnitudes ``(..., targets, bins)``: the references of two targets, and estimates of
+        both or of the first alone, whose terms then stand alone.
     gamma
         Weight of the discriminative term, at least 0.
     objective
@@ -57,6 +58,8 @@ def discriminative(
         A scalar.
     """
     divergence = DIVERGENCES[objective]
-    others = references.flip(-2)
-    own = divergence(estimates, references)
-    return own - gamma * divergence(estimates, others) if gamma else own
+    n = estimates.shape[-2]
+    own = divergence(estimates, references[..., :n, :])
+    if not gamma:
+        return own
+    return own - gamma * divergence(estimates, references.flip(-2)[..., :n, :])

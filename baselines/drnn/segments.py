@@ -1,15 +1,18 @@
-"""Training sequences: excerpts of mixtures whose voice is shifted in a circle at random.
+"""Training sequences: excerpts of mixtures whose voice is shifted in a circle.
 
-A clip's voice is rolled against its accompaniment by a fresh random offset each epoch, so that
-no two epochs hold the same mixture (the authors make their shifted copies once, in steps of
-10,000 samples). All clips lie end to end in one tensor on the device; a batch is gathered from
-it by index and transformed there, with no loop over clips or frames.
+A clip's voice is rolled against its accompaniment, so that one recording gives many mixtures.
+The authors make their shifted copies once, by every multiple of a step (10,000 samples): that is
+`Segments.every`. An epoch of mini-batches (`Segments.epoch`) draws one shift a clip, any at all or
+a multiple of the step, so that it costs the same however many shifts there are. All clips lie end
+to end in one tensor on the device; a batch is gathered from it by index and transformed there,
+with no loop over clips or frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -17,14 +20,29 @@ from torch import Tensor
 from bench import stft
 from bench.track import TARGETS, Track
 
+Shift = Literal["random"] | int
+
 
 @dataclass(frozen=True)
 class Excerpts:
-    """Where the sequences of a batch begin, one entry a sequence: ``(sequences,)`` each."""
+    """Where the sequences of a batch begin, one entry a sequence: ``(sequences,)`` each.
+
+    Attributes
+    ----------
+    clip
+        Its number.
+    start
+        Sample at which the sequence begins.
+    shift
+        Samples by which the voice is ahead.
+    n_frames
+        Frames that count, from the first.
+    """
 
     clip: Tensor
     start: Tensor
     shift: Tensor
+    n_frames: Tensor
 
 
 class Segments:
@@ -43,6 +61,8 @@ class Segments:
         Frames of a sequence.
     reach
         Frames of context on each side, cut around every sequence.
+    shift
+        ``random``: by any number of samples; a step in samples: by its multiples; 0: not at all.
     """
 
     def __init__(
@@ -53,7 +73,9 @@ class Segments:
         hop: int,
         n_frames: int,
         reach: int,
+        shift: Shift = "random",
     ) -> None:
+        self.shift = shift
         self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
         clips = [mono_references(track) for track in tracks]
         lengths = torch.tensor([clip.shape[1] for clip in clips])
@@ -73,20 +95,53 @@ class Segments:
         step = self.n_frames * self.hop
         return (self.lengths + step // 2).div(step, rounding_mode="floor").clamp(min=1)
 
+    @property
+    def shifts(self) -> tuple[Tensor, int]:
+        """For each clip how many shifts there are, and the step between two.
+
+        They run from 0 while a whole step is left.
+        """
+        step = 1 if self.shift == "random" else self.shift
+        if step == 0:
+            return torch.ones_like(self.lengths), 0
+        return self.lengths.div(step, rounding_mode="floor").clamp(min=1), step
+
     def epoch(self, generator: torch.Generator, batch_size: int) -> Iterator[Excerpts]:
         """Draw an epoch: each clip cut from a random start, every voice shifted, all shuffled."""
         counts = self._sequences_per_clip()
-        clip = torch.repeat_interleave(torch.arange(len(counts)), counts)
-        nth = torch.arange(len(clip)) - torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+        clip, nth = numbered(counts)
 
-        def draw(n: int) -> Tensor:
-            return torch.rand(n, generator=generator, dtype=torch.float64)
+        def draw(below: Tensor) -> Tensor:
+            share = torch.rand(len(below), generator=generator, dtype=torch.float64)
+            return (share * below).long()
 
-        phase = (draw(len(counts)) * self.lengths).long()
-        shift = (draw(len(counts)) * self.lengths).long()
+        phase = draw(self.lengths)
+        n_shifts, step = self.shifts
+        shift = draw(n_shifts) * step
         start = (phase[clip] + nth * self.n_frames * self.hop) % self.lengths[clip]
+        whole = torch.full_like(clip, self.n_frames)
         for batch in torch.split(torch.randperm(len(clip), generator=generator), batch_size):
-            yield Excerpts(clip[batch], start[batch], shift[clip[batch]])
+            yield Excerpts(clip[batch], start[batch], shift[clip[batch]], whole[batch])
+
+    def every(self, batch_size: int) -> Iterator[Excerpts]:
+        """Give every frame of every shifted mixture once, in sequences of at most `n_frames`.
+
+        The last partial frame of a clip is dropped, as the authors' transform does.
+        """
+        n_shifts, step = self.shifts
+        mixture, nth_shift = numbered(n_shifts)
+        frames = ((self.lengths - self.n_fft) // self.hop + 1).clamp(min=1)[mixture]
+        counts = -(-frames // self.n_frames)
+        sequence, nth = numbered(counts)
+        clip, first = mixture[sequence], nth * self.n_frames
+        whole = Excerpts(
+            clip,
+            first * self.hop,
+            nth_shift[sequence] * step,
+            (frames[sequence] - first).clamp(max=self.n_frames),
+        )
+        for batch in torch.split(torch.arange(len(clip)), batch_size):
+            yield Excerpts(*(part[batch] for part in vars(whole).values()))
 
     def magnitudes(self, excerpts: Excerpts) -> tuple[Tensor, Tensor]:
         """Gather a batch and transform it on the device that holds `audio`.
@@ -111,6 +166,18 @@ class Segments:
         spectra = spectra.reshape(len(TARGETS), -1, *spectra.shape[1:])
         inside = slice(self.reach, self.reach + self.n_frames)
         return spectra.sum(0).abs(), spectra[:, :, inside].abs().permute(1, 2, 0, 3)
+
+
+def numbered(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """Return each index as often as its count says, and beside it the number of the copy.
+
+    Examples
+    --------
+    >>> numbered(torch.tensor([1, 3]))
+    (tensor([0, 1, 1, 1]), tensor([0, 0, 1, 2]))
+    """
+    index = torch.repeat_interleave(torch.arange(len(counts)), counts)
+    return index, torch.arange(len(index)) - (counts.cumsum(0) - counts)[index]
 
 
 def mono_references(track: Track) -> Tensor:

@@ -24,18 +24,22 @@ Networks for Monaural Source Separation, IEEE/ACM TASLP 23(12), 2015.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from pydantic import Field
 
+from baselines.drnn.inference import clip_estimates
 from baselines.drnn.network import DRNNNetwork
-from bench import masks
+from bench import masks, stft
 from bench.errors import BenchError
 from bench.masks import Masks
 from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
 from bench.track import TARGETS, Track
+
+if TYPE_CHECKING:
+    from baselines.drnn.module import DRNNModule
 
 #: Root mean square of a mixture's spectrogram as the network sees it: about that of a clip of
 #: 8 s at 16 kHz whose sources have norm 100.
@@ -54,39 +58,64 @@ class DRNN(MaskSeparator):
         Weight of the discriminative term; 0 leaves it out.
     objective
         ``squared_error`` or ``kl``.
+    outputs
+        2: a block of outputs for each target; 1: for the voice alone, without a masking layer.
     mask
-        The masking layer's function of the outputs: ``abs`` or ``square``.
-    context
-        Frames in an input, odd.
+        The masking layer's function of the outputs, in training and after: ``abs``, ``square``,
+        or ``none``: the outputs are the estimates.
+    test_mask
+        A mask made of the estimates once the network is trained: ``abs`` (soft), ``square``
+        (Wiener-like) or ``binary``; ``none``: the estimates as they are. Behind a masking layer
+        with the same function it changes nothing.
+    features, context
+        What the network sees of a frame: ``magnitude``, ``log_power`` or ``log_mel``; and frames
+        in an input, odd.
     hidden, layers
         Units of a hidden layer, and hidden layers.
+    shift
+        By how much the voice is shifted in a circle: ``random``, or multiples of a number of
+        samples; 0: not at all.
+    recipe
+        ``adam``: mini-batches; ``lbfgs``: the authors' full batch, all of whose mixtures are made
+        by a fixed `shift`.
     epochs, patience
-        Passes over the training clips, and how many may bring no better dev figure.
+        Passes over the training clips (iterations of L-BFGS), and how many may bring no better
+        dev figure.
     batch_size, frames
-        Sequences of a batch, and frames of a sequence.
+        Sequences of a batch, and frames of a sequence, at whose start the state is 0.
     learning_rate, clip_norm
         Adam's largest step (it rises over the first 5 % of all steps and falls to 0 along half a
-        cosine), and the largest norm of the gradient.
+        cosine), and the largest norm of its gradient.
+    precision
+        Of the layers' products in training: ``float32``, or ``bfloat16``, several times as fast
+        where the processor has instructions for it and slower where it has not.
     seed
         Of the start and of every draw.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     GROUP: ClassVar[str] = "supervised"
+    AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset({"test_mask"})
 
     recurrent: Literal["none", "all"] | int = 2
     gamma: float = Field(0.05, ge=0, lt=1)
     objective: Literal["squared_error", "kl"] = "squared_error"
-    mask: Literal["abs", "square"] = "abs"
+    outputs: Literal[1, 2] = 2
+    mask: Literal["abs", "square", "none"] = "abs"
+    test_mask: Literal["none", "abs", "square", "binary"] = "none"
+    features: Literal["magnitude", "log_power", "log_mel"] = "magnitude"
     context: int = Field(3, ge=1)
     hidden: int = Field(1000, ge=1)
     layers: int = Field(3, ge=1)
+    shift: Literal["random"] | Annotated[int, Field(ge=0)] = "random"
+    recipe: Literal["adam", "lbfgs"] = "adam"
     epochs: int = Field(40, ge=1)
     patience: int = Field(15, ge=1)
     batch_size: int = Field(32, ge=1)
     frames: int = Field(50, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     clip_norm: float = Field(1.0, gt=0)
+    precision: Literal["float32", "bfloat16"] = "float32"
     seed: int = Field(0, ge=0)
 
     def __post_init__(self) -> None:
@@ -98,56 +127,83 @@ class DRNN(MaskSeparator):
                 f"recurrent must be 'none', 'all' or a layer from 1 to {self.layers}, "
                 f"not {self.recurrent}"
             )
+        if self.outputs == 1 and self.mask != "none":
+            raise BenchError(
+                "a masking layer shares the mixture between two outputs: with "
+                "outputs = 1 set mask to 'none'"
+            )
+        if self.recipe == "lbfgs" and self.shift == "random":
+            raise BenchError(
+                "lbfgs needs mixtures that stay the same: set shift to a step such "
+                "as 10000, or to 0"
+            )
 
-    def network(self) -> DRNNNetwork:
+    def network(self, rate: int) -> DRNNNetwork:
         """Return the untrained network of these hyperparameters, drawn from the seed."""
         network = DRNNNetwork(
-            self.n_fft // 2 + 1, self.context, self.hidden, self.layers, self.recurrent, self.mask
+            self.n_fft // 2 + 1,
+            self.context,
+            self.hidden,
+            self.layers,
+            self.recurrent,
+            self.mask,
+            self.outputs,
+            self.features,
+            rate,
         )
         network.initialise(torch.Generator().manual_seed(self.seed))
         return network
+
+    def module(self, tracks: Sequence[Track], dev: Sequence[Track] = ()) -> DRNNModule:
+        """Return a training that has not begun; see `Separator.fit`."""
+        from baselines.drnn.module import RECIPES
+        from baselines.drnn.segments import Segments, mono_references, rms
+
+        settings = (self.n_fft, self.hop)
+        reach = self.context // 2
+        segments = Segments(tracks, LEVEL, *settings, self.frames, reach, self.shift)
+        network = self.network(common_rate(tracks))
+        if self.features != "magnitude":
+            mixture = segments.audio.sum(0, keepdim=True)
+            network.features.settle(stft.forward(mixture, *settings)[0].abs().T)
+        clips = [mono_references(track) for track in dev]
+        levels = [
+            LEVEL / max(rms(c.sum(0, keepdim=True).double(), *settings), 1e-12) for c in clips
+        ]
+        scaled = [clip * level for clip, level in zip(clips, levels, strict=True)]
+        return RECIPES[self.recipe](self, network, segments, scaled)
 
     def fit(
         self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
     ) -> Self:
         """Train on `tracks`, keep the weights that separate `dev` best; see `Separator.fit`."""
-        from baselines.drnn.module import DRNNModule, train
-        from baselines.drnn.segments import Segments, mono_references, rms
+        from baselines.drnn.training import train
 
         rate = common_rate(tracks)
-        settings = (self.n_fft, self.hop)
-        segments = Segments(tracks, LEVEL, *settings, self.frames, self.context // 2)
-        clips = [mono_references(track) for track in dev]
-        levels = [
-            LEVEL / max(rms(c.sum(0, keepdim=True).double(), *settings), 1e-12) for c in clips
-        ]
-        module = DRNNModule(
-            self.network(),
-            segments,
-            [clip * level for clip, level in zip(clips, levels, strict=True)],
-            self.objective,
-            self.gamma,
-            self.epochs,
-            self.batch_size,
-            self.learning_rate,
-            self.seed,
-        )
-        weights = train(module, log or FitLog(), self.device, self.patience, self.clip_norm)
+        weights = train(self.module(tracks, dev), log or FitLog(), self.device)
         self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}
         self.rate_ = rate
         return self
 
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
-        """Return the masking layer's shares; channels are separated one by one."""
+        """Return each target's share; channels are separated one by one.
+
+        Without any mask the shares are the estimates over the mixture, which need not add up.
+        """
         if "weights_" not in vars(self):
             raise BenchError("DRNN is not trained: call fit, or load trained weights")
-        from baselines.drnn.module import clip_shares
-
-        network = self.network().to(self.device)
+        network = self.network(rate).to(self.device)
         network.load_state_dict({k: torch.from_numpy(v) for k, v in self.weights_.items()})
         magnitudes = np.abs(spectrogram)
         level = np.sqrt(np.square(magnitudes).mean(axis=(1, 2), keepdims=True))
         scaled = magnitudes * (LEVEL / np.where(level > 0, level, 1.0))
         inputs = torch.from_numpy(scaled).float().to(self.device)
-        shares = clip_shares(network, inputs, self.context, self.frames).cpu().numpy()
-        return masks.soft({target: shares[:, i] for i, target in enumerate(TARGETS)})
+        found = clip_estimates(network, inputs, self.frames).cpu().double().numpy()
+        estimates = {target: found[:, i] for i, target in enumerate(TARGETS)}
+        if self.test_mask == "binary":
+            return masks.binary(estimates)
+        if self.test_mask == "square":
+            return masks.soft(estimates, power=2)
+        if self.test_mask == "abs" or self.mask != "none":
+            return masks.soft(estimates)
+        return {target: masks.share(estimate, scaled) for target, estimate in estimates.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 import traceback
@@ -77,11 +78,11 @@ class Job:
 
 
 class CellLog(FitLog):
-    """Keeps curves, progress and checkpoints in the cell's folder."""
+    """Keeps curves and checkpoints in the folder `home`, and progress in that of the cell."""
 
-    def __init__(self, cell_folder: CellFolder) -> None:
-        self.cell_folder = cell_folder
-        self.folder = cell_folder.path
+    def __init__(self, home: CellFolder, cell_folder: CellFolder) -> None:
+        self.cell_folder = home
+        self.folder = home.path
         self.heartbeat = Heartbeat(cell_folder)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -132,7 +133,7 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder) -> None:
         score_s += time.perf_counter() - middle
         audio_s += track.duration_s
     facts = {
-        "fit": folder.fit_facts(),
+        "fit": trained_in(folder).fit_facts() if cell.learns else {},
         "separate_s": separate_s,
         "score_s": score_s,
         "audio_s": audio_s,
@@ -145,23 +146,39 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder) -> None:
 
 
 def fitted(job: Job, cell: Cell, folder: CellFolder) -> Separator:
-    """Return the method, trained now or before."""
-    device = job.device
+    """Return the method, trained now or before, by this cell or by one that shares its training."""
     cls = methods.find(cell.method)
     if not cell.learns:
-        return cell.build().to(device)
-    if folder.is_fitted():
-        return cls.load(folder.fit_folder).to(device)
+        return cell.build().to(job.device)
+    home = trained_in(folder)
+    shared = contextlib.nullcontext() if home is folder else locked(home.path / "lock")
+    with shared:
+        if not home.is_fitted():
+            if home is not folder:
+                home.begin()
+            train(job, home, folder)
+    own = {name: cell.hyperparameters[name] for name in cls.AFTER_TRAINING}
+    return cls.load(home.fit_folder, **own).to(job.device)
+
+
+def trained_in(folder: CellFolder) -> CellFolder:
+    """Return the folder that holds what a cell learns: its own, or that of `Cell.trainer`."""
+    trainer = folder.cell.trainer
+    return folder if trainer is folder.cell else CellFolder(folder.path.parent, trainer)
+
+
+def train(job: Job, home: CellFolder, folder: CellFolder) -> None:
+    """Train, keep all of it in `home`, and tell the progress of the cell in `folder` too."""
+    cell = home.cell
     dataset = open_dataset(cell.dataset, job.data)
-    log = CellLog(folder)
-    log.heartbeat.beat("fit", 0, 1)
+    log = CellLog(home, folder)
+    log.progress(0, 1)
     start = time.perf_counter()
-    method = cell.build().to(device)
+    method = cell.build().to(job.device)
     method.fit(dataset.tracks("train"), dataset.tracks("dev"), log)
-    method.save(folder.fit_folder)
-    folder.mark_fitted({"fit_s": time.perf_counter() - start, "provenance": job.provenance()})
-    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)
-    return method
+    method.save(home.fit_folder)
+    home.mark_fitted({"fit_s": time.perf_counter() - start, "provenance": job.provenance()})
+    shutil.rmtree(home.path / "checkpoints", ignore_errors=True)
 
 
 def separated(method: Separator, track: Track) -> dict[str, Audio]:

@@ -78,6 +78,22 @@ class Cell:
         )
 
     @property
+    def trainer(self) -> Cell:
+        """The cell that holds the training: with what matters in separation alone at its default.
+
+        Most cells train for themselves.
+        """
+        cls = methods.find(self.method)
+        kept = {k: v for k, v in self.hyperparameters.items() if k not in cls.AFTER_TRAINING}
+        values = methods.make(cls, kept, self.row).hyperparameters()
+        same = {k: v for k, v in values.items() if k in self.hyperparameters}
+        return (
+            self
+            if same == self.hyperparameters
+            else dataclasses.replace(self, hyperparameters=same)
+        )
+
+    @property
     def learns(self) -> bool:
         """Whether it depends on training tracks."""
         return "train" in self.digests

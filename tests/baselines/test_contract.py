@@ -31,21 +31,32 @@ OTHER = {
         "recurrent": "all",
         "gamma": 0.3,
         "objective": "kl",
+        "outputs": 1,
         "mask": "square",
+        "test_mask": "binary",
+        "features": "log_mel",
         "context": 1,
         "hidden": 13,
         "layers": 3,
+        "shift": 1000,
+        "recipe": "lbfgs",
         "epochs": 3,
         "patience": 1,
         "batch_size": 3,
         "frames": 11,
         "learning_rate": 1e-2,
         "clip_norm": 1e-3,
+        "precision": "bfloat16",
         "seed": 1,
     },
 }
-#: Steps so large that the dev figure cannot rise at every epoch, so that patience decides.
-SETTING = {("drnn", "patience"): {"epochs": 12, "learning_rate": 0.5}}
+#: What a hyperparameter needs to matter, or to be allowed. Patience: steps so large that the dev
+#: figure cannot rise at every epoch.
+SETTING = {
+    ("drnn", "patience"): {"epochs": 12, "learning_rate": 0.5},
+    ("drnn", "outputs"): {"mask": "none"},
+    ("drnn", "recipe"): {"shift": 1000},
+}
 EXACT = 1e-12  # float64 rounding; the clips have unit norm
 
 ALL = list(methods.table())
@@ -241,3 +252,23 @@ def test_every_field_has_a_default_and_another_value_in_this_test(name):
     cls = methods.find(name)
     assert set(OTHER.get(name, {})) == set(methods.fields(cls))
     assert all(f.default is not dataclasses.MISSING for f in dataclasses.fields(cls))
+
+
+AFTER = [(name, field) for name, field in CASES if field in methods.find(name).AFTER_TRAINING]
+
+
+@pytest.mark.parametrize(("name", "field"), AFTER)
+def test_what_matters_in_separation_alone_changes_no_training(
+    fitted, tracks, dev, test_track, tmp_path, name, field
+):
+    other = OTHER[name][field]
+    trained = build(name, **{field: other}).fit(tracks, dev)
+    fitted[name].save(tmp_path)
+    loaded = type(trained).load(tmp_path, **{field: other})
+    one, two = separated(trained, test_track), separated(loaded, test_track)
+    assert all(np.array_equal(one[t], two[t]) for t in TARGETS)
+
+
+def test_only_hyperparameters_are_said_to_matter_in_separation_alone():
+    for cls in map(methods.find, ALL):
+        assert set(methods.fields(cls)) >= cls.AFTER_TRAINING

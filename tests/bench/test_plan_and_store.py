@@ -151,3 +151,14 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
         write_text(path, '{"a": 2}')
     assert read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["file.json"]
+
+
+def test_cells_that_differ_in_separation_alone_share_one_training(planned):
+    cell = planned[1]
+    binary = replace(cell, hyperparameters={**cell.hyperparameters, "test_mask": "binary"})
+    wider = replace(cell, hyperparameters={**cell.hyperparameters, "hidden": 2000})
+    assert binary.fingerprint != cell.fingerprint
+    assert binary.trainer.fingerprint == cell.fingerprint
+    assert cell.trainer is cell
+    assert wider.trainer is wider
+    assert planned[0].trainer is planned[0]

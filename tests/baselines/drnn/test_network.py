@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from baselines.drnn.module import clip_shares
-from baselines.drnn.network import DRNNNetwork, RecurrentLayer, with_context
+from baselines.drnn.inference import clip_estimates
+from baselines.drnn.network import DRNNNetwork, RecurrentLayer
 from baselines.drnn.separator import DRNN
 from bench import methods
 from bench.errors import BenchError
@@ -25,7 +25,7 @@ def test_the_papers_networks_have_the_papers_number_of_parameters(recurrent, par
 
 
 def test_weights_are_drawn_within_the_authors_bounds_and_biases_are_zero():
-    network = DRNN(recurrent=2, hidden=200).network()
+    network = DRNN(recurrent=2, hidden=200).network(16_000)
     first, second, third = network.hidden
     bounds = {
         first.weight: math.sqrt(6 / (1539 + 200)),
@@ -70,9 +70,21 @@ def test_gradients_pass_through_the_mask_where_an_output_is_negative():
     assert float(network.output.bias.grad.abs().min()) > 0
 
 
-def test_context_repeats_the_edges():
-    x = torch.arange(3.0).reshape(1, 3, 1)
-    assert with_context(x, 3).tolist() == [[[0, 0, 1], [0, 1, 2], [1, 2, 2]]]
+def test_one_output_estimates_the_voice_and_leaves_the_rest():
+    network = DRNNNetwork(5, 1, 6, 1, "none", "none", n_outputs=1)
+    network.initialise(torch.Generator().manual_seed(3))
+    x = torch.rand(1, 5, 4, generator=torch.Generator().manual_seed(0))
+    voice, rest = clip_estimates(network, x, frames=10)[0]
+    raw = network.outputs(x.transpose(1, 2))[0, :, 0].T
+    assert torch.allclose(voice, raw.detach().abs())
+    assert torch.allclose(rest, (x[0] - voice).clamp(min=0))
+
+
+def test_without_a_masking_layer_the_outputs_are_the_estimates():
+    network = DRNNNetwork(5, 1, 6, 1, "none", "none")
+    network.initialise(torch.Generator().manual_seed(3))
+    x = torch.rand(1, 4, 5)
+    assert torch.equal(network(x, x), network.outputs(x))
 
 
 @pytest.mark.parametrize("n_frames", [1, 9, 10, 19, 20, 21, 30, 47])
@@ -80,11 +92,12 @@ def test_clips_run_in_pieces_hear_at_least_a_sequence_of_the_past(n_frames):
     network = DRNNNetwork(5, 1, 6, 1, 1)
     network.initialise(torch.Generator().manual_seed(3))
     x = torch.rand(2, 5, n_frames, generator=torch.Generator().manual_seed(0))
-    pieces = clip_shares(network, x, 1, frames=10)
+    pieces = clip_estimates(network, x, frames=10)
     assert pieces.shape == (2, 2, 5, n_frames)
     for t in range(n_frames):
         begin = max(0, t // 10 - 1) * 10
-        alone = network.shares(x[:, :, begin : t + 1].transpose(1, 2))[:, -1]
+        past = x[:, :, begin : t + 1].transpose(1, 2)
+        alone = network(past, past)[:, -1]
         assert torch.allclose(pieces[..., t], alone, atol=1e-6)
 
 
@@ -94,8 +107,8 @@ def test_a_state_that_grows_stays_finite_on_a_long_clip():
     with torch.no_grad():
         network.hidden[0].recurrent.fill_(0.5)  # three-fold growth a frame
     x = torch.rand(1, 5, 500, generator=torch.Generator().manual_seed(0))
-    assert not torch.isfinite(network.shares(x.transpose(1, 2))).all()
-    assert torch.isfinite(clip_shares(network, x, 1, frames=20)).all()
+    assert not torch.isfinite(network.outputs(x.transpose(1, 2))).all()
+    assert torch.isfinite(clip_estimates(network, x, frames=20)).all()
 
 
 @pytest.mark.parametrize(
@@ -107,6 +120,9 @@ def test_a_state_that_grows_stays_finite_on_a_long_clip():
         ({"recurrent": "two"}, "recurrent"),
         ({"gamma": -0.1}, "gamma"),
         ({"n_fft": 1000, "hop": 300}, "hop must divide"),
+        ({"outputs": 1}, "with outputs = 1 set mask to 'none'"),
+        ({"recipe": "lbfgs"}, "lbfgs needs mixtures that stay the same"),
+        ({"shift": -1}, "shift"),
     ],
 )
 def test_values_that_make_no_network_are_refused(values, message):

@@ -7,7 +7,9 @@ import torch
 from baselines.drnn.module import Epoch
 from baselines.drnn.segments import Segments, mono_references, rms
 from baselines.drnn.separator import DRNN, LEVEL
+from baselines.drnn.training import train
 from bench import stft
+from bench.datasets.mir1k import MIR1K
 from bench.errors import BenchError
 from bench.separator import FitLog
 from bench.track import Track
@@ -159,6 +161,116 @@ def test_sequences_are_excerpts_of_the_shifted_mixture(tracks):
     assert torch.allclose(mixture[i], whole.sum(0).abs(), atol=1e-3)
     assert torch.allclose(references[i, :, 0], whole[0, 1:-1].abs(), atol=1e-3)
     assert torch.allclose(references[i, :, 1], whole[1, 1:-1].abs(), atol=1e-3)
+
+
+def test_every_frame_of_every_shifted_mixture_is_given_once(tracks):
+    cut = Segments(tracks, LEVEL, 1024, 512, 7, 1, shift=9_000)
+    seen = []
+    for batch in cut.every(5):
+        for clip, start, shift, n in zip(*vars(batch).values(), strict=True):
+            seen += [(int(clip), int(shift), int(start) // 512 + i) for i in range(int(n))]
+    expected = [
+        (clip, k * 9_000, frame)
+        for clip, track in enumerate(tracks)
+        for k in range(track.n_samples // 9_000)
+        for frame in range((track.n_samples - 1024) // 512 + 1)
+    ]
+    assert sorted(seen) == sorted(expected)
+
+
+@pytest.mark.parametrize("shift", [0, 4_000])
+def test_a_step_gives_its_multiples_and_0_none(tracks, shift):
+    cut = Segments(tracks, LEVEL, 1024, 512, 10, 1, shift)
+    drawn = {int(s) for epoch in range(30) for b in Epoch(cut, 0, epoch, 9) for s in b.shift}
+    longest = max(track.n_samples for track in tracks)
+    assert drawn == ({k * shift for k in range(longest // shift)} if shift else {0})
+
+
+def test_the_papers_training_set_has_its_number_of_mixtures_and_frames(shared):
+    names = (tracks := MIR1K(shared / "data").tracks("train")).names
+    assert len(names) == 171
+    cut = Segments(list(tracks), LEVEL, 1024, 512, 100, 1, shift=10_000)
+    assert int(cut.shifts[0].sum()) == 2_133
+    assert sum(int(b.n_frames.sum()) for b in cut.every(4096)) == 565_822
+
+
+FULL = {**SMALL, "recipe": "lbfgs", "shift": 9_000, "patience": 30}
+
+
+def test_lbfgs_takes_the_same_path_as_one_call_of_torchs_own(tracks):
+    method = DRNN(**FULL, epochs=4)
+    ours = method.fit(tracks).weights_
+    module = method.module(tracks)
+    parameters = dict(module.network.named_parameters())
+    optimizer = torch.optim.LBFGS(
+        parameters.values(), max_iter=4, max_eval=2500, history_size=50, tolerance_grad=1e-5,
+        tolerance_change=1e-9, line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
+    def closure():
+        optimizer.zero_grad()
+        total = sum(module.cost(batch)[0] for batch in module.segments.every(4096))
+        total.backward()
+        return total
+
+    optimizer.step(closure)
+    for name, weight in parameters.items():
+        # Sums over batches are rounded in another order.
+        assert np.abs(ours[name] - weight.detach().numpy()).max() < 1e-3 * np.abs(ours[name]).max()
+
+
+def test_lbfgs_evaluates_no_point_twice(tracks, monkeypatch):
+    seen = []
+    module = DRNN(**FULL, epochs=4).module(tracks)
+    cost = module.cost
+
+    def counted(batch):
+        if int(batch.clip[0]) == 0 and int(batch.start[0]) == 0 and int(batch.shift[0]) == 0:
+            seen.append(torch.nn.utils.parameters_to_vector(module.network.parameters()).clone())
+        return cost(batch)
+
+    monkeypatch.setattr(module, "cost", counted)
+    train(module, FitLog(), "cpu")
+    assert len(seen) >= 5
+    assert len({tuple(point[:50].tolist()) for point in seen}) == len(seen)
+
+
+def test_lbfgs_goes_on_from_its_checkpoint_to_the_same_weights(tracks, dev, tmp_path):
+    values = {**FULL, "epochs": 13}
+    through = DRNN(**values).fit(tracks, dev, Kept(tmp_path / "a"))
+    with pytest.raises(KilledError):
+        DRNN(**values).fit(tracks, dev, Kept(tmp_path / "b", last=11))
+    log = Kept(tmp_path / "b")
+    resumed = DRNN(**values).fit(tracks, dev, log)
+    assert min(log.curve) == 11, "it began again, or not at the last checkpoint"
+    assert same(resumed.weights_, through.weights_)
+
+
+def test_lbfgs_lowers_the_loss_at_every_iteration(tracks):
+    log = Kept()
+    DRNN(**FULL, epochs=15).fit(tracks, (), log)
+    losses = [log.curve[step]["train/loss"] for step in sorted(log.curve)]
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("recurrent", ["none", 2, "all"])
+def test_bfloat16_trains_to_nearly_the_same(tracks, recurrent):
+    values = {**SMALL, "hidden": 60, "epochs": 20, "recurrent": recurrent}
+    logs = [Kept(), Kept()]
+    for log, precision in zip(logs, ("float32", "bfloat16"), strict=True):
+        DRNN(**values, precision=precision).fit(tracks, tracks, log)
+    full, low = (log.curve[20]["dev/snri"] for log in logs)
+    assert full > 10
+    assert low == pytest.approx(full, abs=1.5)  # two paths to two good solutions
+
+
+@pytest.mark.parametrize("kind", ["log_power", "log_mel"])
+def test_a_network_that_hears_logarithms_learns(tracks, kind):
+    log = Kept()
+    values = {**SMALL, "hidden": 60, "epochs": 30, "features": kind, "gamma": 0.0}
+    DRNN(**values).fit(tracks, tracks, log)
+    assert max(values["dev/snri"] for values in log.curve.values()) > 3
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -1,0 +1,147 @@
+"""A training in Lightning: what is told, kept, taken up after a crash, and chosen at its end."""
+
+from __future__ import annotations
+
+import logging
+import math
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch import Tensor
+
+from baselines.drnn.module import DEV_METRIC, DRNNModule
+from bench.errors import BenchError
+from bench.separator import FitLog
+
+
+class Teller(Callback):
+    """Passes curves and progress on to the runner's log."""
+
+    def __init__(self, log: FitLog) -> None:
+        self.told = log
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell the epoch's figures."""
+        done = trainer.current_epoch + 1
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        values = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        self.told.metrics(done, values | {"train/learning_rate": rate})
+        self.told.progress(done, trainer.max_epochs or done)
+
+
+class BestWeights(Callback):
+    """Keeps the weights of the best dev epoch, in the checkpoint too, so that a resume has them."""
+
+    def __init__(self) -> None:
+        self.score = -math.inf
+        self.weights: dict[str, Tensor] | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Copy the weights where the dev figure is the best so far."""
+        score = float(trainer.callback_metrics[DEV_METRIC])
+        if score > self.score:
+            self.score, self.weights = score, weights_of(pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint holds of it."""
+        return {"score": self.score, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint held."""
+        self.score, self.weights = state_dict["score"], state_dict["weights"]
+
+
+def weights_of(module: pl.LightningModule) -> dict[str, Tensor]:
+    """Return a copy of the network's weights on the CPU."""
+    state = module.state_dict()
+    return {k.removeprefix("network."): v.detach().cpu().clone() for k, v in state.items()}
+
+
+def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
+    """Train to the end, or on from the last checkpoint, and return the chosen weights.
+
+    Parameters
+    ----------
+    module
+        A fresh module.
+    log
+        Told at each epoch; where it has a folder, the state is kept there and an earlier one is
+        taken up. One that cannot be read is dropped, and training begins again.
+    device
+        ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    dict
+        The weights of the best dev epoch, of the last where there is no dev clip.
+
+    Raises
+    ------
+    BenchError
+        The loss is no longer finite.
+    """
+    best = BestWeights()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = (log.folder or Path(scratch)) / "checkpoints"
+        keeper = ModelCheckpoint(
+            folder,
+            filename="last",
+            every_n_epochs=module.checkpoint_every,
+            enable_version_counter=False,
+        )
+        callbacks: list[Callback] = [Teller(log), keeper]
+        if module.dev:
+            patience = module.settings.patience
+            callbacks += [best, EarlyStopping(DEV_METRIC, patience=patience, mode="max")]
+        trainer = quiet_trainer(
+            max_epochs=module.settings.epochs,
+            accelerator="gpu" if device == "cuda" else "cpu",
+            callbacks=callbacks,
+            gradient_clip_val=module.clip_norm,
+        )
+        last = folder / "last.ckpt"
+        with warnings.catch_warnings():
+            # The loader is a plain iterable by design: batches are drawn, not read.
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            try:
+                checkpoint = last if is_readable(last) else None
+                trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
+            except SystemExit:  # what Lightning makes of Ctrl-C
+                raise KeyboardInterrupt from None
+    weights = best.weights or weights_of(module)
+    finite = all(bool(torch.isfinite(w).all()) for w in weights.values())
+    if not finite or not math.isfinite(float(trainer.callback_metrics.get("train/loss", 0.0))):
+        raise BenchError("training diverged: the loss is not finite; lower learning_rate")
+    return weights
+
+
+def is_readable(checkpoint: Path) -> bool:
+    """Tell whether a checkpoint is there and whole; one that is damaged is removed."""
+    if not checkpoint.is_file():
+        return False
+    try:
+        torch.load(checkpoint, map_location="cpu", weights_only=True)
+    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is of no use
+        checkpoint.unlink()
+        return False
+    return True
+
+
+def quiet_trainer(**settings: Any) -> pl.Trainer:
+    """Return a Trainer on one device that prints nothing and keeps no log of its own."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    return pl.Trainer(
+        devices=1,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        reload_dataloaders_every_n_epochs=1,
+        deterministic=True,
+        **settings,
+    )
