@@ -3,9 +3,10 @@
 A clip's voice is rolled against its accompaniment, so that one recording gives many mixtures.
 The authors make their shifted copies once, by every multiple of a step (10,000 samples): that is
 `Segments.every`. An epoch of mini-batches (`Segments.epoch`) draws one shift a clip, any at all or
-a multiple of the step, so that it costs the same however many shifts there are. All clips lie end
-to end in one tensor on the device; a batch is gathered from it by index and transformed there,
-with no loop over clips or frames.
+a multiple of the step, so that it costs the same however many shifts there are. It may go further
+and put each voice over the accompaniment of any clip: a shifted voice no longer fits its own one
+either. All clips lie end to end in one tensor on the device; a batch is gathered from it by index
+and transformed there, with no loop over clips or frames.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bench import stft
 from bench.track import TARGETS, Track
 
 Shift = Literal["random"] | int
+Pairing = Literal["own", "any"]
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,27 @@ class Excerpts:
     Attributes
     ----------
     clip
-        Its number.
+        Number of the clip whose accompaniment is heard.
     start
-        Sample at which the sequence begins.
+        Sample at which it begins.
+    voice
+        Number of the clip whose voice is heard.
     shift
-        Samples by which the voice is ahead.
+        Samples by which the voice is ahead of the accompaniment.
     n_frames
         Frames that count, from the first.
     """
 
     clip: Tensor
     start: Tensor
+    voice: Tensor
     shift: Tensor
     n_frames: Tensor
+
+    def split(self, order: Tensor, batch_size: int) -> Iterator[Excerpts]:
+        """Yield the sequences in an order, a batch at a time."""
+        for batch in torch.split(order, batch_size):
+            yield Excerpts(*(part[batch] for part in vars(self).values()))
 
 
 class Segments:
@@ -63,6 +73,9 @@ class Segments:
         Frames of context on each side, cut around every sequence.
     shift
         ``random``: by any number of samples; a step in samples: by its multiples; 0: not at all.
+    pairing
+        ``own``: a voice is heard over its own accompaniment; ``any``: over that of any clip, drawn
+        anew each epoch, in which every voice and every accompaniment is heard once.
     """
 
     def __init__(
@@ -74,8 +87,9 @@ class Segments:
         n_frames: int,
         reach: int,
         shift: Shift = "random",
+        pairing: Pairing = "own",
     ) -> None:
-        self.shift = shift
+        self.shift, self.pairing = shift, pairing
         self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
         clips = [mono_references(track) for track in tracks]
         lengths = torch.tensor([clip.shape[1] for clip in clips])
@@ -119,9 +133,16 @@ class Segments:
         n_shifts, step = self.shifts
         shift = draw(n_shifts) * step
         start = (phase[clip] + nth * self.n_frames * self.hop) % self.lengths[clip]
-        whole = torch.full_like(clip, self.n_frames)
-        for batch in torch.split(torch.randperm(len(clip), generator=generator), batch_size):
-            yield Excerpts(clip[batch], start[batch], shift[clip[batch]], whole[batch])
+        own = torch.arange(len(clip))
+        sung = own if self.pairing == "own" else torch.randperm(len(clip), generator=generator)
+        drawn = Excerpts(
+            clip,
+            start,
+            clip[sung],
+            start[sung] + shift[clip[sung]] - start,
+            torch.full_like(clip, self.n_frames),
+        )
+        yield from drawn.split(torch.randperm(len(clip), generator=generator), batch_size)
 
     def every(self, batch_size: int) -> Iterator[Excerpts]:
         """Give every frame of every shifted mixture once, in sequences of at most `n_frames`.
@@ -137,11 +158,11 @@ class Segments:
         whole = Excerpts(
             clip,
             first * self.hop,
+            clip,
             nth_shift[sequence] * step,
             (frames[sequence] - first).clamp(max=self.n_frames),
         )
-        for batch in torch.split(torch.arange(len(clip)), batch_size):
-            yield Excerpts(*(part[batch] for part in vars(whole).values()))
+        yield from whole.split(torch.arange(len(clip)), batch_size)
 
     def magnitudes(self, excerpts: Excerpts) -> tuple[Tensor, Tensor]:
         """Gather a batch and transform it on the device that holds `audio`.
@@ -154,13 +175,19 @@ class Segments:
             ``(sequence, frame, targets, bins)``.
         """
         device = self.audio.device
-        length = self.lengths[excerpts.clip].to(device)[:, None]
-        offset = self.offsets[excerpts.clip].to(device)[:, None]
-        position = excerpts.start.to(device)[:, None] + torch.arange(self.span, device=device)
-        voice = offset + (position + excerpts.shift.to(device)[:, None]) % length
-        backing = offset + position % length
-        index = {"vocals": voice, "accompaniment": backing}
-        sources = [self.audio[i][index[target]] for i, target in enumerate(TARGETS)]
+        steps = torch.arange(self.span, device=device)
+
+        def gather(target: str, clip: Tensor, start: Tensor) -> Tensor:
+            length = self.lengths[clip].to(device)[:, None]
+            offset = self.offsets[clip].to(device)[:, None]
+            index = offset + (start.to(device)[:, None] + steps) % length
+            return self.audio[TARGETS.index(target)][index]
+
+        at = {
+            "vocals": (excerpts.voice, excerpts.start + excerpts.shift),
+            "accompaniment": (excerpts.clip, excerpts.start),
+        }
+        sources = [gather(target, *at[target]) for target in TARGETS]
         flat = torch.cat(sources)
         spectra = stft.forward_unpadded(flat, self.n_fft, self.hop).transpose(-1, -2)
         spectra = spectra.reshape(len(TARGETS), -1, *spectra.shape[1:])

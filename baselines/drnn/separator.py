@@ -75,9 +75,12 @@ class DRNN(MaskSeparator):
     shift
         By how much the voice is shifted in a circle: ``random``, or multiples of a number of
         samples; 0: not at all.
+    pairing
+        The accompaniment that a voice is trained over: its ``own``, or that of ``any`` training
+        clip, drawn anew each epoch.
     recipe
         ``adam``: mini-batches; ``lbfgs``: the authors' full batch, all of whose mixtures are made
-        by a fixed `shift`.
+        by a fixed `shift` of voices over their own accompaniment.
     epochs, patience
         Passes over the training clips (iterations of L-BFGS), and how many may bring no better
         dev figure.
@@ -108,6 +111,7 @@ class DRNN(MaskSeparator):
     hidden: int = Field(1000, ge=1)
     layers: int = Field(3, ge=1)
     shift: Literal["random"] | Annotated[int, Field(ge=0)] = "random"
+    pairing: Literal["own", "any"] = "own"
     recipe: Literal["adam", "lbfgs"] = "adam"
     epochs: int = Field(40, ge=1)
     patience: int = Field(15, ge=1)
@@ -161,7 +165,7 @@ class DRNN(MaskSeparator):
 
         settings = (self.n_fft, self.hop)
         reach = self.context // 2
-        segments = Segments(tracks, LEVEL, *settings, self.frames, reach, self.shift)
+        segments = Segments(tracks, LEVEL, *settings, self.frames, reach, self.shift, self.pairing)
         network = self.network(common_rate(tracks))
         if self.features != "magnitude":
             mixture = segments.audio.sum(0, keepdim=True)

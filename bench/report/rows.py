@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from bench.runner.results import Results
-from bench.scoring.aggregate import over_tracks
+from bench.scoring.aggregate import over_seeds, over_tracks
 
-COLUMNS = ["row", "method", "target", "protocol", "metric", "value", "n_tracks", "n_undefined",
-           "published"]  # fmt: skip
+COLUMNS = ["row", "method", "target", "protocol", "metric", "value", "spread", "half_width",
+           "n_seeds", "n_tracks", "n_undefined", "published"]  # fmt: skip
 #: The titles of groups, in the order of the table.
 GROUPS = {
     "supervised": "Supervised",
@@ -68,23 +68,41 @@ def published(results: Results, row: str, target: str, metric: str) -> float:
     """Return the published figure of a row, or NaN."""
     for entry in results.experiment.methods:
         if row in [label for label, _ in entry.variants()]:
-            return entry.published.get(target, {}).get(metric, np.nan)
+            figure = entry.published.get(target, {}).get(metric, np.nan)
+            return np.nan if isinstance(figure, str) else figure
     return np.nan
+
+
+def not_recovered(results: Results) -> set[tuple[str, str, str]]:
+    """Return row, target and metric of each published figure that could not be read."""
+    return {
+        (label, target, metric)
+        for entry in results.experiment.methods
+        for label, _ in entry.variants()
+        for target, figures in entry.published.items()
+        for metric, figure in figures.items()
+        if isinstance(figure, str)
+    }
+
+
+def seed_values(results: Results) -> pd.DataFrame:
+    """Return every aggregate of every seed: columns row, seed, target, protocol, metric, value."""
+    return over_tracks(results.scores(), by=["row", "seed"])
 
 
 def long_rows(results: Results) -> pd.DataFrame:
     """Return every aggregate of an experiment, unrounded: the content of ``rows.csv``.
 
-    A row of several seeds has the mean over seeds. A row of which a cell is missing or failed
-    has the value NaN and no tracks: it is never averaged away.
+    A row of several seeds has the mean over seeds, the standard deviation (``spread``) and half
+    of the 95 % interval of the mean. A row of which a cell is missing or failed has the value NaN
+    and no tracks: it is never averaged away.
 
     Returns
     -------
     DataFrame
         Columns `COLUMNS`.
     """
-    scores = results.scores()
-    over = over_tracks(scores, by=["row", "seed"])
+    over = seed_values(results)
     lines = []
     for row in table_rows(results):
         for protocol in results.experiment.protocols:
@@ -97,6 +115,7 @@ def long_rows(results: Results) -> pd.DataFrame:
                         & (over["metric"] == metric)
                     ]
                     whole = row.status == "done"
+                    found = over_seeds(mine["value"].to_list() if whole else [])
                     lines.append(
                         {
                             "row": row.label,
@@ -104,7 +123,10 @@ def long_rows(results: Results) -> pd.DataFrame:
                             "target": target,
                             "protocol": protocol,
                             "metric": metric,
-                            "value": mine["value"].mean(skipna=False) if whole else np.nan,
+                            "value": found.mean,
+                            "spread": found.spread,
+                            "half_width": found.half_width,
+                            "n_seeds": row.n_seeds,
                             "n_tracks": int(mine["n_tracks"].min()) if whole else 0,
                             "n_undefined": int(mine["n_undefined"].sum()) if whole else 0,
                             "published": published(results, row.label, target, metric),

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from bench.report.rows import GROUPS, Row, table_rows
+from bench.report.rows import GROUPS, Row, not_recovered, table_rows
 from bench.runner.results import Results
 from bench.scoring.protocols import PROTOCOLS
 
@@ -40,20 +40,23 @@ SIGNS = dict(zip("αβγδελμνρστθω", (f"$\\{name}$" for name in GREEK)
 NOTHING = "–"
 
 
-def number(value: float, text_infinity: str = "∞") -> str:
-    """Return a value in dB with two decimals.
+def number(value: float, spread: float = math.nan) -> str:
+    """Return a value in dB with two decimals, and its spread over seeds where there is one.
 
     Examples
     --------
     >>> number(9.999), number(-0.001), number(float("inf")), number(float("nan"))
     ('10.00', '0.00', '∞', 'undefined')
+    >>> number(7.452, spread=0.031)
+    '7.45 ± 0.03'
     """
     if math.isnan(value):
         return "undefined"
     if math.isinf(value):
-        return text_infinity if value > 0 else f"−{text_infinity}"
+        return "∞" if value > 0 else "−∞"
     text = f"{value:.2f}"
-    return "0.00" if text == "-0.00" else text.replace("-", "−")
+    text = "0.00" if text == "-0.00" else text.replace("-", "−")
+    return text if math.isnan(spread) else f"{text} ± {spread:.2f}"
 
 
 def best(lines: pd.DataFrame, labels: Iterable[str]) -> dict[str, str]:
@@ -77,6 +80,8 @@ def body(
 ) -> list[tuple[Row, list[str]]]:
     """Return each row with its cells as text: ours, tracks, then the published, if any is."""
     metrics = list(lines["metric"].unique())
+    target = str(lines["target"].iloc[0])
+    unread = not_recovered(results)
     top = best(lines, [row.label for row in rows if row.group != "bound"])
     made = []
     for row in rows:
@@ -86,26 +91,41 @@ def body(
             if row.status != "done":
                 cells.append(row.status)
                 continue
-            text = number(mine["value"][metric])
-            ranked = row.group != "bound" and text == top.get(metric)
+            mean, spread = mine["value"][metric], mine["spread"][metric]
+            ranked = row.group != "bound" and number(mean) == top.get(metric)
+            text = number(mean, spread)
             cells.append(bold(text) if ranked else text)
         n_tracks, n_undefined = (max(mine[c].values()) for c in ("n_tracks", "n_undefined"))
         tracks = str(n_tracks) + (f" ({n_undefined} undefined)" if n_undefined else "")
         cells.append(tracks if row.status == "done" else NOTHING)
-        for metric in metrics if has_published(lines) else ():
+        for metric in metrics if has_published(results, lines) else ():
             figure = mine["published"][metric]
-            cells.append(NOTHING if math.isnan(figure) else number(figure))
+            if (row.label, target, metric) in unread:
+                cells.append("not recovered")
+            else:
+                cells.append(NOTHING if math.isnan(figure) else number(figure))
         made.append((row, cells))
     return made
 
 
-def has_published(lines: pd.DataFrame) -> bool:
-    """Tell whether any row of a table has a published figure."""
-    return bool(lines["published"].notna().any())
+def has_published(results: Results, lines: pd.DataFrame) -> bool:
+    """Tell whether any row of a table has a published figure, read or not."""
+    targets = {target for _, target, _ in not_recovered(results)}
+    return bool(lines["published"].notna().any()) or lines["target"].iloc[0] in targets
 
 
-def markdown(results: Results, lines: pd.DataFrame) -> str:
-    """Return the report in Markdown: why, a table for each protocol and target, notes."""
+def markdown(results: Results, lines: pd.DataFrame, beside: str = "") -> str:
+    """Return the report in Markdown: why, a table for each protocol and target, notes.
+
+    Parameters
+    ----------
+    results
+        The experiment and its cells.
+    lines
+        Its rows, see `long_rows`.
+    beside
+        What goes between tables and notes, in Markdown: a figure and what it shows.
+    """
     experiment = results.experiment
     rows = table_rows(results)
     out = [f"# {experiment.title}", "", experiment.why.strip(), ""]
@@ -114,7 +134,7 @@ def markdown(results: Results, lines: pd.DataFrame) -> str:
             part = lines[(lines["protocol"] == protocol) & (lines["target"] == target)]
             metrics = [metric.upper().replace("_", "-") for metric in part["metric"].unique()]
             columns = ["method", *[f"{metric} ↑" for metric in metrics], "tracks"]
-            if has_published(part):
+            if has_published(results, part):
                 columns += [f"published {metric}" for metric in metrics]
             title = target.capitalize()
             if len(experiment.protocols) > 1:
@@ -130,6 +150,7 @@ def markdown(results: Results, lines: pd.DataFrame) -> str:
                     out.append(f"| *{GROUPS[row.group]}* |" + " |" * (len(columns) - 1))
                 out.append("| " + " | ".join([escape_markdown(row.label), *cells]) + " |")
             out.append("")
+    out += [beside, ""] if beside else []
     out += notes(results, rows)
     return "\n".join(out).rstrip() + "\n"
 
@@ -144,7 +165,10 @@ def notes(results: Results, rows: list[Row]) -> list[str]:
         lines.append(f"Not as in its file: run with -o {' -o '.join(results.overrides)}")
     seeds = len(results.experiment.seeds)
     if seeds > 1:
-        lines.append(f"Rows of methods that draw at random are means over {seeds} seeds.")
+        lines.append(
+            f"Rows of methods that draw at random are means over {seeds} seeds, ± the standard "
+            "deviation over seeds."
+        )
     if results.experiment.published_source:
         lines.append(f"Published figures: {results.experiment.published_source}")
     lines += [f"{row.label}: {row.note}" for row in rows if row.note]
@@ -174,7 +198,7 @@ def latex(results: Results, lines: pd.DataFrame) -> str:
 def latex_tabular(results: Results, part: pd.DataFrame) -> list[str]:
     """Return the lines of a tabular: a rule between groups, the published figures beside ours."""
     upper = [metric.upper().replace("_", "-") for metric in part["metric"].unique()]
-    n, beside = len(upper), has_published(part)
+    n, beside = len(upper), has_published(results, part)
     width = 2 + n * (2 if beside else 1)
     out = [f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}", "\\toprule"]
     if beside:
@@ -191,7 +215,8 @@ def latex_tabular(results: Results, part: pd.DataFrame) -> list[str]:
             title = f"\\multicolumn{{{width}}}{{l}}{{\\emph{{{GROUPS[group]}}}}} \\\\"
             out += ["\\midrule", title]
         written = [cell if "\\" in cell else escape_latex(cell) for cell in cells]
-        written = [cell.replace("−", "$-$").replace("∞", "$\\infty$") for cell in written]
+        for sign in "−∞±":  # in bold cells, which are LaTeX already
+            written = [cell.replace(sign, SIGNS[sign]) for cell in written]
         out.append(" & ".join([escape_latex(row.label), *written]) + " \\\\")
     return [*out, "\\bottomrule", "\\end{tabular}"]
 

@@ -1,6 +1,7 @@
 """The folder of a report.
 
-It holds ``table.md``, ``table.tex``, ``rows.csv``, ``scores.parquet``, ``provenance.json``.
+It holds ``table.md``, ``table.tex``, ``rows.csv``, ``scores.parquet``, ``provenance.json``, and
+``figure.svg`` where the experiment asks for a figure.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import provenance
-from bench.report import tables
+from bench.report import curves, figure, tables
+from bench.report.curves import Shown
+from bench.report.findings import findings
 from bench.report.rows import long_rows
 from bench.runner.results import SCHEMA_VERSION, Results
 from bench.runner.store import write_bytes, write_text
@@ -37,13 +40,34 @@ def write(results: Results, reports: Path) -> Path:
     folder = reports / results.experiment.name
     folder.mkdir(parents=True, exist_ok=True)
     lines = long_rows(results)
-    write_text(folder / "table.md", tables.markdown(results, lines))
+    beside = ""
+    if results.experiment.figure:
+        shown = curves.shown(results, results.experiment.figure)
+        if shown.points:
+            write_bytes(folder / "figure.svg", figure.svg(shown))
+            beside = with_findings(shown)
+    write_text(folder / "table.md", tables.markdown(results, lines, beside))
     write_text(folder / "table.tex", tables.latex(results, lines))
     write_text(folder / "rows.csv", lines.to_csv(index=False, lineterminator="\n"))
     write_bytes(folder / "scores.parquet", scores_parquet(results))
     text = json.dumps(sources(results), indent=1, ensure_ascii=False)
     write_text(folder / "provenance.json", text + "\n")
     return folder
+
+
+def with_findings(shown: Shown) -> str:
+    """Return the figure and what it shows, in Markdown."""
+    target = shown.target.capitalize()
+    lines = [
+        "## Figure",
+        "",
+        f"![{target}: each metric with its interval over seeds](figure.svg)",
+        "",
+        "Means, with 95 % intervals over seeds (Student's t). What it shows:",
+        "",
+        *[f"- {tables.escape_markdown(line)}" for line in findings(shown)],
+    ]
+    return "\n".join(lines)
 
 
 def scores_parquet(results: Results) -> bytes:

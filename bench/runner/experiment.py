@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -52,7 +52,8 @@ class MethodEntry(Strict):
         Hyperparameters by name: one value each, or a list of values each, all combinations of
         which are run.
     published
-        Published figures by target and metric over tracks, shown beside ours.
+        Published figures by target and metric over tracks, shown beside ours; ``not recovered``
+        for one that is known to exist and could not be read.
     note
         One line on how the row differs from its paper.
     """
@@ -61,7 +62,7 @@ class MethodEntry(Strict):
     label: str
     fixed: dict[str, Any] = {}
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
-    published: dict[str, dict[str, float]] = {}
+    published: dict[str, dict[str, float | Literal["not recovered"]]] = {}
     note: str = ""
 
     def variants(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -91,6 +92,22 @@ class Table(Strict):
     metrics: list[str] = []
 
 
+class Figure(Strict):
+    """A figure of the metrics of the table, with intervals over seeds, and what it shows in words.
+
+    Parameters
+    ----------
+    over
+        A swept hyperparameter: a curve against it for each method. Without it, a point for each
+        row.
+    symbol
+        How to write that hyperparameter, such as γ.
+    """
+
+    over: str = ""
+    symbol: str = ""
+
+
 class Experiment(Strict):
     """An experiment.
 
@@ -108,6 +125,8 @@ class Experiment(Strict):
         Scoring protocols by name.
     published_source
         Where the published figures were read.
+    figure
+        Drawn beside the table where it is given.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -119,6 +138,7 @@ class Experiment(Strict):
     methods: list[MethodEntry] = Field(min_length=1)
     table: Table = Table()
     published_source: str = ""
+    figure: Figure | None = None
 
     def metrics(self, protocol_name: str) -> list[str]:
         """Return the columns of the table of a protocol."""
@@ -127,7 +147,7 @@ class Experiment(Strict):
         return [metric for metric in chosen if metric in known]
 
 
-PARTS: dict[str, type[Strict]] = {"methods": MethodEntry, "table": Table}
+PARTS: dict[str, type[Strict]] = {"methods": MethodEntry, "table": Table, "figure": Figure}
 
 
 def read(path: Path, overrides: Iterable[str] = ()) -> Experiment:
@@ -230,6 +250,12 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
         if not experiment.metrics(name):
             has = ", ".join(aggregate.metrics(name))
             raise BenchError(f"{where('table', 'metrics')}: {name} has none of these; it has {has}")
+    if experiment.figure and experiment.figure.over:
+        swept = sorted({name for entry in experiment.methods for name in entry.sweep})
+        check(
+            lambda over=experiment.figure.over: known("swept hyperparameter", over, swept),
+            *("figure", "over"),
+        )
     labels: dict[str, tuple[str, dict[str, Any]]] = {}
     for i, entry in enumerate(experiment.methods):
         cls = check(lambda entry=entry: methods.find(entry.method), "methods", i, "method")

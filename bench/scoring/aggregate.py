@@ -5,16 +5,18 @@ plain SDR). ``bss_eval_v4`` and ``museval``: the median over a track's windows, 
 ``usdr`` and ``si_sdr``: the mean over tracks.
 
 An undefined score is left out and counted, by window where the protocol has windows; an infinite
-one stays. The median of an even count is the mean of the two in the middle. Nothing is rounded
-here.
+one stays. The median of an even count is the mean of the two in the middle. Seeds are put together
+last: a mean, a standard deviation and an interval. Nothing is rounded here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
@@ -103,3 +105,42 @@ def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
         row["n_infinite"] = int(np.isinf(group["value"]).sum())
         rows.append(row)
     return pd.DataFrame(rows, columns=[*keys, "value", "n_tracks", "n_undefined", "n_infinite"])
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """One number over the seeds of a row.
+
+    Attributes
+    ----------
+    mean
+        NaN where any seed has no value: none is averaged away.
+    spread
+        Standard deviation over seeds, with n - 1; NaN for one seed.
+    half_width
+        Half of the 95 % interval of the mean, by Student's t; NaN for one seed.
+    """
+
+    mean: float
+    spread: float
+    half_width: float
+
+
+def over_seeds(values: Sequence[float]) -> OverSeeds:
+    """Put the values of several seeds together.
+
+    Examples
+    --------
+    >>> over_seeds([7.0, 7.5, 8.0])
+    OverSeeds(mean=7.5, spread=0.5, half_width=1.2420688...)
+    """
+    found = np.asarray(values, dtype=np.float64)
+    n = len(found)
+    if n == 0:
+        return OverSeeds(float("nan"), float("nan"), float("nan"))
+    with np.errstate(invalid="ignore"):
+        mean_over = float(found.mean())
+        if n == 1 or not np.isfinite(found).all():
+            return OverSeeds(mean_over, float("nan"), float("nan"))
+        spread = float(found.std(ddof=1))
+    return OverSeeds(mean_over, spread, float(scipy.stats.t.ppf(0.975, n - 1)) * spread / n**0.5)

@@ -39,6 +39,7 @@ OTHER = {
         "hidden": 13,
         "layers": 3,
         "shift": 1000,
+        "pairing": "any",
         "recipe": "lbfgs",
         "epochs": 3,
         "patience": 1,

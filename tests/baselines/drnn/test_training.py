@@ -12,7 +12,7 @@ from bench import stft
 from bench.datasets.mir1k import MIR1K
 from bench.errors import BenchError
 from bench.separator import FitLog
-from bench.track import Track
+from bench.track import TARGETS, Track
 
 SMALL = {"hidden": 24, "frames": 10, "batch_size": 4}
 
@@ -167,7 +167,10 @@ def test_every_frame_of_every_shifted_mixture_is_given_once(tracks):
     cut = Segments(tracks, LEVEL, 1024, 512, 7, 1, shift=9_000)
     seen = []
     for batch in cut.every(5):
-        for clip, start, shift, n in zip(*vars(batch).values(), strict=True):
+        assert torch.equal(batch.voice, batch.clip)
+        for clip, start, shift, n in zip(
+            batch.clip, batch.start, batch.shift, batch.n_frames, strict=True
+        ):
             seen += [(int(clip), int(shift), int(start) // 512 + i) for i in range(int(n))]
     expected = [
         (clip, k * 9_000, frame)
@@ -184,6 +187,27 @@ def test_a_step_gives_its_multiples_and_0_none(tracks, shift):
     drawn = {int(s) for epoch in range(30) for b in Epoch(cut, 0, epoch, 9) for s in b.shift}
     longest = max(track.n_samples for track in tracks)
     assert drawn == ({k * shift for k in range(longest // shift)} if shift else {0})
+
+
+def test_a_voice_over_any_accompaniment_is_heard_once_an_epoch_like_each_accompaniment(tracks):
+    cut = Segments(tracks, LEVEL, 1024, 512, 10, 1, "random", "any")
+    (batch,) = Epoch(cut, 0, 0, 1000)
+    assert torch.equal(batch.clip.sort().values, batch.voice.sort().values)
+    assert not torch.equal(batch.clip, batch.voice)
+    mixture, references = cut.magnitudes(batch)
+    i = int((batch.clip != batch.voice).nonzero()[0])
+    clip, voice = int(batch.clip[i]), int(batch.voice[i])
+    starts = {"vocals": int(batch.start[i] + batch.shift[i]), "accompaniment": int(batch.start[i])}
+    span = 11 * 512 + 1024
+    heard = []
+    for target, number in (("vocals", voice), ("accompaniment", clip)):
+        both = mono_references(tracks[number])
+        audio = both[TARGETS.index(target)] * LEVEL / rms(both.double(), 1024, 512)
+        heard.append(torch.roll(audio, -starts[target]).repeat(3)[:span])
+    whole = stft.forward_unpadded(torch.stack(heard), 1024, 512).transpose(1, 2)
+    assert torch.allclose(mixture[i], whole.sum(0).abs(), atol=1e-3)
+    assert torch.allclose(references[i, :, 0], whole[0, 1:-1].abs(), atol=1e-3)
+    assert torch.allclose(references[i, :, 1], whole[1, 1:-1].abs(), atol=1e-3)
 
 
 def test_the_papers_training_set_has_its_number_of_mixtures_and_frames(shared):

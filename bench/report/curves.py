@@ -1,0 +1,108 @@
+"""What a figure shows, as numbers: points of each metric, in the order in which they are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.report.rows import seed_values, table_rows
+from bench.runner.experiment import Figure
+from bench.runner.results import Results
+from bench.scoring.aggregate import OverSeeds, over_seeds
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row of a table in a figure.
+
+    Attributes
+    ----------
+    row
+        Its label in the table.
+    x
+        The value of the swept hyperparameter, or the label where there is none.
+    seeds
+        For each metric the value of each seed.
+    """
+
+    row: str
+    x: Any
+    seeds: Mapping[str, Sequence[float]]
+
+    def over_seeds(self, metric: str) -> OverSeeds:
+        """Return mean, spread and interval of a metric."""
+        return over_seeds(self.seeds[metric])
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The points of one method, by the swept hyperparameter where there is one."""
+
+    label: str
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the figure of an experiment shows.
+
+    Attributes
+    ----------
+    curves
+        At least one point in all, unless nothing is done yet.
+    metrics
+        A panel for each.
+    symbol
+        How the swept hyperparameter is written; empty where rows are compared.
+    target
+        Whose metrics they are.
+    """
+
+    curves: Sequence[Curve]
+    metrics: Sequence[str]
+    symbol: str
+    target: str
+
+    @property
+    def points(self) -> list[Point]:
+        """All points, in the order of the table."""
+        return [point for curve in self.curves for point in curve.points]
+
+
+def shown(results: Results, figure: Figure) -> Shown:
+    """Return what a figure shows: the table's first protocol, target and its metrics.
+
+    With ``figure.over`` a curve for each method and combination of its other swept values;
+    without, one curve of all rows. Rows that are not done, and bounds, are left out.
+    """
+    experiment = results.experiment
+    over = figure.over
+    protocol, target = experiment.protocols[0], experiment.table.targets[0]
+    metrics = experiment.metrics(protocol)
+    values = seed_values(results)
+    values = values[(values["protocol"] == protocol) & (values["target"] == target)]
+    done = {
+        row.label for row in table_rows(results) if row.status == "done" and row.group != "bound"
+    }
+    found: dict[str, list[Point]] = {}
+    for entry in experiment.methods:
+        for label, hyperparameters in entry.variants():
+            if label not in done or (over and over not in entry.sweep):
+                continue
+            others = [f"{k} = {hyperparameters[k]}" for k in entry.sweep if k != over]
+            stem = entry.label.replace(f"{{{over}}}", "").strip()
+            curve = ", ".join([stem, *others]) if over else ""
+            mine = values[values["row"] == label]
+            seeds = {m: mine[mine["metric"] == m]["value"].to_list() for m in metrics}
+            x = hyperparameters[over] if over else label
+            found.setdefault(curve, []).append(Point(label, x, seeds))
+    curves = [Curve(label, ordered(points)) for label, points in found.items()]
+    return Shown(curves, metrics, figure.symbol or over, target)
+
+
+def ordered(points: Sequence[Point]) -> Sequence[Point]:
+    """Return points by their number where they have one, else as in the file."""
+    if all(isinstance(point.x, int | float) for point in points):
+        return sorted(points, key=lambda point: point.x)
+    return points

@@ -1,0 +1,82 @@
+"""What a figure shows, in sentences made from its numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from bench.report.curves import Curve, Point, Shown
+from bench.report.tables import number
+
+
+def findings(shown: Shown) -> list[str]:
+    """Return the sentences: one a curve and metric, or one a metric where rows are compared."""
+    if not shown.symbol:
+        points = shown.points
+        return [comparison(points, m) for m in shown.metrics] if len(points) > 1 else []
+    return [
+        f"{curve.label}: {line}"
+        for curve in shown.curves
+        for line in along(curve, shown.metrics, shown.symbol)
+    ]
+
+
+def along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
+    """Yield a sentence for each metric: from where to where it goes, and how steadily."""
+    points = curve.points
+    if len(points) < 2:
+        return
+    if not all(isinstance(point.x, int | float) for point in points):
+        yield from (comparison(points, metric, symbol) for metric in metrics)
+        return
+    for metric in metrics:
+        means = [point.over_seeds(metric).mean for point in points]
+        steps = [b - a for a, b in itertools.pairwise(means)]
+        rises = sum(step > 0 for step in steps)
+        if not apart(points[0], points[-1], metric):
+            verb = "ends where it began, within the intervals,"
+        elif means[-1] > means[0]:
+            verb = "rises" if rises == len(steps) else "rises on the whole"
+        else:
+            verb = "falls" if rises == 0 else "falls on the whole"
+        best = max(points, key=lambda point: point.over_seeds(metric).mean)
+        yield (
+            f"{metric.upper()} {verb} as {symbol} goes from {points[0].x} to {points[-1].x}, "
+            f"from {shown_value(points[0], metric)} to {shown_value(points[-1], metric)} dB "
+            f"({rises} of {len(steps)} steps up); it is highest at {symbol} = {best.x} "
+            f"({shown_value(best, metric)} dB)."
+        )
+
+
+def comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
+    """Return which row is best in a metric, by how much, and whether the seeds bear it out."""
+    ranked = sorted(points, key=lambda point: -point.over_seeds(metric).mean)
+    first, second, last = ranked[0], ranked[1], ranked[-1]
+    gap = first.over_seeds(metric).mean - second.over_seeds(metric).mean
+    sure = apart(first, second, metric)
+    if any(len(point.seeds[metric]) < 2 for point in (first, second)):
+        borne = "one seed, so without an interval"
+    else:
+        borne = "their intervals lie apart" if sure else "their intervals overlap"
+
+    def name(point: Point) -> str:
+        return f"{symbol} = {point.x}" if symbol else point.row
+
+    return (
+        f"{metric.upper()} is highest for {name(first)} ({shown_value(first, metric)} dB), "
+        f"{number(gap)} dB above {name(second)} ({borne}), and lowest for {name(last)} "
+        f"({shown_value(last, metric)} dB)."
+    )
+
+
+def apart(one: Point, other: Point, metric: str) -> bool:
+    """Tell whether two 95 % intervals do not meet; without intervals, whether the values differ."""
+    a, b = one.over_seeds(metric), other.over_seeds(metric)
+    reach = sum(w for w in (a.half_width, b.half_width) if w == w)
+    return abs(a.mean - b.mean) > reach
+
+
+def shown_value(point: Point, metric: str) -> str:
+    """Return a mean with its spread, as the table prints it."""
+    over = point.over_seeds(metric)
+    return number(over.mean, spread=over.spread)

@@ -1,0 +1,173 @@
+"""The figure of an experiment and the sentences made from its numbers."""
+
+from __future__ import annotations
+
+import re
+
+import pandas as pd
+import pytest
+
+from bench.report import curves, figure
+from bench.report.findings import findings
+from bench.report.rows import long_rows
+from bench.report.tables import latex, markdown
+from bench.report.write import write
+from bench.runner.experiment import Experiment
+from bench.runner.plan import Cell
+from bench.runner.results import Results
+from bench.runner.store import CellFolder
+
+SPREAD = 0.1
+
+
+def scores(gnsdr, gsir, gsar):
+    columns = ["track", "target", "protocol", "metric", "window", "value", "n_samples"]
+    values = {"nsdr": gnsdr, "sdr": gnsdr, "sir": gsir, "sar": gsar}
+    rows = [("a", "vocals", "bss_eval_v3", m, -1, v, 16_000) for m, v in values.items()]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def made(tmp_path, methods, values, over="", seeds=(0, 1, 2)):
+    """Return results in which the row i of seed s has ``values[i]`` and s times a spread."""
+    experiment = Experiment.model_validate(
+        {
+            "name": "x",
+            "title": "Title",
+            "why": "Why.",
+            "dataset": "synthetic",
+            "seeds": list(seeds),
+            "methods": methods,
+            "table": {"targets": ["vocals"]},
+            "figure": {"over": over, "symbol": "γ" if over else ""},
+        }
+    )
+    cells, folders = [], []
+    labels = [label for entry in experiment.methods for label, _ in entry.variants()]
+    for label, triple in zip(labels, values, strict=True):
+        for seed in seeds:
+            digests, version = {"test": "d" * 64}, {"bss_eval_v3": 1}
+            cell = Cell(
+                label, label, "supervised", 1, {}, seed, "synthetic", digests, version
+            )  # fmt: skip
+            folder = CellFolder(tmp_path / "runs", cell)
+            folder.begin()
+            if triple is not None:
+                shifted = [value + SPREAD * (seed - 1) for value in triple]
+                folder.write_scores("bss_eval_v3", scores(*shifted), {})
+            cells.append(cell)
+            folders.append(folder)
+    corpus = {"title": "C", "citation": "S.", "licence": "free", "n_test": 1, "n_full": 1}
+    return Results(experiment, corpus, cells, folders)
+
+
+GAMMA = [
+    {"method": "drnn", "label": "DNN", "sweep": {"gamma": [0.5, 0, 0.1]}},
+    {"method": "drnn", "label": "DRNN-2", "sweep": {"gamma": [0, 0.1]}},
+]
+#: In the order of the file: GNSDR, GSIR, GSAR.
+VALUES = [(6.0, 14.0, 8.0), (7.0, 11.0, 10.0), (7.1, 12.0, 9.0), (7.2, 12.0, 10.0), None]
+
+
+@pytest.fixture
+def swept(tmp_path):
+    return made(tmp_path, GAMMA, VALUES, "gamma")
+
+
+def shown(results):
+    return curves.shown(results, results.experiment.figure)
+
+
+def test_a_curve_runs_along_the_swept_value_and_leaves_out_what_is_not_done(swept):
+    dnn, drnn = shown(swept).curves
+    assert (dnn.label, [point.x for point in dnn.points]) == ("DNN", [0, 0.1, 0.5])
+    assert [point.over_seeds("gsir").mean for point in dnn.points] == [11, 12, 14]
+    assert (drnn.label, [point.x for point in drnn.points]) == ("DRNN-2", [0])
+
+
+def test_intervals_are_students_over_seeds(swept):
+    lines = long_rows(swept)
+    row = lines[(lines.row == "DNN (gamma = 0.1)") & (lines.metric == "gsir")].iloc[0]
+    assert (row.value, row.n_seeds) == (12, 3)
+    assert row.spread == pytest.approx(SPREAD)
+    assert row.half_width == pytest.approx(4.302653 * SPREAD / 3**0.5, rel=1e-6)
+
+
+def test_sentences_say_from_where_to_where_and_how_steadily(swept):
+    lines = findings(shown(swept))
+    assert len(lines) == 3  # one row of DRNN-2 alone shows no course
+    assert lines[1] == (
+        "DNN: GSIR rises as γ goes from 0 to 0.5, from 11.00 ± 0.10 to 14.00 ± 0.10 dB "
+        "(2 of 2 steps up); it is highest at γ = 0.5 (14.00 ± 0.10 dB)."
+    )
+    assert lines[2].startswith("DNN: GSAR falls as γ goes from 0 to 0.5")
+    assert lines[0].startswith("DNN: GNSDR falls on the whole as")
+    assert "highest at γ = 0.1 (7.10" in lines[0]
+
+
+def test_a_change_within_the_intervals_is_not_called_one(tmp_path):
+    results = made(tmp_path, GAMMA[1:], [(7.0, 12.0, 10.0), (7.1, 12.1, 10.0)], "gamma")
+    for line in findings(shown(results)):
+        assert "ends where it began, within the intervals" in line
+
+
+ROWS = [
+    {"method": "drnn", "label": "Joint"},
+    {"method": "drnn", "label": "None", "fixed": {"mask": "none"}},
+    {"method": "drnn", "label": "Square", "fixed": {"mask": "square"}},
+]
+
+
+def test_rows_are_compared_with_their_intervals(tmp_path):
+    values = [(7.0, 12.0, 10.0), (5.0, 9.0, 11.0), (6.9, 12.1, 9.0)]
+    results = made(tmp_path, ROWS, values)
+    lines = findings(shown(results))
+    assert lines[0] == (
+        "GNSDR is highest for Joint (7.00 ± 0.10 dB), 0.10 dB above Square (their intervals "
+        "overlap), and lowest for None (5.00 ± 0.10 dB)."
+    )
+    assert "GSAR is highest for None (11.00 ± 0.10 dB), 1.00 dB above Joint (their" in lines[2]
+    assert "intervals lie apart" in lines[2]
+
+
+def test_one_seed_has_no_interval_and_says_so(tmp_path):
+    results = made(tmp_path, ROWS, [(7, 12, 10), (5, 9, 11), (6.9, 12.1, 9)], seeds=(0,))
+    assert "(one seed, so without an interval)" in findings(shown(results))[0]
+    assert figure.svg(shown(results))
+    assert "±" not in latex(results, long_rows(results))
+
+
+@pytest.mark.parametrize("over", ["gamma", ""])
+def test_the_figure_is_svg_with_a_panel_a_metric_and_the_same_bytes_again(tmp_path, over):
+    methods, values = (GAMMA, VALUES) if over else (ROWS, [(7, 12, 10), None, (6, 11, 9)])
+    results = made(tmp_path, methods, values, over)
+    content = figure.svg(shown(results))
+    axes = set(re.findall(rb'id="axes_\d+"', content))
+    assert len(axes) == (4 if over else 3)
+    assert content == figure.svg(shown(results))
+
+
+def test_the_report_shows_figure_findings_and_spread(swept, tmp_path):
+    folder = write(swept, tmp_path / "reports")
+    text = (folder / "table.md").read_text()
+    assert (folder / "figure.svg").is_file()
+    assert "](figure.svg)" in text
+    assert "- DNN: GSIR rises as γ goes from 0 to 0.5" in text
+    assert "| DNN (gamma = 0.1) | 7.10 ± 0.10 |" in text
+    assert "± the standard deviation over seeds" in text
+    assert "$\\pm$" in (folder / "table.tex").read_text()
+    assert "±" not in (folder / "table.tex").read_text()
+
+
+def test_nothing_done_yet_has_no_figure(tmp_path):
+    results = made(tmp_path, ROWS, [None, None, None])
+    folder = write(results, tmp_path / "reports")
+    assert not (folder / "figure.svg").exists()
+
+
+def test_a_published_figure_that_could_not_be_read_is_said_to_be_missing(tmp_path):
+    methods = [{**ROWS[0], "published": {"vocals": {"gnsdr": "not recovered", "gsir": 12.5}}}]
+    results = made(tmp_path, methods, [(7.0, 12.0, 10.0)])
+    lines = long_rows(results)
+    assert lines["published"].isna().sum() == 2
+    assert "| not recovered | 12.50 | – |" in markdown(results, lines)
+    assert "not recovered & 12.50" in latex(results, lines)
