@@ -111,10 +111,10 @@ class DRNN(MaskSeparator):
     hidden: int = Field(1000, ge=1)
     layers: int = Field(3, ge=1)
     shift: Literal["random"] | Annotated[int, Field(ge=0)] = "random"
-    pairing: Literal["own", "any"] = "own"
+    pairing: Literal["own", "any"] = "any"
     recipe: Literal["adam", "lbfgs"] = "adam"
-    epochs: int = Field(40, ge=1)
-    patience: int = Field(15, ge=1)
+    epochs: int = Field(60, ge=1)
+    patience: int = Field(25, ge=1)
     batch_size: int = Field(32, ge=1)
     frames: int = Field(50, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
@@ -143,8 +143,8 @@ class DRNN(MaskSeparator):
             )
 
     def network(self, rate: int) -> DRNNNetwork:
-        """Return the untrained network of these hyperparameters, drawn from the seed."""
-        network = DRNNNetwork(
+        """Return a network of these hyperparameters, its weights not yet set."""
+        return DRNNNetwork(
             self.n_fft // 2 + 1,
             self.context,
             self.hidden,
@@ -155,11 +155,9 @@ class DRNN(MaskSeparator):
             self.features,
             rate,
         )
-        network.initialise(torch.Generator().manual_seed(self.seed))
-        return network
 
     def module(self, tracks: Sequence[Track], dev: Sequence[Track] = ()) -> DRNNModule:
-        """Return a training that has not begun; see `Separator.fit`."""
+        """Return a training that has not begun, its start drawn from the seed; see `fit`."""
         from baselines.drnn.module import RECIPES
         from baselines.drnn.segments import Segments, mono_references, rms
 
@@ -167,6 +165,7 @@ class DRNN(MaskSeparator):
         reach = self.context // 2
         segments = Segments(tracks, LEVEL, *settings, self.frames, reach, self.shift, self.pairing)
         network = self.network(common_rate(tracks))
+        network.initialise(torch.Generator().manual_seed(self.seed))
         if self.features != "magnitude":
             mixture = segments.audio.sum(0, keepdim=True)
             network.features.settle(stft.forward(mixture, *settings)[0].abs().T)

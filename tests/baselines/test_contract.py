@@ -39,7 +39,7 @@ OTHER = {
         "hidden": 13,
         "layers": 3,
         "shift": 1000,
-        "pairing": "any",
+        "pairing": "own",
         "recipe": "lbfgs",
         "epochs": 3,
         "patience": 1,
@@ -56,7 +56,7 @@ OTHER = {
 SETTING = {
     ("drnn", "patience"): {"epochs": 12, "learning_rate": 0.5},
     ("drnn", "outputs"): {"mask": "none"},
-    ("drnn", "recipe"): {"shift": 1000},
+    ("drnn", "recipe"): {"shift": 1000, "pairing": "own"},
 }
 EXACT = 1e-12  # float64 rounding; the clips have unit norm
 

@@ -218,7 +218,7 @@ def test_the_papers_training_set_has_its_number_of_mixtures_and_frames(shared):
     assert sum(int(b.n_frames.sum()) for b in cut.every(4096)) == 565_822
 
 
-FULL = {**SMALL, "recipe": "lbfgs", "shift": 9_000, "patience": 30}
+FULL = {**SMALL, "recipe": "lbfgs", "shift": 9_000, "pairing": "own", "patience": 30}
 
 
 def test_lbfgs_takes_the_same_path_as_one_call_of_torchs_own(tracks):
