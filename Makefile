@@ -1,7 +1,7 @@
 # Two commands set everything up on a machine with Python 3.11 and a C toolchain:
 #   make demo   the virtual environment, then experiments/quick.yaml and its table
 #   make test   every check
-# `make benchmark` measures speed and memory against peers, in about ten minutes.
+# `make benchmark` measures speed and memory against peers, in about twenty minutes.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -19,6 +19,7 @@ test: setup
 
 benchmark: setup
 	$(BIN)/python tests/benchmarks/scoring.py
+	$(BIN)/python tests/benchmarks/training.py
 
 setup: .venv/ready ffmpeg
 

@@ -12,27 +12,19 @@ of the same references.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
-import os
 import resource
 import time
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ[name] = "1"  # before NumPy and PyTorch are loaded, here and in every process
-
 import numpy as np
 import torch
+from measure import best, heading, in_process, write
 
-from bench import provenance
 from bench.datasets.synthetic import Synthetic
 from bench.scoring.bss_eval import References, Scores
 from bench.track import TARGETS
-
-REPORT = Path(__file__).resolve().parents[2] / "reports" / "benchmarks" / "scoring.md"
 
 
 @dataclass(frozen=True)
@@ -115,16 +107,6 @@ def theirs(case: Case, references: np.ndarray, estimates: np.ndarray) -> tuple[n
     return sdr, sir, sar
 
 
-def best(action: Callable[[], object], repeats: int) -> float:
-    """Return the least of several times, in seconds."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
 def compare(case: Case) -> dict[str, float]:
     """Time both sides on a case, and find the largest difference in dB."""
     torch.set_num_threads(1)
@@ -182,27 +164,17 @@ def on_cuda(case: Case) -> dict[str, float]:
     return {"cold": best(cold, 3), "cached": best(lambda: ours(case, prepared, estimates), 3)}
 
 
-def in_process(function: Callable[[Case], object], case: Case, n: int = 1) -> list:
-    """Call a function in `n` processes of their own at once."""
-    with multiprocessing.get_context("spawn").Pool(n) as pool:
-        return pool.map(function, [case] * n, chunksize=1)
-
-
 def main() -> None:
     """Measure, print and write the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="leave out the songs of 240 s")
     quick = parser.parse_args().quick
-    machine = provenance.machine()
     out = [
         "# Scoring: time, memory and agreement",
         "",
-        "Made by `make benchmark` on "
-        f"{machine['processor']}, {machine['cores']} cores, one thread a process; "
-        f"{provenance.now()[:10]}, commit {provenance.commit()[:12]}. "
-        "museval 0.4.1, mir_eval 0.8.2. Times are in seconds, the best of several runs; a ratio is "
-        "the peer's time over ours. *Cold* prepares the references anew, *cached* scores further "
-        "estimates of the same references.",
+        f"{heading()} museval 0.4.1, mir_eval 0.8.2. Times are in seconds, the best of several "
+        "runs; a ratio is the peer's time over ours. *Cold* prepares the references anew, *cached* "
+        "scores further estimates of the same references.",
         "",
         "| case | peer | its time | ours, cold | ratio | ours, cached | ratio | difference (dB) |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
@@ -236,9 +208,7 @@ def main() -> None:
     else:
         out += ["", "No CUDA device here: not measured."]
     if not quick:
-        REPORT.parent.mkdir(parents=True, exist_ok=True)
-        REPORT.write_text("\n".join(out) + "\n")
-        print(f"report: {REPORT.relative_to(Path.cwd())}")
+        write("scoring", out)
 
 
 if __name__ == "__main__":

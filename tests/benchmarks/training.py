@@ -1,0 +1,175 @@
+"""Training speed: frames a second, share of the machine's matrix-product rate, Lightning's cost.
+
+    python tests/benchmarks/training.py
+
+Writes ``reports/benchmarks/training.md``. The network is the paper's, 3 layers of 1,000; the clips
+are noise of MIR-1K's length, since what is heard changes no time. In each process, in turn and
+several times over: the rate of float32 matrix products, epochs of a bare loop (gather, transform,
+forward, backward, clip, Adam), and epochs of the suite's own training in Lightning (the same step,
+with its schedule, logging and a checkpoint an epoch). The best of each counts. Transforms,
+mask and optimiser take time and give no counted operation, so the share has room for them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from measure import heading, in_process, write
+
+from baselines.drnn.module import DRNNModule
+from baselines.drnn.network import DRNNNetwork
+from baselines.drnn.separator import DRNN
+from baselines.drnn.training import train
+from bench.separator import FitLog
+from bench.track import TARGETS, Track
+
+N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000
+ROUNDS, EPOCHS = 2, 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, and the precision of its layers."""
+
+    label: str
+    recurrent: str | int
+    precision: str
+
+
+CASES = [
+    Case(label, recurrent, precision)
+    for precision in ("float32", "bfloat16")
+    for label, recurrent in (("DNN", "none"), ("DRNN-2", 2))
+]
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Frames a second in each way of training, and operations a second of matrix products."""
+
+    bare: float
+    lightning: float
+    products: float
+    per_frame: float
+
+
+def operations(network: DRNNNetwork) -> float:
+    """Return the floating-point operations that training takes a frame, matrix products alone.
+
+    A weight costs a multiplication and an addition each in the estimate, in its own gradient and in
+    that of its input; the first layer's input needs no gradient.
+    """
+    weights = sum(p.numel() for p in network.parameters() if p.dim() == 2)
+    return 6.0 * weights - 2.0 * network.hidden[0].weight.numel()
+
+
+def clips() -> list[Track]:
+    """Return noise, as many clips and about as many seconds as MIR-1K's training split."""
+    rng = np.random.default_rng(0)
+    n = int(CLIP_S * RATE)
+    return [
+        Track(f"noise {i}", RATE, {t: rng.standard_normal((1, n)) / n**0.5 for t in TARGETS})
+        for i in range(N_CLIPS)
+    ]
+
+
+def product_rate(seconds: float = 1.0) -> float:
+    """Return float32 operations a second of square matrix products, the best of several sizes."""
+    rates = []
+    for n in (1000, 1500, 2000):
+        a, b = torch.rand(n, n), torch.rand(n, n)
+        a @ b
+        times = []
+        begin = time.perf_counter()
+        while time.perf_counter() - begin < seconds:
+            start = time.perf_counter()
+            a @ b
+            times.append(time.perf_counter() - start)
+        rates.append(2 * n**3 / float(np.median(times)))
+    return max(rates)
+
+
+def bare_epoch(module: DRNNModule, optimizer: torch.optim.Optimizer, epoch: int) -> float:
+    """Return frames a second of an epoch without Lightning."""
+    generator = torch.Generator().manual_seed(epoch)
+    settings, start, frames = module.settings, time.perf_counter(), 0
+    for batch in module.segments.epoch(generator, settings.batch_size):
+        total, n_values = module.cost(batch)
+        optimizer.zero_grad()
+        (total / n_values).backward()
+        torch.nn.utils.clip_grad_norm_(module.network.parameters(), settings.clip_norm)
+        optimizer.step()
+        frames += int(batch.n_frames.sum())
+    return frames / (time.perf_counter() - start)
+
+
+class Clock(FitLog):
+    """Notes when each epoch ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ends: list[float] = []
+
+    def progress(self, done: int, total: int) -> None:
+        """Note the time."""
+        self.ends.append(time.perf_counter())
+
+
+def measure(case: Case) -> Speed:
+    """Measure a case in this process."""
+    torch.set_num_threads(1)
+    method = DRNN(recurrent=case.recurrent, precision=case.precision, epochs=EPOCHS)
+    tracks = clips()
+    module = method.module(tracks)
+    optimizer = torch.optim.Adam(module.network.parameters(), fused=True)
+    bare_epoch(module, optimizer, 0)
+    bare, lightning, products = [], [], []
+    frames = module.segments.n_sequences * module.segments.n_frames
+    for n in range(ROUNDS):
+        products.append(product_rate())
+        bare += [bare_epoch(module, optimizer, EPOCHS * n + i) for i in range(EPOCHS - 1)]
+        with tempfile.TemporaryDirectory() as folder:
+            clock = Clock(Path(folder))
+            train(method.module(tracks), clock, "cpu")
+        # From the end of an epoch to that of the next: whatever lies between is Lightning's.
+        lightning += [frames / t for t in np.diff(clock.ends)]
+    return Speed(max(bare), max(lightning), max(products), operations(module.network))
+
+
+def main() -> None:
+    """Measure, print and write the report."""
+    out = [
+        "# Training: speed, and what Lightning costs",
+        "",
+        f"{heading()} Three layers of 1,000 units, batches of 32 sequences of 50 frames. The share "
+        "is that of the operations of the network's matrix products, counted from its sizes, in "
+        "the rate of *float32* products measured in the same process; bfloat16 can pass 100 % "
+        "where the processor has instructions for it. Two workers train at once, as a sweep on "
+        "two cores does: frames a second are of both together, shares are of both rates together.",
+        "",
+        "| network | precision | workers | products (GFLOP/s) | frames a second | share | "
+        "Lightning over the bare loop |",
+        "|---|---|---:|---:|---:|---:|---:|",
+    ]
+    for case in CASES:
+        for n in (1, 2):
+            speeds = in_process(measure, case, n)
+            products = sum(s.products for s in speeds)
+            frames = sum(s.lightning for s in speeds)
+            cost = sum(s.bare for s in speeds) / frames - 1
+            share = frames * speeds[0].per_frame / products
+            out.append(
+                f"| {case.label} | {case.precision} | {n} | {products / 1e9:.0f} | {frames:,.0f} "
+                f"| {share:.0%} | {cost:+.1%} |"
+            )
+            print(out[-1], flush=True)
+    write("training", out)
+
+
+if __name__ == "__main__":
+    main()
