@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.numpy
 import soundfile
 
 from bench import tracking
@@ -277,6 +282,79 @@ def test_a_worker_that_is_killed_fails_its_own_cell_and_no_other(workspace, caps
     assert out.splitlines()[-1] == "4 cells: 3 computed, 0 reused, 1 failed"
     assert "Deadly: failed: its worker process was ended" in out
     assert "| Deadly | failed |" in Path("reports/half/table.md").read_text()
+
+
+TRAINING = """\
+title: A training
+why: It is killed.
+dataset: synthetic
+methods:
+  - {method: drnn, label: DRNN, fixed: {hidden: 24, layers: 2, epochs: 12, patience: 12}}
+"""
+
+
+def weights(workspace: Path) -> dict[str, np.ndarray]:
+    (path,) = workspace.glob("runs/*/fit/weights.safetensors")
+    return safetensors.numpy.load_file(path)
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_any_moment_goes_on_to_the_weights_of_one_that_ran_through(workspace):
+    command = [sys.executable, "-c", "from bench.cli import main; main()"]
+    command += ["run", "training.yaml", "--workers", "0"]
+    folders = [Path(name) for name in ("through", "killed")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "training.yaml").write_text(TRAINING)
+    subprocess.run(command, cwd=folders[0], check=True, capture_output=True)
+
+    process = subprocess.Popen(
+        command, cwd=folders[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list(folders[1].glob("runs/*/checkpoints/last.ckpt")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not list(folders[1].glob("runs/*/fit.json")), "it had ended before it was killed"
+    (curves,) = folders[1].glob("runs/*/curves.jsonl")
+    subprocess.run(command, cwd=folders[1], check=True, capture_output=True)
+    steps = [json.loads(line)["step"] for line in curves.read_text().splitlines() if line]
+    assert steps.count(1) == 1, "it began again"
+    through, killed = (weights(folder) for folder in folders)
+    assert through.keys() == killed.keys()
+    assert all(np.array_equal(through[name], killed[name]) for name in through)
+
+
+MASKS = """\
+title: Masks
+why: One training.
+dataset: synthetic
+methods:
+  - method: drnn
+    label: DNN {test_mask}
+    fixed: {hidden: 12, layers: 2, recurrent: none, epochs: 2, mask: none}
+    sweep: {test_mask: [binary, none, abs]}
+table: {targets: [vocals]}
+figure: {}
+"""
+
+
+def test_rows_that_differ_in_separation_alone_train_once(workspace, capsys):
+    Path("masks.yaml").write_text(MASKS)
+    assert bench("run", "masks.yaml", "--workers", "0") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "3 cells: 3 computed, 0 reused, 0 failed"
+    assert len(list(workspace.glob("runs/*/fit"))) == 1
+    rows = pd.read_csv("reports/masks/rows.csv").query("metric == 'gnsdr'")
+    assert rows["value"].nunique() == 3
+    provenance = json.loads(Path("reports/masks/provenance.json").read_text())
+    trained = [cell["scores"]["bss_eval_v3"]["fit"]["fit_s"] for cell in provenance["cells"]]
+    assert len(set(trained)) == 1
+    assert Path("reports/masks/figure.svg").is_file()
+    assert bench("run", "masks.yaml", "--workers", "0") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "3 cells: 0 computed, 3 reused, 0 failed"
 
 
 def test_a_reports_folder_that_cannot_be_written_is_refused_before_any_work(workspace, capsys):
