@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,7 +92,7 @@ def shown(results: Results, figure: Figure) -> Shown:
             if label not in done or (over and over not in entry.sweep):
                 continue
             others = [f"{k} = {hyperparameters[k]}" for k in entry.sweep if k != over]
-            stem = entry.label.replace(f"{{{over}}}", "").strip()
+            stem = re.sub(rf"[\s,(]*(\S+ = )?\{{{over}\}}\)?", "", entry.label)
             curve = ", ".join([stem, *others]) if over else ""
             mine = values[values["row"] == label]
             seeds = {m: mine[mine["metric"] == m]["value"].to_list() for m in metrics}

@@ -82,8 +82,8 @@ def draw_curves(figure: Any, shown: Shown) -> None:
                 [x.half_width for x in xs],
                 **style,
             )
-            for point, x, y in zip(curve.points, xs, ys, strict=True):
-                panels[-1].annotate(
+            for point, x, y in list(zip(curve.points, xs, ys, strict=True))[:: len(xs) - 1 or 1]:
+                panels[-1].annotate(  # the ends alone: those between lie in order
                     f"{point.x}",
                     (x.mean, y.mean),
                     xytext=(4, 3),

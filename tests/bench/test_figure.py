@@ -62,7 +62,7 @@ def made(tmp_path, methods, values, over="", seeds=(0, 1, 2)):
 
 GAMMA = [
     {"method": "drnn", "label": "DNN", "sweep": {"gamma": [0.5, 0, 0.1]}},
-    {"method": "drnn", "label": "DRNN-2", "sweep": {"gamma": [0, 0.1]}},
+    {"method": "drnn", "label": "DRNN-2, γ = {gamma}", "sweep": {"gamma": [0, 0.1]}},
 ]
 #: In the order of the file: GNSDR, GSIR, GSAR.
 VALUES = [(6.0, 14.0, 8.0), (7.0, 11.0, 10.0), (7.1, 12.0, 9.0), (7.2, 12.0, 10.0), None]
