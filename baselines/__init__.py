@@ -8,7 +8,11 @@ METHODS = {
     "ideal_binary_mask": "baselines.oracles:IdealBinaryMask",
     "ideal_ratio_mask": "baselines.oracles:IdealRatioMask",
     "phase_sensitive_mask": "baselines.oracles:PhaseSensitiveMask",
+    "multichannel_wiener": "baselines.oracles:MultichannelWiener",
     "rpca": "baselines.rpca:RPCA",
+    "repet": "baselines.repet:REPET",
+    "repet_sim": "baselines.repet_sim:REPETSIM",
+    "hpss": "baselines.hpss:HPSS",
     "nmf": "baselines.nmf:NMF",
     "drnn": "baselines.drnn.separator:DRNN",
 }

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_table_in_the_readme_is_that_of_the_committed_report():
-    rows = pd.read_csv(ROOT / "reports" / "first" / "rows.csv")
+    rows = pd.read_csv(ROOT / "reports" / "paper_table3" / "rows.csv")
     rows = rows[rows["target"] == "vocals"].set_index(["row", "metric"])
     checked = 0
     for line in (ROOT / "README.md").read_text().splitlines():
@@ -27,7 +27,7 @@ def test_the_table_in_the_readme_is_that_of_the_committed_report():
             assert ours == number(row["value"])
             assert published == ("–" if pd.isna(row["published"]) else number(row["published"]))
         checked += 1
-    assert checked == 10
+    assert checked == 8
 
 
 def test_every_file_that_the_readme_links_to_is_there():

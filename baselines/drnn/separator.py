@@ -6,12 +6,14 @@ mixture, so that training minimises the error of the masked result (TASLP eq. 3-
 voices because a voice's harmonics, formants and onsets look unlike those of its accompaniment,
 and the recurrent layer carries what sounded before.
 
-Differences from the paper: Adam on mini-batches with fresh random shifts in place of full-batch
-L-BFGS on fixed ones, its loss a mean over frames and bins; the best epoch by the voice's gain in
-signal-to-noise ratio on dev, where the paper takes GNSDR; every clip is scaled to one level before
-the network (the paper feeds raw magnitudes of unit-norm clips, which are nearly of one level), so
-that a louder mixture gives the same masks; in separation too the recurrent state starts anew every
-`frames` frames, after a run-in of as many; the transform is padded and gives back every sample.
+Differences from the paper: by default Adam on mini-batches, every voice over the accompaniment of
+any training clip, drawn anew each epoch, the loss a mean over frames and bins (``recipe: lbfgs``
+with a fixed `shift` is the authors' full-batch L-BFGS on fixed mixtures, the loss a sum); the best
+epoch by the voice's gain in signal-to-noise ratio on dev, where the paper takes GNSDR; every clip
+is scaled to one level before the network (the paper feeds raw magnitudes of unit-norm clips, which
+are nearly of one level), so that a louder mixture gives the same masks; in separation too the
+recurrent state starts anew every `frames` frames, after a run-in of as many; the transform is
+padded and gives back every sample.
 
 References
 ----------

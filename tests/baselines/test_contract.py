@@ -15,6 +15,8 @@ from bench.track import TARGETS, Track
 
 #: Values that make a method quick, by method.
 QUICK = {
+    "repet": {"shortest_s": 0.15, "longest_s": 0.35},
+    "repet_sim": {"apart_s": 0.1},
     "nmf": {"atoms": 4, "iterations": 15},
     "drnn": {"hidden": 12, "layers": 2, "epochs": 2, "frames": 10, "batch_size": 2},
 }
@@ -23,6 +25,18 @@ OTHER = {
     "ideal_binary_mask": {"n_fft": 2048, "hop": 256},
     "ideal_ratio_mask": {"n_fft": 2048, "hop": 256, "power": 2},
     "phase_sensitive_mask": {"n_fft": 2048, "hop": 256},
+    "multichannel_wiener": {"n_fft": 2048, "hop": 256},
+    "repet": {
+        "n_fft": 2048,
+        "hop": 512,
+        "form": "adaptive",
+        "shortest_s": 0.3,
+        "longest_s": 0.16,
+        "window_s": 0.4,
+        "repeats": 3,
+    },
+    "repet_sim": {"n_fft": 2048, "hop": 512, "similar": 5, "apart_s": 0.3},
+    "hpss": {"long_ms": 128.0, "short_ms": 16.0, "kernel": 31},
     "rpca": {"n_fft": 512, "hop": 512, "mask": "binary", "gain": 2.0, "k": 1.5},
     "nmf": {"n_fft": 2048, "hop": 256, "atoms": 5, "iterations": 16, "seed": 1},
     "drnn": {
@@ -54,6 +68,8 @@ OTHER = {
 #: What a hyperparameter needs to matter, or to be allowed. Patience: steps so large that the dev
 #: figure cannot rise at every epoch.
 SETTING = {
+    ("repet", "window_s"): {"form": "adaptive"},
+    ("repet", "repeats"): {"form": "adaptive"},
     ("drnn", "patience"): {"epochs": 12, "learning_rate": 0.5},
     ("drnn", "outputs"): {"mask": "none"},
     ("drnn", "recipe"): {"shift": 1000, "pairing": "own"},

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import numpy as np
+
+from baselines.hpss import HPSS, high_pass, part
+
+RATE = 16_000
+TIME = np.arange(4 * RATE) / RATE
+
+
+def energy(audio) -> float:
+    return float(np.sum(np.square(audio)))
+
+
+def clicks() -> np.ndarray:
+    audio = np.zeros(len(TIME))
+    audio[RATE // 4 :: RATE // 2] = 1.0
+    return audio[None]
+
+
+def tone() -> np.ndarray:
+    return 0.1 * np.sin(2 * np.pi * 440 * TIME)[None]
+
+
+def test_a_tone_is_harmonic_and_a_click_percussive():
+    for audio, which in ((tone(), 0), (clicks(), 1)):
+        assert energy(part(audio, 1024, 17, which)) > 0.9 * energy(audio)
+        assert energy(part(audio, 1024, 17, 1 - which)) < 0.05 * energy(audio)
+
+
+def test_both_parts_add_up():
+    audio = tone() + clicks()
+    both = part(audio, 512, 17, 0) + part(audio, 512, 17, 1)
+    assert np.abs(both - audio).max() < 1e-12
+
+
+def test_a_gliding_voice_is_kept_where_steady_tones_and_clicks_are_not():
+    depth = 40 * np.sin(2 * np.pi * 5.5 * TIME)
+    voice = sum(
+        np.sin(2 * np.pi * h * (300 * TIME + np.cumsum(depth) / RATE)) / h for h in (1, 2, 3)
+    )[None]
+    steady = tone() * 10 + 0.5 * np.sin(2 * np.pi * 660 * TIME)
+    beats = 20 * clicks()
+    kept = {
+        name: energy(HPSS().separate(audio, RATE)["vocals"]) / energy(audio)
+        for name, audio in (("voice", voice), ("steady", steady), ("beats", beats))
+    }
+    assert kept["voice"] > 0.1
+    assert max(kept["steady"], kept["beats"]) < 0.01
+
+
+def test_nothing_below_100_hz_is_voice():
+    low = np.sin(2 * np.pi * 50 * TIME)[None]
+    assert energy(high_pass(low, RATE)) < 1e-3 * energy(low)
+    assert energy(high_pass(tone(), RATE)) > 0.999 * energy(tone())
