@@ -16,7 +16,7 @@ Wang: On ideal binary mask as the computational goal of auditory scene analysis,
 Erdogan, Hershey, Watanabe, Le Roux: Phase-sensitive and recognition-boosted speech separation
 using deep recurrent neural networks, ICASSP 2015, table 1 (ratio, phase-sensitive).
 Duong, Vincent, Gribonval: Under-determined reverberant audio source separation using a full-rank
-spatial covariance model, IEEE TASLP 18(7), 2010, eq. 12 (multichannel Wiener filter).
+spatial covariance model, IEEE TASLP 18(7), 2010 (multichannel Wiener filter).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ in the range takes the shortest period.
 References
 ----------
 Rafii, Pardo: REpeating Pattern Extraction Technique (REPET): a simple method for music/voice
-separation, IEEE TASLP 21(1), 2013, section II and algorithm 1 (the period).
+separation, IEEE TASLP 21(1), 2013 (original; the search for the period).
 Liutkus, Rafii, Badeau, Pardo, Richard: Adaptive filtering for music/voice separation exploiting the
 repeating musical structure, ICASSP 2012 (adaptive).
 """

@@ -10,7 +10,7 @@ number, without a threshold of similarity.
 
 References
 ----------
-Rafii, Pardo: Music/voice separation using the similarity matrix, ISMIR 2012, section 2.
+Rafii, Pardo: Music/voice separation using the similarity matrix, ISMIR 2012.
 """
 
 from __future__ import annotations

@@ -15,6 +15,9 @@ from bench.track import TARGETS, Track
 
 #: Values that make a method quick, by method.
 QUICK = {
+    "mlrr": {"atoms": 6, "iterations": 3},
+    "rnmf": {"atoms": 4, "iterations": 10},
+    "rnmf_supervised": {"atoms": 4, "epochs": 1},
     "repet": {"shortest_s": 0.15, "longest_s": 0.35},
     "repet_sim": {"apart_s": 0.1},
     "nmf": {"atoms": 4, "iterations": 15},
@@ -26,6 +29,36 @@ OTHER = {
     "ideal_ratio_mask": {"n_fft": 2048, "hop": 256, "power": 2},
     "phase_sensitive_mask": {"n_fft": 2048, "hop": 256},
     "multichannel_wiener": {"n_fft": 2048, "hop": 256},
+    "rpcah": {"n_fft": 512, "hop": 512, "k": 1.5, "pull": 0.5, "width": 40.0},
+    "mlrr": {
+        "n_fft": 2048,
+        "hop": 256,
+        "atoms": 5,
+        "iterations": 4,
+        "beta": 3.0,
+        "weight": 0.3,
+        "seed": 1,
+    },
+    "rnmf": {
+        "n_fft": 2048,
+        "hop": 256,
+        "atoms": 5,
+        "ridge": 5.0,
+        "weight": 0.3,
+        "iterations": 11,
+        "seed": 1,
+    },
+    "rnmf_supervised": {
+        "n_fft": 2048,
+        "hop": 256,
+        "atoms": 5,
+        "ridge": 2.0,
+        "weight": 0.3,
+        "epochs": 2,
+        "learning_rate": 1e-2,
+        "seed": 1,
+    },
+    "pitch": {"n_fft": 2048, "hop": 256, "width": 40.0},
     "repet": {
         "n_fft": 2048,
         "hop": 512,

@@ -1,0 +1,194 @@
+"""Multiple low-rank representation: voice and accompaniment each of low rank in its own dictionary.
+
+    min ||Z_1||_* + beta ||Z_2||_* + lambda ||E||_1   subject to   X = D_1 Z_1 + D_2 Z_2 + E
+
+with X the mixture's magnitude, D_1 and D_2 non-negative dictionaries of voice and accompaniment,
+learnt online from the clean training signals, and E what neither explains. Each Z has a copy J
+that takes the threshold on its singular values. The masks are in proportion to |D_1 Z_1| and |D_2
+Z_2|. It separates voices as far as the two dictionaries differ, and lets both parts repeat.
+
+Differences from the paper: beta and lambda could not be recovered and are chosen on held-out
+training songs; the dictionaries are scikit-learn's, from frames of norm 1.
+
+References
+----------
+Yang: Low-rank representation of both singing voice and music accompaniment via learned
+dictionaries, ISMIR 2013.
+Mairal, Bach, Ponce, Sapiro: Online dictionary learning for sparse coding, ICML 2009.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.decomposition import MiniBatchDictionaryLearning
+from sklearn.exceptions import ConvergenceWarning
+
+from baselines.rpca import Matrix, singular_value_threshold, soft_threshold
+from bench import masks, stft
+from bench.errors import BenchError
+from bench.masks import Masks
+from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
+from bench.track import TARGETS, Track
+
+MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
+#: Frames of a step of dictionary learning.
+BATCH = 256
+
+
+def low_rank_representation(
+    matrix: Matrix, dictionaries: Sequence[Matrix], beta: float, weight: float
+) -> tuple[list[Matrix], Matrix]:
+    """Represent a matrix in two dictionaries, both of low rank, and a sparse rest.
+
+    Parameters
+    ----------
+    matrix
+        ``(m, n)``.
+    dictionaries
+        Two, ``(m, k)`` each.
+    beta, weight
+        beta and lambda above.
+
+    Returns
+    -------
+    representations
+        Z_1 and Z_2, ``(k, n)`` each.
+    rest
+        E, ``(m, n)``; the constraint holds within 1e-5 of the matrix's norm.
+    """
+    norm = np.linalg.norm(matrix)
+    n = matrix.shape[1]
+    zs = [np.zeros((d.shape[1], n)) for d in dictionaries]
+    copies = [np.zeros_like(z) for z in zs]
+    rest, first = np.zeros_like(matrix), np.zeros_like(matrix)
+    seconds = [np.zeros_like(z) for z in zs]
+    if norm == 0:
+        return zs, rest
+    inverses = [np.linalg.inv(np.eye(d.shape[1]) + d.T @ d) for d in dictionaries]
+    parts = [np.zeros_like(matrix) for _ in dictionaries]
+    mu = MU
+    for _ in range(MAX_STEPS):
+        for i, (d, price) in enumerate(zip(dictionaries, (1.0, beta), strict=True)):
+            copies[i] = singular_value_threshold(zs[i] + seconds[i] / mu, price / mu)
+            others = matrix - parts[1 - i] - rest
+            zs[i] = inverses[i] @ (d.T @ (others + first / mu) + copies[i] - seconds[i] / mu)
+            parts[i] = d @ zs[i]
+        rest = soft_threshold(matrix - parts[0] - parts[1] + first / mu, weight / mu)
+        residual = matrix - parts[0] - parts[1] - rest
+        gaps = [z - copy for z, copy in zip(zs, copies, strict=True)]
+        first += mu * residual
+        for second, gap in zip(seconds, gaps, strict=True):
+            second += mu * gap
+        mu *= RHO
+        if max(np.linalg.norm(part) for part in (residual, *gaps)) < TOLERANCE * norm:
+            break
+    return zs, rest
+
+
+def learnt_dictionary(
+    frames: Matrix, atoms: int, iterations: int, seed: int, log: FitLog
+) -> NDArray[np.float64]:
+    """Learn a non-negative dictionary online, a batch an iteration.
+
+    Parameters
+    ----------
+    frames
+        ``(frames, bins)`` of norm 1.
+    atoms, iterations, seed
+        See `MLRR`.
+    log
+        Told now and then.
+
+    Returns
+    -------
+    ndarray
+        ``(bins, atoms)``, each atom of norm 1 at most.
+    """
+    rng = np.random.default_rng(seed)
+    model = MiniBatchDictionaryLearning(
+        atoms,
+        alpha=1.0 / np.sqrt(frames.shape[1]),
+        fit_algorithm="cd",
+        positive_code=True,
+        positive_dict=True,
+        dict_init=frames[rng.choice(len(frames), atoms, replace=len(frames) < atoms)],
+        batch_size=min(BATCH, len(frames)),
+        random_state=seed,
+    )
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+        for done in range(iterations):
+            model.partial_fit(frames[rng.choice(len(frames), min(BATCH, len(frames)), False)])
+            log.progress(done + 1, iterations)
+    return np.ascontiguousarray(np.asarray(model.components_, dtype=np.float64).T)
+
+
+@separator
+class MLRR(MaskSeparator):
+    """Multiple low-rank representation, a channel at a time; soft mask.
+
+    Parameters
+    ----------
+    atoms
+        Spectra in the dictionary of a target.
+    iterations
+        Batches from which a dictionary is learnt.
+    beta, weight
+        Prices of the accompaniment's rank and, as ``weight / sqrt(max(m, n))``, of what neither
+        explains.
+    seed
+        Of the draws in training.
+    n_fft, hop
+        Of the transform.
+    """
+
+    VERSION: ClassVar[int] = 1
+    GROUP: ClassVar[str] = "supervised"
+
+    atoms: int = Field(100, ge=1)
+    iterations: int = Field(500, ge=1)
+    beta: float = Field(1.0, gt=0)
+    weight: float = Field(1.0, gt=0)
+    seed: int = Field(0, ge=0)
+
+    def fit(
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
+    ) -> Self:
+        """Learn the dictionaries from the references of `tracks`; see `Separator.fit`."""
+        rate = common_rate(tracks)
+        dictionaries = {}
+        for target in TARGETS:
+            spectra = [stft.forward(t.references[target], self.n_fft, self.hop) for t in tracks]
+            frames = np.concatenate([np.abs(s).transpose(0, 2, 1) for s in spectra], axis=1)[0]
+            norms = np.linalg.norm(frames, axis=1)
+            heard = norms > 1e-4 * norms.max()
+            dictionaries[target] = learnt_dictionary(
+                frames[heard] / norms[heard, None],
+                self.atoms,
+                self.iterations,
+                self.seed,
+                log or FitLog(),
+            )
+        self.dictionaries_ = dictionaries
+        self.rate_ = rate
+        return self
+
+    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
+        """Return shares in proportion to what each dictionary represents."""
+        if "dictionaries_" not in vars(self):
+            raise BenchError("MLRR is not trained: call fit, or load a trained one")
+        dictionaries = [self.dictionaries_[target] for target in TARGETS]
+        parts: dict[str, list[Matrix]] = {target: [] for target in TARGETS}
+        for channel in spectrogram:
+            magnitude = np.abs(channel)
+            scale = float(magnitude.max()) or 1.0
+            price = self.weight / np.sqrt(max(magnitude.shape))
+            zs, _ = low_rank_representation(magnitude / scale, dictionaries, self.beta, price)
+            for target, dictionary, z in zip(TARGETS, dictionaries, zs, strict=True):
+                parts[target].append(np.abs(dictionary @ z))
+        return masks.soft({target: np.stack(part) for target, part in parts.items()})

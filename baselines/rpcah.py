@@ -1,0 +1,126 @@
+"""Robust PCA with a harmonic prior: the sparse part is drawn to the harmonics of the voice.
+
+    min ||L||_* + lambda ||S||_1 + gamma/2 ||S - M||_F^2   subject to   L + S = |X|
+
+with M the mixture's magnitude behind a comb at the harmonics of a pitch track, which comes from a
+first separation by robust PCA, with no labels. S is split off as B = S, which takes the
+thresholding; two multipliers. Robust PCA alone puts drums into S and a steady voice into L; the
+prior pulls S back to what is harmonic.
+
+Differences from the paper: its regulariser could not be recovered; this is the one of the same
+laboratory's later work, with its constants (lambda = 1 / sqrt(n), gamma = 2 / sqrt(n)). The track
+is pYIN's on the first separation's voice.
+
+References
+----------
+Yang: On sparse and low-rank matrix decomposition for singing voice separation, ACM Multimedia
+2012.
+Chan et al.: Vocal activity informed singing voice separation with the iKala dataset, ICASSP 2015
+(the prior's form).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from baselines.pitch import comb, pitch_track
+from baselines.rpca import Matrix, robust_pca, singular_value_threshold, soft_threshold
+from bench import masks, stft
+from bench.masks import Masks
+from bench.separator import MaskSeparator, Spectrogram, separator
+
+MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
+
+
+def harmonic_pca(
+    matrix: Matrix, prior: Matrix, weight: float, pull: float
+) -> tuple[Matrix, Matrix]:
+    """Split a matrix into a low-rank part and a sparse one near a prior.
+
+    Parameters
+    ----------
+    matrix, prior
+        ``(m, n)``: D, and what the sparse part is drawn to.
+    weight, pull
+        lambda and gamma above.
+
+    Returns
+    -------
+    low_rank, sparse
+        ``(m, n)`` each; they add up to the matrix within 1e-5 of its norm.
+    """
+    sparse, split, first, second = (np.zeros_like(matrix) for _ in range(4))
+    low_rank = np.zeros_like(matrix)
+    norm = np.linalg.norm(matrix)
+    if norm == 0:
+        return low_rank, sparse
+    mu = MU
+    for _ in range(MAX_STEPS):
+        low_rank = singular_value_threshold(matrix - sparse + first / mu, 1.0 / mu)
+        split = soft_threshold(sparse + second / mu, weight / mu)
+        sparse = pull * prior + first - second + mu * (matrix - low_rank + split)
+        sparse /= pull + 2.0 * mu
+        residual, gap = matrix - low_rank - sparse, sparse - split
+        first += mu * residual
+        second += mu * gap
+        mu *= RHO
+        if max(np.linalg.norm(residual), np.linalg.norm(gap)) < TOLERANCE * norm:
+            break
+    return low_rank, sparse
+
+
+@separator
+class RPCAh(MaskSeparator):
+    """Robust PCA with a harmonic prior, a channel at a time; soft mask of |S| and |L|.
+
+    Parameters
+    ----------
+    k
+        Scale of the weight on sparsity, ``lambda = k / sqrt(n)`` with n frames.
+    pull
+        Scale of the prior's weight, ``gamma = pull / sqrt(n)``.
+    width
+        Of a tooth of the comb in hertz.
+    n_fft, hop
+        Of the transform.
+    """
+
+    VERSION: ClassVar[int] = 1
+
+    k: float = Field(1.0, gt=0)
+    pull: float = Field(2.0, ge=0)
+    width: float = Field(70.0, gt=0)
+    hop: int = 256
+
+    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
+        """Return the soft masks of sparse voice over low-rank accompaniment."""
+        parts = [self.parts(channel, rate) for channel in spectrogram]
+        return masks.soft(
+            {
+                "vocals": np.abs(np.stack([sparse for _, sparse in parts])),
+                "accompaniment": np.abs(np.stack([low for low, _ in parts])),
+            }
+        )
+
+    def parts(self, channel: Spectrogram, rate: int) -> tuple[Matrix, Matrix]:
+        """Return the low-rank and the sparse part of one channel's magnitude."""
+        magnitude = np.abs(channel)
+        prior = magnitude * self.harmonics(channel, rate)
+        scale = float(magnitude.max()) or 1.0
+        root = np.sqrt(magnitude.shape[1])
+        low, sparse = harmonic_pca(
+            magnitude / scale, prior / scale, self.k / root, self.pull / root
+        )
+        return low, sparse
+
+    def harmonics(self, channel: Spectrogram, rate: int) -> NDArray[np.bool_]:
+        """Return the bins at the harmonics of the voice that robust PCA finds first."""
+        low, sparse = robust_pca(np.abs(channel), self.k)
+        share = np.abs(sparse) / np.maximum(np.abs(sparse) + np.abs(low), 1e-300)
+        n_bins, n_frames = channel.shape
+        voice = stft.inverse((share * channel)[None], n_frames * self.hop, self.n_fft, self.hop)
+        return comb(pitch_track(voice[0], rate, self.hop, n_frames), n_bins, rate, self.width)

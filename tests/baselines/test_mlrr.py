@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from baselines.mlrr import TOLERANCE, learnt_dictionary, low_rank_representation
+from bench.separator import FitLog
+
+
+@pytest.fixture
+def problem():
+    """Two dictionaries, low-rank representations in them, and their sum."""
+    rng = np.random.default_rng(0)
+    dictionaries = [np.abs(rng.standard_normal((60, 12))) / 8 for _ in range(2)]
+    zs = [rng.standard_normal((12, 2)) @ rng.standard_normal((2, 50)) for _ in range(2)]
+    return dictionaries, zs, sum(d @ z for d, z in zip(dictionaries, zs, strict=True))
+
+
+@pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("weight", [0.05, 0.2, 1.0])
+def test_the_constraint_holds(problem, beta, weight):
+    dictionaries, _, matrix = problem
+    zs, rest = low_rank_representation(matrix, dictionaries, beta, weight)
+    whole = sum(d @ z for d, z in zip(dictionaries, zs, strict=True)) + rest
+    assert np.linalg.norm(whole - matrix) < 10 * TOLERANCE * np.linalg.norm(matrix)
+
+
+def cost(zs, rest, beta, weight):
+    ranks = [np.linalg.norm(z, "nuc") for z in zs]
+    return ranks[0] + beta * ranks[1] + weight * np.abs(rest).sum()
+
+
+def test_no_feasible_point_nearby_or_planted_is_better(problem):
+    dictionaries, planted, matrix = problem
+    beta, weight = 1.0, 0.3
+    zs, rest = low_rank_representation(matrix, dictionaries, beta, weight)
+    best = cost(zs, rest, beta, weight)
+    assert best <= cost(planted, np.zeros_like(matrix), beta, weight) * (1 + 1e-3)
+    rng = np.random.default_rng(1)
+    for size in (0.3, 0.03):
+        for _ in range(20):
+            moved = [z + size * rng.standard_normal(z.shape) * np.abs(z).mean() for z in zs]
+            left = matrix - sum(d @ z for d, z in zip(dictionaries, moved, strict=True))
+            assert cost(moved, left, beta, weight) > best * (1 - 1e-3)
+
+
+def test_a_source_in_one_dictionary_is_represented_there(problem):
+    dictionaries, planted, _ = problem
+    zs, _ = low_rank_representation(dictionaries[0] @ planted[0], dictionaries, 1.0, 0.3)
+    parts = [np.linalg.norm(d @ z) for d, z in zip(dictionaries, zs, strict=True)]
+    assert parts[0] > 5 * parts[1]
+
+
+def test_silence_has_no_parts():
+    zs, rest = low_rank_representation(np.zeros((6, 4)), [np.ones((6, 2))] * 2, 1.0, 1.0)
+    assert not any(z.any() for z in zs)
+    assert not rest.any()
+
+
+def test_a_dictionary_is_non_negative_and_spans_what_it_learnt_from():
+    rng = np.random.default_rng(0)
+    true = rng.gamma(0.5, 1.0, (5, 40))
+    frames = rng.gamma(0.5, 1.0, (300, 5)) @ true
+    frames /= np.linalg.norm(frames, axis=1, keepdims=True)
+    found = learnt_dictionary(frames, 8, 60, 0, FitLog())
+    assert found.shape == (40, 8)
+    assert found.min() >= 0
+    coded, *_ = np.linalg.lstsq(found, frames.T, rcond=None)
+    assert np.linalg.norm(found @ coded - frames.T) < 0.15 * np.linalg.norm(frames)
