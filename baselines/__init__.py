@@ -11,6 +11,7 @@ METHODS = {
     "multichannel_wiener": "baselines.oracles:MultichannelWiener",
     "rpca": "baselines.rpca:RPCA",
     "rpcah": "baselines.rpcah:RPCAh",
+    "rpcah_fasst": "baselines.rpcah_fasst:RPCAhFASST",
     "mlrr": "baselines.mlrr:MLRR",
     "rnmf": "baselines.rnmf:RNMF",
     "rnmf_supervised": "baselines.rnmf:SupervisedRNMF",

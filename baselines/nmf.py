@@ -1,17 +1,23 @@
-"""Supervised NMF: a dictionary of spectra a target, learnt from its clean training signals.
+"""NMF with dictionaries of spectra, learnt from the targets' clean training signals.
 
     train  |S_i| ~ W_i H_i for each target,   test  |X| ~ [W_1 W_2] [H_1; H_2], W fixed
 
-under the generalised Kullback-Leibler divergence, by scikit-learn's multiplicative updates; the
-mask is each target's part of the model, ``W_i H_i / sum_j W_j H_j``. It separates voices as far
-as the spectra of a voice cannot be built from those of an accompaniment.
+under the generalised Kullback-Leibler divergence of magnitudes or the Itakura-Saito divergence of
+powers, by multiplicative updates; the mask is each target's part of the model,
+``W_i H_i / sum_j W_j H_j``. It separates voices as far as the spectra of a voice cannot be built
+from those of an accompaniment. In the semi-supervised form the accompaniment's dictionary is free
+on each mixture: only the voice must have been heard before.
 
-Differences from the paper's baseline: 20 atoms a target as in the journal, but scikit-learn's
-stopping rule, and frames as they are, not normalised.
+Differences from the paper's baseline: scikit-learn's updates and stopping rule where every
+dictionary is fixed, and frames as they are, not normalised.
 
 References
 ----------
 Lee, Seung: Algorithms for non-negative matrix factorization, NIPS 2000 (updates).
+Févotte, Bertin, Durrieu: Nonnegative matrix factorization with the Itakura-Saito divergence, Neural
+Computation 21(3), 2009 (Itakura-Saito).
+Smaragdis, Raj, Shashanka: Supervised and semi-supervised separation of sounds from single-channel
+mixtures, ICA 2007 (semi-supervised).
 Huang et al., IEEE/ACM TASLP 23(12), 2015, section IV-A (supervised NMF as a baseline).
 """
 
@@ -19,7 +25,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,24 +39,34 @@ from bench.masks import Masks
 from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
 from bench.track import TARGETS, Track
 
+#: Least value of a frame whose mean is 1.
+FLOOR = 1e-10
+
 
 @separator
 class NMF(MaskSeparator):
-    """Supervised NMF with one dictionary a target.
+    """NMF with one dictionary a target.
 
     Parameters
     ----------
+    form
+        ``supervised``: both dictionaries learnt in training; ``semi``: the accompaniment's is free
+        on each mixture.
+    divergence
+        ``kl``: generalised Kullback-Leibler, of magnitudes; ``is``: Itakura-Saito, of powers.
     atoms
         Spectra in the dictionary of a target.
     iterations
         Updates at most, in training and in separation.
     seed
-        Of the random start in training.
+        Of the random starts.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     GROUP: ClassVar[str] = "supervised"
 
+    form: Literal["supervised", "semi"] = "supervised"
+    divergence: Literal["kl", "is"] = "kl"
     atoms: int = Field(20, ge=1)
     iterations: int = Field(100, ge=1)
     seed: int = Field(0, ge=0)
@@ -62,7 +78,8 @@ class NMF(MaskSeparator):
         rate = common_rate(tracks)
         log = log or FitLog()
         dictionaries = {}
-        for done, target in enumerate(TARGETS):
+        targets = TARGETS if self.form == "supervised" else ("vocals",)
+        for done, target in enumerate(targets):
             frames = [self._frames(stft.forward(t.references[target], self.n_fft, self.hop))
                       for t in tracks]  # fmt: skip
             model = decomposition.NMF(
@@ -71,7 +88,7 @@ class NMF(MaskSeparator):
             with ignored_convergence():
                 model.fit(levelled(np.concatenate(frames)))
             dictionaries[target] = np.asarray(model.components_)
-            log.progress(done + 1, len(TARGETS))
+            log.progress(done + 1, len(targets))
         self.dictionaries_ = dictionaries
         self.rate_ = rate
         return self
@@ -84,12 +101,18 @@ class NMF(MaskSeparator):
         if not spectrogram.any():
             return masks.soft({target: np.zeros(spectrogram.shape) for target in TARGETS})
         frames = levelled(self._frames(spectrogram))
-        atoms = np.concatenate([self.dictionaries_[target] for target in TARGETS])
-        with ignored_convergence():
-            # The start is flat, so the result does not depend on a seed.
-            activations, _, _ = decomposition.non_negative_factorization(
-                frames, H=atoms, n_components=len(atoms), update_H=False, **self._settings()
+        if self.form == "semi":
+            fixed = self.dictionaries_["vocals"].astype(np.float64)
+            activations, atoms = semi_supervised(
+                frames, fixed, self.atoms, self.divergence, self.iterations, self.seed
             )
+        else:
+            atoms = np.concatenate([self.dictionaries_[target] for target in TARGETS])
+            with ignored_convergence():
+                # The start is flat, so the result does not depend on a seed.
+                activations, _, _ = decomposition.non_negative_factorization(
+                    frames, H=atoms, n_components=len(atoms), update_H=False, **self._settings()
+                )
         models = {}
         for i, target in enumerate(TARGETS):
             part = slice(i * self.atoms, (i + 1) * self.atoms)
@@ -100,22 +123,77 @@ class NMF(MaskSeparator):
     def _settings(self) -> dict[str, Any]:
         return {
             "solver": "mu",
-            "beta_loss": "kullback-leibler",
+            "beta_loss": "kullback-leibler" if self.divergence == "kl" else "itakura-saito",
             "max_iter": self.iterations,
             "tol": 1e-4,
         }
 
-    @staticmethod
-    def _frames(spectrogram: Spectrogram) -> NDArray[np.float32]:
-        """Return magnitudes ``(channels * frames, bins)``; single precision halves the time."""
+    def _frames(self, spectrogram: Spectrogram) -> NDArray[np.float64]:
+        """Return magnitudes or powers, by the divergence, ``(channels * frames, bins)``."""
         magnitudes = np.abs(spectrogram).transpose(0, 2, 1)
-        return magnitudes.reshape(-1, magnitudes.shape[-1]).astype(np.float32)
+        frames = magnitudes.reshape(-1, magnitudes.shape[-1])
+        return frames if self.divergence == "kl" else np.square(frames)
 
 
-def levelled(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return frames with a mean of 1: the updates treat values near 0 by an absolute floor."""
-    mean = frames.mean(dtype=np.float64)
-    return frames if mean == 0 else (frames / mean).astype(np.float32)
+def levelled(frames: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return frames with a mean of 1 and nothing below `FLOOR`.
+
+    The updates treat values near 0 by an absolute floor, and the Itakura-Saito divergence has none.
+    Single precision halves the time.
+    """
+    mean = frames.mean()
+    scaled = frames / mean if mean > 0 else frames
+    return np.maximum(scaled, FLOOR).astype(np.float32)
+
+
+def semi_supervised(
+    frames: NDArray[Any],
+    fixed: NDArray[np.float64],
+    n_free: int,
+    divergence: str,
+    iterations: int,
+    seed: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Model frames by fixed atoms and free ones, which are found with the activations.
+
+    Parameters
+    ----------
+    frames
+        ``(frames, bins)``, positive.
+    fixed
+        ``(atoms, bins)``.
+    n_free
+        Free atoms.
+    divergence
+        ``kl`` or ``is``.
+    iterations
+        Updates of activations and free atoms.
+    seed
+        Of the free atoms' start.
+
+    Returns
+    -------
+    activations, atoms
+        ``(frames, atoms)`` and ``(atoms, bins)``, the fixed ones first.
+    """
+    beta, power = (1, 1.0) if divergence == "kl" else (0, 0.5)
+    x = frames.astype(np.float64)
+    start = np.random.default_rng(seed).uniform(0.5, 1.5, (n_free, x.shape[1])) * x.mean(axis=0)
+    atoms = np.concatenate([fixed, start])
+    activations = np.full((len(x), len(atoms)), x.mean() / max(atoms.mean() * len(atoms), FLOOR))
+    free = slice(len(fixed), None)
+
+    def ratio() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        model = np.maximum(activations @ atoms, FLOOR)
+        return x * model ** (beta - 2), model ** (beta - 1)
+
+    for _ in range(iterations):
+        above, below = ratio()
+        activations *= (above @ atoms.T / np.maximum(below @ atoms.T, FLOOR)) ** power
+        above, below = ratio()
+        sung = activations[:, free].T
+        atoms[free] *= (sung @ above / np.maximum(sung @ below, FLOOR)) ** power
+    return activations, atoms
 
 
 def ignored_convergence() -> warnings.catch_warnings[None]:

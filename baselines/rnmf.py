@@ -120,8 +120,8 @@ class RNMF(MaskSeparator):
 
     atoms: int = Field(20, ge=1)
     ridge: float = Field(1.0, ge=0)
-    weight: float = Field(1.0, ge=0)
-    iterations: int = Field(200, ge=1)
+    weight: float = Field(4.0, ge=0)
+    iterations: int = Field(100, ge=1)
     seed: int = Field(0, ge=0)
 
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:

@@ -15,6 +15,7 @@ from bench.track import TARGETS, Track
 
 #: Values that make a method quick, by method.
 QUICK = {
+    "rpcah_fasst": {"drums": 4, "voices": 6, "iterations": 10},
     "mlrr": {"atoms": 6, "iterations": 3},
     "rnmf": {"atoms": 4, "iterations": 10},
     "rnmf_supervised": {"atoms": 4, "epochs": 1},
@@ -30,6 +31,17 @@ OTHER = {
     "phase_sensitive_mask": {"n_fft": 2048, "hop": 256},
     "multichannel_wiener": {"n_fft": 2048, "hop": 256},
     "rpcah": {"n_fft": 512, "hop": 512, "k": 1.5, "pull": 0.5, "width": 40.0},
+    "rpcah_fasst": {
+        "n_fft": 512,
+        "hop": 512,
+        "k": 1.5,
+        "pull": 0.5,
+        "width": 40.0,
+        "drums": 5,
+        "voices": 4,
+        "iterations": 7,
+        "seed": 1,
+    },
     "mlrr": {
         "n_fft": 2048,
         "hop": 256,
@@ -71,7 +83,15 @@ OTHER = {
     "repet_sim": {"n_fft": 2048, "hop": 512, "similar": 5, "apart_s": 0.3},
     "hpss": {"long_ms": 128.0, "short_ms": 16.0, "kernel": 31},
     "rpca": {"n_fft": 512, "hop": 512, "mask": "binary", "gain": 2.0, "k": 1.5},
-    "nmf": {"n_fft": 2048, "hop": 256, "atoms": 5, "iterations": 16, "seed": 1},
+    "nmf": {
+        "n_fft": 2048,
+        "hop": 256,
+        "form": "semi",
+        "divergence": "is",
+        "atoms": 5,
+        "iterations": 16,
+        "seed": 1,
+    },
     "drnn": {
         "n_fft": 2048,
         "hop": 256,

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-import numpy as np
+import itertools
 
-from baselines.nmf import NMF
+import numpy as np
+import pytest
+
+from baselines.nmf import NMF, semi_supervised
 from bench.track import Track
 
 
@@ -47,3 +50,37 @@ def test_a_louder_mixture_gets_the_same_masks():
     quiet = method.separate(1e-6 * mixture, 16_000)["vocals"] * 1e6
     loud = method.separate(1e6 * mixture, 16_000)["vocals"] / 1e6
     assert np.abs(quiet - loud).max() < 1e-5
+
+
+def divergence(kind, x, model):
+    if kind == "kl":
+        return float((x * np.log(x / model) - x + model).sum())
+    return float((x / model - np.log(x / model) - 1).sum())
+
+
+@pytest.mark.parametrize("kind", ["kl", "is"])
+def test_updates_with_free_atoms_never_raise_the_divergence(kind):
+    rng = np.random.default_rng(0)
+    fixed = rng.gamma(1.0, 1.0, (3, 30))
+    x = rng.gamma(1.0, 1.0, (50, 3)) @ fixed + rng.gamma(1.0, 1.0, (50, 2)) @ rng.random((2, 30))
+    costs = []
+    for iterations in range(0, 60, 3):
+        activations, atoms = semi_supervised(x, fixed, 2, kind, iterations, 0)
+        assert np.array_equal(atoms[:3], fixed)
+        costs.append(divergence(kind, x, activations @ atoms))
+    assert all(b <= a * (1 + 1e-9) for a, b in itertools.pairwise(costs))
+    assert costs[-1] < 0.1 * costs[0]
+
+
+@pytest.mark.parametrize("form", ["supervised", "semi"])
+@pytest.mark.parametrize("kind", ["kl", "is"])
+def test_every_form_tells_planted_sources_apart(form, kind):
+    method = NMF(atoms=4, form=form, divergence=kind).fit([track(0), track(10)])
+    test = track(20)
+    estimate = method.separate(test.mixture, 16_000)["vocals"]
+    voice, other = (test.references[t] for t in ("vocals", "accompaniment"))
+    assert 10 * np.log10(np.sum(other**2) / np.sum((estimate - voice) ** 2)) > 5
+
+
+def test_the_semi_supervised_form_learns_the_voice_alone():
+    assert list(NMF(atoms=3, form="semi").fit([track(0)]).dictionaries_) == ["vocals"]

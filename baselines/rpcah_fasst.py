@@ -1,0 +1,129 @@
+"""RPCAh with a back end against drums: what of the sparse part sounds like drums is taken out.
+
+    |S| ~ W_d H_d + W_v H_v,   W_d trained on drums and fixed, W_v free
+    voice's share of S:  W_v H_v / (W_d H_d + W_v H_v)
+
+under the generalised Kullback-Leibler divergence. Robust PCA takes a drum for voice, since neither
+repeats exactly; its spectrum gives it away.
+
+Differences from the paper: not the FASST toolbox but one NMF model of its kind, whose drum
+spectra come from the percussive part of the training accompaniments, for want of drums alone.
+
+References
+----------
+Yang: On sparse and low-rank matrix decomposition for singing voice separation, ACM Multimedia
+2012.
+Ozerov, Vincent, Bimbot: A general flexible framework for the handling of prior information in audio
+source separation, IEEE TASLP 20(4), 2012.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn import decomposition
+
+from baselines.nmf import ignored_convergence, levelled, semi_supervised
+from baselines.rpca import Matrix
+from baselines.rpcah import RPCAh
+from bench import masks, stft
+from bench.errors import BenchError
+from bench.masks import Masks
+from bench.separator import FitLog, Spectrogram, common_rate, separator
+from bench.track import Track
+
+#: How many times as percussive as harmonic a bin must be to count as drums.
+MARGIN = 2.0
+#: Frames that the drum spectra are learnt from, at most.
+MOST = 20_000
+
+
+def percussive(magnitude: Matrix) -> Matrix:
+    """Return what of a spectrogram ``(bins, frames)`` is percussive beyond `MARGIN`."""
+    import librosa
+
+    scale = magnitude.max() or 1.0
+    _, part = librosa.decompose.hpss(magnitude / scale, margin=MARGIN)
+    found: Matrix = part * scale
+    return found
+
+
+@separator
+class RPCAhFASST(RPCAh):
+    """RPCAh, then NMF that takes drums out of the sparse part; a channel at a time.
+
+    Parameters
+    ----------
+    drums, voices
+        Spectra for drums, learnt in training, and for what else is in the sparse part.
+    iterations
+        Updates, in training and in separation.
+    seed
+        Of the random starts.
+    """
+
+    VERSION: ClassVar[int] = 1
+    GROUP: ClassVar[str] = "unsupervised"
+
+    drums: int = Field(10, ge=1)
+    voices: int = Field(30, ge=1)
+    iterations: int = Field(50, ge=1)
+    seed: int = Field(0, ge=0)
+
+    def fit(
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
+    ) -> Self:
+        """Learn spectra of drums from the accompaniments of `tracks`; see `Separator.fit`."""
+        rate, log = common_rate(tracks), log or FitLog()
+        frames = []
+        for done, track in enumerate(tracks):
+            backing = track.references["accompaniment"].mean(axis=0, keepdims=True)
+            magnitude = np.abs(stft.forward(backing, self.n_fft, self.hop))[0]
+            found = percussive(magnitude).T
+            energy = found.sum(axis=1)
+            frames.append(found[energy > 2 * energy.mean()])
+            log.progress(done + 1, len(tracks))
+        heard = np.concatenate(frames)
+        if not len(heard):
+            raise BenchError("no drums to learn from: the accompaniments have no percussive frame")
+        chosen = np.random.default_rng(self.seed).permutation(len(heard))[:MOST]
+        model = decomposition.NMF(
+            self.drums,
+            init="random",
+            solver="mu",
+            beta_loss="kullback-leibler",
+            max_iter=self.iterations,
+            random_state=self.seed,
+        )
+        with ignored_convergence():
+            model.fit(levelled(heard[chosen]))
+        self.drums_ = np.asarray(model.components_, dtype=np.float64)
+        self.rate_ = rate
+        return self
+
+    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
+        """Return RPCAh's masks, the drums of its sparse part given to the accompaniment."""
+        if "drums_" not in vars(self):
+            raise BenchError("RPCAhFASST is not trained: call fit, or load a trained one")
+        voice, backing = [], []
+        for channel in spectrogram:
+            low, sparse = self.parts(channel, rate)
+            share = self.voice_share(np.abs(sparse))
+            voice.append(share * np.abs(sparse))
+            backing.append(np.abs(low) + (1.0 - share) * np.abs(sparse))
+        return masks.soft({"vocals": np.stack(voice), "accompaniment": np.stack(backing)})
+
+    def voice_share(self, sparse: Matrix) -> NDArray[Any]:
+        """Return how much of each bin of the sparse part is no drum, ``(bins, frames)``."""
+        if not sparse.any():
+            return np.ones_like(sparse)
+        activations, atoms = semi_supervised(
+            levelled(sparse.T), self.drums_, self.voices, "kl", self.iterations, self.seed
+        )
+        drums = activations[:, : self.drums] @ atoms[: self.drums]
+        rest = activations[:, self.drums :] @ atoms[self.drums :]
+        return (rest / (drums + rest)).T
