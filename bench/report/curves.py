@@ -24,7 +24,7 @@ class Point:
     x
         The value of the swept hyperparameter, or the label where there is none.
     seeds
-        For each metric the value of each seed.
+        For each metric the value of each seed, in the order of the seeds.
     """
 
     row: str
@@ -94,7 +94,7 @@ def shown(results: Results, figure: Figure) -> Shown:
             others = [f"{k} = {hyperparameters[k]}" for k in entry.sweep if k != over]
             stem = re.sub(rf"[\s,(]*(\S+ = )?\{{{over}\}}\)?", "", entry.label)
             curve = ", ".join([stem, *others]) if over else ""
-            mine = values[values["row"] == label]
+            mine = values[values["row"] == label].sort_values("seed")
             seeds = {m: mine[mine["metric"] == m]["value"].to_list() for m in metrics}
             x = hyperparameters[over] if over else label
             found.setdefault(curve, []).append(Point(label, x, seeds))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 from bench.report.curves import Curve, Point, Shown
 from bench.report.tables import number
+from bench.scoring.aggregate import over_seeds
 
 
 def findings(shown: Shown) -> list[str]:
@@ -34,7 +36,7 @@ def along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
         steps = [b - a for a, b in itertools.pairwise(means)]
         rises = sum(step > 0 for step in steps)
         if not apart(points[0], points[-1], metric):
-            verb = "ends where it began, within the intervals,"
+            verb = "does not change beyond what the seeds explain"
         elif means[-1] > means[0]:
             verb = "rises" if rises == len(steps) else "rises on the whole"
         else:
@@ -55,9 +57,9 @@ def comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
     gap = first.over_seeds(metric).mean - second.over_seeds(metric).mean
     sure = apart(first, second, metric)
     if any(len(point.seeds[metric]) < 2 for point in (first, second)):
-        borne = "one seed, so without an interval"
+        borne = "one seed, so nothing is known of its spread"
     else:
-        borne = "their intervals lie apart" if sure else "their intervals overlap"
+        borne = f"{'more' if sure else 'no more'} than the seeds explain"
 
     def name(point: Point) -> str:
         return f"{symbol} = {point.x}" if symbol else point.row
@@ -70,10 +72,14 @@ def comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
 
 
 def apart(one: Point, other: Point, metric: str) -> bool:
-    """Tell whether two 95 % intervals do not meet; without intervals, whether the values differ."""
-    a, b = one.over_seeds(metric), other.over_seeds(metric)
-    reach = sum(w for w in (a.half_width, b.half_width) if w == w)
-    return abs(a.mean - b.mean) > reach
+    """Tell whether two rows differ beyond what their seeds explain.
+
+    The same seeds made both, so the differences seed by seed are looked at: the 95 % interval of
+    their mean leaves out 0. With one seed, whether the values differ.
+    """
+    pairs = zip(one.seeds[metric], other.seeds[metric], strict=True)
+    over = over_seeds([a - b for a, b in pairs])
+    return abs(over.mean) > (0.0 if math.isnan(over.half_width) else over.half_width)
 
 
 def shown_value(point: Point, metric: str) -> str:
