@@ -123,7 +123,7 @@ class DRNNNetwork(nn.Module):
         """
         h = z
         for layer in self.hidden:
-            h = layer(h) if isinstance(layer, RecurrentLayer) else torch.relu(layer(h))
+            h = layer(h) if isinstance(layer, RecurrentLayer) else layer(h).relu_()
         y: Tensor = self.output(h).to(z.dtype)
         return y.reshape(*y.shape[:-1], self.n_outputs, -1)
 

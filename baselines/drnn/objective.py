@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor
+from torch.nn.functional import mse_loss
 
 Objective = Literal["squared_error", "kl"]
 
@@ -22,7 +23,7 @@ KL_CONSTANT = 1e-3
 
 def squared_error(estimate: Tensor, reference: Tensor) -> Tensor:
     """Return ``1/2 sum (estimate - reference)^2``."""
-    return 0.5 * (estimate - reference).square().sum()
+    return 0.5 * mse_loss(estimate, reference, reduction="sum")
 
 
 def kl(estimate: Tensor, reference: Tensor) -> Tensor:
