@@ -342,3 +342,18 @@ def test_what_matters_in_separation_alone_changes_no_training(
 def test_only_hyperparameters_are_said_to_matter_in_separation_alone():
     for cls in map(methods.find, ALL):
         assert set(methods.fields(cls)) >= cls.AFTER_TRAINING
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_stereo_at_44100_hz_is_learnt_and_separated(tracks, dev, stereo, name):
+    def at_44100(track: Track) -> Track:
+        return Track(track.name, 44_100, track.references)
+
+    method = build(name).fit([at_44100(t) for t in tracks], [at_44100(t) for t in dev])
+    track = at_44100(stereo)
+    estimates = separated(method, track)
+    assert list(estimates) == list(TARGETS)
+    for estimate in estimates.values():
+        assert estimate.shape == track.mixture.shape
+        assert np.isfinite(estimate).all()
+        assert np.abs(estimate).max() > 0
