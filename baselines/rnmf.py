@@ -236,7 +236,7 @@ class SupervisedRNMF(MaskSeparator):
 
     def _dictionary(self, segments: Segments) -> Tensor:
         """Return spectra of the accompaniment by robust NMF of a part of its training frames."""
-        backing = segments.audio[TARGETS.index("accompaniment")].cpu().double().numpy()
+        backing = segments.clips[TARGETS.index("accompaniment")].cpu().double().numpy()
         magnitude = np.abs(stft.forward(backing[None], self.n_fft, self.hop))[0]
         chosen = np.random.default_rng(self.seed).permutation(magnitude.shape[1])[:2000]
         w, h, _, _ = robust_nmf(magnitude[:, chosen], self.atoms, self.ridge, 1e3, 100, self.seed)

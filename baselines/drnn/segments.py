@@ -94,11 +94,22 @@ class Segments:
         clips = [mono_references(track) for track in tracks]
         lengths = torch.tensor([clip.shape[1] for clip in clips])
         self.lengths = lengths
-        self.offsets = lengths.cumsum(0) - lengths
         gains = [level / max(rms(clip.double(), n_fft, hop), 1e-12) for clip in clips]
-        #: ``(targets, samples)``, every clip after the last, float32.
-        self.audio = torch.cat([c * g for c, g in zip(clips, gains, strict=True)], dim=1)
+        scaled = [clip * gain for clip, gain in zip(clips, gains, strict=True)]
         self.span = (n_frames + 2 * reach - 1) * hop + n_fft
+        #: ``(targets, samples)``, every clip after the last, float32. Each goes on from its start
+        #: for as long as a sequence, so that one cut anywhere lies in one piece.
+        self.audio = torch.cat([extended(clip, self.span) for clip in scaled], dim=1)
+        self.offsets = (lengths + self.span).cumsum(0) - (lengths + self.span)
+
+    @property
+    def clips(self) -> Tensor:
+        """All clips once, ``(targets, samples)``."""
+        parts = [
+            self.audio[:, start : start + n]
+            for start, n in zip(self.offsets.tolist(), self.lengths.tolist(), strict=True)
+        ]
+        return torch.cat(parts, dim=1)
 
     @property
     def n_sequences(self) -> int:
@@ -174,14 +185,11 @@ class Segments:
         references
             ``(sequence, frame, targets, bins)``.
         """
-        device = self.audio.device
-        steps = torch.arange(self.span, device=device)
 
         def gather(target: str, clip: Tensor, start: Tensor) -> Tensor:
-            length = self.lengths[clip].to(device)[:, None]
-            offset = self.offsets[clip].to(device)[:, None]
-            index = offset + (start.to(device)[:, None] + steps) % length
-            return self.audio[TARGETS.index(target)][index]
+            first = self.offsets[clip] + start % self.lengths[clip]
+            cuts = self.audio[TARGETS.index(target)].unfold(0, self.span, 1)
+            return cuts[first.to(self.audio.device)]
 
         at = {
             "vocals": (excerpts.voice, excerpts.start + excerpts.shift),
@@ -205,6 +213,17 @@ def numbered(counts: Tensor) -> tuple[Tensor, Tensor]:
     """
     index = torch.repeat_interleave(torch.arange(len(counts)), counts)
     return index, torch.arange(len(index)) - (counts.cumsum(0) - counts)[index]
+
+
+def extended(clip: Tensor, n: int) -> Tensor:
+    """Return a clip ``(targets, samples)`` and after it `n` samples of it, from its start.
+
+    Examples
+    --------
+    >>> extended(torch.tensor([[1, 2, 3]]), 4)
+    tensor([[1, 2, 3, 1, 2, 3, 1]])
+    """
+    return clip[:, torch.arange(clip.shape[1] + n) % clip.shape[1]]
 
 
 def mono_references(track: Track) -> Tensor:

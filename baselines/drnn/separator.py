@@ -169,7 +169,7 @@ class DRNN(MaskSeparator):
         network = self.network(common_rate(tracks))
         network.initialise(torch.Generator().manual_seed(self.seed))
         if self.features != "magnitude":
-            mixture = segments.audio.sum(0, keepdim=True)
+            mixture = segments.clips.sum(0, keepdim=True)
             network.features.settle(stft.forward(mixture, *settings)[0].abs().T)
         clips = [mono_references(track) for track in dev]
         levels = [
