@@ -3,8 +3,8 @@
     python tests/benchmarks/training.py
 
 Writes ``reports/benchmarks/training.md``. The network is the paper's, 3 layers of 1,000; the clips
-are noise of MIR-1K's length, since what is heard changes no time. In each process, in turn and
-several times over: the rate of float32 matrix products, epochs of a bare loop (gather, transform,
+are noise of MIR-1K's length, since what is heard changes no time. In each process, in turn, `ROUNDS`
+times: the rate of float32 matrix products, epochs of a bare loop (gather, transform,
 forward, backward, clip, Adam), and epochs of the suite's own training in Lightning (the same step,
 with its schedule, logging and a checkpoint an epoch). The best of each counts. Transforms,
 mask and optimiser take time and give no counted operation, so the share has room for them.
@@ -29,7 +29,7 @@ from bench.separator import FitLog
 from bench.track import TARGETS, Track
 
 N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000
-ROUNDS, EPOCHS = 2, 3
+ROUNDS, EPOCHS = 1, 3
 #: Processes at once, one thread each: as a sweep on two cores runs.
 WORKERS = 2
 
