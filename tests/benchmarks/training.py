@@ -3,8 +3,8 @@
     python tests/benchmarks/training.py
 
 Writes ``reports/benchmarks/training.md``. The network is the paper's, 3 layers of 1,000; the clips
-are noise of MIR-1K's length, since what is heard changes no time. In each process, in turn, `ROUNDS`
-times: the rate of float32 matrix products, epochs of a bare loop (gather, transform,
+are noise of MIR-1K's length, since what is heard changes no time. In each process, `ROUNDS`
+times in turn: the rate of float32 matrix products, epochs of a bare loop (gather, transform,
 forward, backward, clip, Adam), and epochs of the suite's own training in Lightning (the same step,
 with its schedule, logging and a checkpoint an epoch). The best of each counts. Transforms,
 mask and optimiser take time and give no counted operation, so the share has room for them.
