@@ -15,10 +15,9 @@ from rich.text import Text
 
 import bench
 from bench.errors import BenchError, nearest
+from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, prepare, show_tables
 
 if TYPE_CHECKING:
-    from bench.runner.plan import Cell
-    from bench.runner.results import Results
     from bench.runner.store import CellFolder
 
 app = typer.Typer(
@@ -28,9 +27,6 @@ app = typer.Typer(
     add_completion=False,
 )
 console = Console()
-
-#: Below the working directory.
-RUNS, REPORTS, EXPERIMENTS = Path("runs"), Path("reports"), Path("experiments")
 
 
 def show_version(value: bool) -> None:
@@ -90,7 +86,7 @@ def run(
     found = results.recall(RUNS, spec.name)
     n_workers = cluster.default_workers(len(pending)) if workers is None else workers
     try:
-        failed = compute(found, list(pending.values()), data, chosen, n_workers, threads)
+        failed = compute(found, list(pending.values()), data, chosen, n_workers, threads, console)
     except KeyboardInterrupt:
         print(
             "bench: stopped; finished cells and checkpoints are kept, the same command goes on",
@@ -102,14 +98,6 @@ def run(
         f"{len(cells) - len(pending)} reused, {failed} failed"
     )
     raise typer.Exit(1 if failed else 0)
-
-
-def prepare(folder: Path) -> None:
-    """Make the folder that will be written at the end, before any work is done."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BenchError(f"{folder} cannot be written: {error.strerror}; nothing was run") from None
 
 
 def show_plan(folders: list[CellFolder]) -> None:
@@ -126,56 +114,6 @@ def show_plan(folders: list[CellFolder]) -> None:
         print(f"{folder.cell.fingerprint[:12]}  {folder.cell.name}: {why}")
 
 
-def compute(
-    found: Results, pending: list[CellFolder], data: Path, device: str, workers: int, threads: int
-) -> int:
-    """Run the pending cells, record all in MLflow, write the report; return how many failed."""
-    from bench import provenance, tracking
-    from bench.progress import Monitor
-    from bench.report.write import write
-    from bench.runner import cluster
-    from bench.runner.cell import Job
-
-    behind = tracking.unrecorded(found, Path())
-    if not pending and not behind:
-        show_tables(found, write(found, REPORTS))
-        return 0
-    tracker = tracking.Tracker(found, Path())
-    for folder in behind:
-        tracker.finish(folder)
-    by_cell = {id(folder.cell): folder for folder in pending}
-    job = Job(RUNS.resolve(), data.resolve(), device, threads, provenance.commit())
-    failed = 0
-    cells = ordered([folder.cell for folder in pending])
-    try:
-        with Monitor(console, pending, tracker.follow) as monitor:
-            for cell, why in cluster.run(job, cells, workers, threads):
-                folder = by_cell[id(cell)]
-                if why is not None and folder.error() is None:
-                    folder.fail(why, why)  # its process could not
-                monitor.end(folder, why)
-                with monitor.lock:
-                    tracker.finish(folder)
-                failed += why is not None
-    except KeyboardInterrupt:
-        tracker.interrupt()
-        raise
-    report_folder = write(found, REPORTS)
-    tracker.close(failed, report_folder)
-    if tracker.trouble:
-        print(f"bench: {tracker.trouble}", file=sys.stderr)
-    show_tables(found, report_folder)
-    return failed
-
-
-def ordered(cells: list[Cell]) -> list[Cell]:
-    """Return cells with those that train first, so that no long one begins last.
-
-    One that shares the training of another follows, so that no worker waits for it.
-    """
-    return sorted(cells, key=lambda cell: (not cell.learns, cell.trainer is not cell))
-
-
 @app.command()
 def report(
     name: Annotated[str, typer.Argument(help="An experiment's name, or its file.")],
@@ -189,16 +127,7 @@ def report(
         name = experiments.read(Path(name)).name
     found = results.recall(RUNS, name)
     prepare(REPORTS / name)
-    show_tables(found, write(found, REPORTS))
-
-
-def show_tables(found: Results, folder: Path) -> None:
-    """Print the tables of an experiment, and where its report lies."""
-    from bench.report.terminal import tables
-
-    for table in tables(found):
-        console.print(table)
-    print(f"report: {folder}")
+    show_tables(console, found, write(found, REPORTS))
 
 
 KINDS = ("experiments", "methods", "datasets")
@@ -226,7 +155,7 @@ def score(
     from bench.report.write import write
     from bench.runner import elsewhere, results
     from bench.runner.store import CellFolder
-    from bench.tracking import Tracker
+    from bench.tracking.tracker import Tracker
 
     row = label or estimates.resolve().name
     truth = elsewhere.references(references, data)
@@ -253,7 +182,7 @@ def score(
         tracker = Tracker(found, Path())
         tracker.finish(own)
         tracker.close(0, folder)
-    show_tables(found, folder)
+    show_tables(console, found, folder)
 
 
 @app.command("list")
@@ -295,7 +224,7 @@ def ui(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open the MLflow UI on the store, on this machine only."""
-    from bench.tracking import default_uri, without_secret
+    from bench.tracking.store import default_uri, without_secret
 
     uri = default_uri(Path())
     if uri.startswith(("http://", "https://")):

@@ -17,8 +17,8 @@ import pytest
 import safetensors.numpy
 import soundfile
 
-from bench import tracking
 from bench.runner.cell import Job
+from bench.tracking import tracker
 from tests.bench.command import bench
 
 TINY = """\
@@ -83,7 +83,7 @@ def test_the_report_has_a_row_a_method_with_numbers_for_both_targets(finished):
 
 def test_a_second_run_computes_nothing_and_does_not_touch_mlflow(copy, capsys, monkeypatch):
     monkeypatch.setattr(Job, "__call__", None)
-    monkeypatch.setattr(tracking, "Tracker", None)
+    monkeypatch.setattr(tracker, "Tracker", None)
     before = (copy / "reports" / "tiny" / "scores.parquet").read_bytes()
     assert bench("run", "experiments/tiny.yaml") == 0
     assert capsys.readouterr().out.splitlines()[-1] == LAST_LINE.format(0, 5, 0)

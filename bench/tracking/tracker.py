@@ -1,90 +1,34 @@
-"""MLflow: what people look at. The only module that imports it.
+"""Mirrors the cells' folders into MLflow: a parent run an experiment, a child run a cell.
 
-The cells' folders are the truth; a `Tracker` mirrors them: a parent run an experiment, a child
-run a cell. It reads curves from the folder while a cell runs, so a worker needs no MLflow, and
-what was recorded is noted in the folder, so that nothing is recorded twice.
-
-By default the store is ``mlflow.db`` (SQLite) in the working directory, artifacts beside it in
-``mlartifacts``; ``MLFLOW_TRACKING_URI`` names any other.
+It reads curves from the folder while a cell runs, so a worker needs no MLflow, and what was
+recorded is noted in the folder, so that nothing is recorded twice.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import math
-import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from bench import provenance
 from bench.errors import BenchError
-from bench.runner.plan import Cell
 from bench.runner.results import Results
 from bench.runner.store import CellFolder, locked, read_json, write_text
-from bench.scoring.aggregate import over_tracks
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# A server that is away must not hold up the work: it is told again by the next run.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-
-DATABASE = "mlflow.db"
-ARTIFACTS = "mlartifacts"
-
-
-def default_uri(workspace: Path) -> str:
-    """Return the tracking URI: ``MLFLOW_TRACKING_URI``, or SQLite in `workspace`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / DATABASE).resolve()}"
-
-
-def without_secret(uri: str) -> str:
-    """Return a URI without the user and password in it, fit to be shown and kept."""
-    return re.sub(r"//[^/@]*@", "//", uri)
-
-
-def store_name() -> str:
-    """Return the name of the store in notes: the default one moves with the workspace."""
-    return without_secret(os.environ.get("MLFLOW_TRACKING_URI") or DATABASE)
-
-
-def address(experiment: str) -> str:
-    """Return the name under which a cell's folder notes where it is recorded."""
-    return f"{experiment} @ {store_name()}"
-
-
-def store_note(workspace: Path) -> Path:
-    """Return the file that says which store was last met at each address."""
-    return workspace / "runs" / "mlflow.json"
-
-
-def is_recorded(folder: CellFolder, workspace: Path, experiment: str) -> bool:
-    """Tell whether a cell's folder says that it is recorded whole.
-
-    A SQLite file that is gone has recorded nothing.
-    """
-    uri = default_uri(workspace)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        return False
-    notes = read_json(folder.path / "mlflow.json") or {}
-    note = notes.get(address(experiment), {})
-    met = (read_json(store_note(workspace)) or {}).get(store_name())
-    return bool(note.get("store") == met and is_current(note, folder.cell))
-
-
-def is_current(note: dict[str, Any], cell: Cell) -> bool:
-    """Tell whether a note says that a cell is recorded with all its scores and its row."""
-    return bool(note.get("recorded") == score_keys(cell) and note.get("row") == cell.row)
-
-
-def score_keys(cell: Cell) -> list[str]:
-    """Return the names of all scores of a cell."""
-    return sorted(map(cell.score_key, cell.protocols))
+from bench.tracking.content import cell_tags, log_inputs, log_scores
+from bench.tracking.store import (
+    ARTIFACTS,
+    address,
+    default_uri,
+    first_line,
+    is_current,
+    json_text,
+    score_keys,
+    store_name,
+    store_note,
+    without_secret,
+)
 
 
 class Tracker:
@@ -206,7 +150,7 @@ class Tracker:
             return str(run_id)
         tags = cell_tags(cell) | {"mlflow.parentRunId": self.parent_id}
         run = self.client.create_run(self.experiment_id, run_name=cell.name, tags=tags)
-        self._log_inputs(run.info.run_id, cell)
+        log_inputs(self.client, run.info.run_id, cell)
         for name, value in {"method": cell.method, **cell.hyperparameters}.items():
             self.client.log_param(run.info.run_id, name, value)
         if cell.seed is not None:
@@ -215,23 +159,6 @@ class Tracker:
         self.sent[folder.path] = 0
         self._write_note(folder, {"run_id": run.info.run_id})
         return str(run.info.run_id)
-
-    def _log_inputs(self, run_id: str, cell: Cell) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        inputs = [
-            DatasetInput(
-                Dataset(
-                    name=f"{cell.dataset}-{split}",
-                    digest=digest[:32],
-                    source_type="local",
-                    source=json_text({"dataset": cell.dataset, "split": split, "sha256": digest}),
-                ),
-                [InputTag("mlflow.data.context", split)],
-            )
-            for split, digest in cell.digests.items()
-        ]
-        self.client.log_inputs(run_id, inputs)
 
     def follow(self, folder: CellFolder) -> None:
         """Send what the curves of a running cell have gained."""
@@ -272,10 +199,10 @@ class Tracker:
             self.client.set_tag(run_id, "error", folder.error() or "not finished")
             self.client.set_terminated(run_id, "FAILED")
             return
+        several = len(self.results.experiment.protocols) > 1
         for name in folder.cell.protocols:
-            scores = folder.scores(name)
-            if scores is not None:
-                self._log_scores(run_id, name, scores, folder.score_facts(name))
+            prefix = f"{name}/" if several else ""
+            log_scores(self.client, run_id, folder, name, prefix=prefix)
         self.client.set_terminated(run_id, "FINISHED")
         sent = self.sent.get(folder.path, 0)
         note = {
@@ -285,35 +212,6 @@ class Tracker:
             "row": folder.cell.row,
         }
         self._write_note(folder, note)
-
-    def _log_scores(
-        self, run_id: str, protocol: str, scores: pd.DataFrame, facts: dict[str, Any]
-    ) -> None:
-        several = len(self.results.experiment.protocols) > 1
-        prefix = f"{protocol}/" if several else ""
-        for row in over_tracks(scores).to_dict("records"):
-            key = f"{prefix}{row['target']}/{row['metric']}"
-            if math.isfinite(row["value"]):
-                self.client.log_metric(run_id, key, row["value"])
-            if row["n_undefined"]:
-                self.client.log_metric(run_id, f"{key}_undefined", row["n_undefined"])
-            if row["n_infinite"]:
-                self.client.log_metric(run_id, f"{key}_infinite", row["n_infinite"])
-        times = {
-            "time/fit_s": facts.get("fit", {}).get("fit_s"),
-            "time/separate_s": facts["separate_s"],
-        }
-        if facts["separate_s"] is not None:
-            factor = facts["separate_s"] / max(facts["audio_s"], 1e-9)
-            times["time/real_time_factor"] = factor
-        for key, value in times.items():
-            if value is not None:
-                self.client.log_metric(run_id, key, value)
-        self.client.log_metric(run_id, "n_tracks", facts["n_tracks"])
-        self.client.set_tag(run_id, "commit", facts["provenance"]["commit"])
-        self.client.log_dict(run_id, facts["provenance"], "provenance.json")
-        table = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
-        self.client.log_table(run_id, table, f"scores/{protocol}.json")
 
     def interrupt(self) -> None:
         """Mark what was running as killed; the next run takes it up."""
@@ -328,37 +226,3 @@ class Tracker:
         with self._forgiving():
             self.client.log_artifacts(self.parent_id, str(report), "report")
             self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED")
-
-
-def cell_tags(cell: Cell) -> dict[str, str]:
-    """Return what teams filter by, on every child run."""
-    tags = {
-        "bench.kind": "cell",
-        "row": cell.row,
-        "method": cell.method,
-        "group": cell.group,
-        "dataset": cell.dataset,
-        "split_digest": cell.digests["test"],
-        "seed": "none" if cell.seed is None else str(cell.seed),
-        "protocol": ", ".join(cell.protocols),
-        "commit": provenance.commit(),
-        "fingerprint": cell.fingerprint,
-    }
-    return tags
-
-
-def unrecorded(results: Results, workspace: Path) -> Sequence[CellFolder]:
-    """Return the finished cells whose folders do not say that they are recorded."""
-    name = results.experiment.name
-    return [f for f in results.folders if f.is_done() and not is_recorded(f, workspace, name)]
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, without a secret."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return without_secret(lines[0])
-
-
-def json_text(value: Any) -> str:
-    """Return canonical JSON."""
-    return json.dumps(value, sort_keys=True)

@@ -1,0 +1,86 @@
+"""What a run says of its cell: tags, datasets, metrics, tables."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from bench import provenance
+from bench.runner.plan import Cell
+from bench.runner.store import CellFolder
+from bench.scoring.aggregate import over_tracks
+from bench.tracking.store import json_text
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+def cell_tags(cell: Cell) -> dict[str, str]:
+    """Return what teams filter by, on every child run."""
+    tags = {
+        "bench.kind": "cell",
+        "row": cell.row,
+        "method": cell.method,
+        "group": cell.group,
+        "dataset": cell.dataset,
+        "split_digest": cell.digests["test"],
+        "seed": "none" if cell.seed is None else str(cell.seed),
+        "protocol": ", ".join(cell.protocols),
+        "commit": provenance.commit(),
+        "fingerprint": cell.fingerprint,
+    }
+    return tags
+
+
+def log_inputs(client: MlflowClient, run_id: str, cell: Cell) -> None:
+    """Log each split of a cell with its digest as a dataset."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = [
+        DatasetInput(
+            Dataset(
+                name=f"{cell.dataset}-{split}",
+                digest=digest[:32],
+                source_type="local",
+                source=json_text({"dataset": cell.dataset, "split": split, "sha256": digest}),
+            ),
+            [InputTag("mlflow.data.context", split)],
+        )
+        for split, digest in cell.digests.items()
+    ]
+    client.log_inputs(run_id, inputs)
+
+
+def log_scores(
+    client: MlflowClient, run_id: str, folder: CellFolder, protocol: str, *, prefix: str
+) -> None:
+    """Log a finished cell's scores under a protocol: rows, times, the table of all tracks.
+
+    `prefix` goes before the names of the metrics.
+    """
+    scores, facts = folder.scores(protocol), folder.score_facts(protocol)
+    if scores is None:
+        return
+    for row in over_tracks(scores).to_dict("records"):
+        key = f"{prefix}{row['target']}/{row['metric']}"
+        if math.isfinite(row["value"]):
+            client.log_metric(run_id, key, row["value"])
+        if row["n_undefined"]:
+            client.log_metric(run_id, f"{key}_undefined", row["n_undefined"])
+        if row["n_infinite"]:
+            client.log_metric(run_id, f"{key}_infinite", row["n_infinite"])
+    times = {
+        "time/fit_s": facts.get("fit", {}).get("fit_s"),
+        "time/separate_s": facts["separate_s"],
+    }
+    if facts["separate_s"] is not None:
+        factor = facts["separate_s"] / max(facts["audio_s"], 1e-9)
+        times["time/real_time_factor"] = factor
+    for key, value in times.items():
+        if value is not None:
+            client.log_metric(run_id, key, value)
+    client.log_metric(run_id, "n_tracks", facts["n_tracks"])
+    client.set_tag(run_id, "commit", facts["provenance"]["commit"])
+    client.log_dict(run_id, facts["provenance"], "provenance.json")
+    table = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
+    client.log_table(run_id, table, f"scores/{protocol}.json")

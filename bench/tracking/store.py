@@ -1,0 +1,92 @@
+"""Which MLflow store is meant, and what the cells' folders say that it holds.
+
+By default the store is ``mlflow.db`` (SQLite) in the working directory, artifacts beside it in
+``mlartifacts``; ``MLFLOW_TRACKING_URI`` names any other.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.runner.plan import Cell
+from bench.runner.results import Results
+from bench.runner.store import CellFolder, read_json
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+# A server that is away must not hold up the work: it is told again by the next run.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+
+DATABASE = "mlflow.db"
+ARTIFACTS = "mlartifacts"
+
+
+def default_uri(workspace: Path) -> str:
+    """Return the tracking URI: ``MLFLOW_TRACKING_URI``, or SQLite in `workspace`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / DATABASE).resolve()}"
+
+
+def without_secret(uri: str) -> str:
+    """Return a URI without the user and password in it, fit to be shown and kept."""
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+def store_name() -> str:
+    """Return the name of the store in notes: the default one moves with the workspace."""
+    return without_secret(os.environ.get("MLFLOW_TRACKING_URI") or DATABASE)
+
+
+def address(experiment: str) -> str:
+    """Return the name under which a cell's folder notes where it is recorded."""
+    return f"{experiment} @ {store_name()}"
+
+
+def store_note(workspace: Path) -> Path:
+    """Return the file that says which store was last met at each address."""
+    return workspace / "runs" / "mlflow.json"
+
+
+def is_recorded(folder: CellFolder, workspace: Path, experiment: str) -> bool:
+    """Tell whether a cell's folder says that it is recorded whole.
+
+    A SQLite file that is gone has recorded nothing.
+    """
+    uri = default_uri(workspace)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        return False
+    notes = read_json(folder.path / "mlflow.json") or {}
+    note = notes.get(address(experiment), {})
+    met = (read_json(store_note(workspace)) or {}).get(store_name())
+    return bool(note.get("store") == met and is_current(note, folder.cell))
+
+
+def is_current(note: dict[str, Any], cell: Cell) -> bool:
+    """Tell whether a note says that a cell is recorded with all its scores and its row."""
+    return bool(note.get("recorded") == score_keys(cell) and note.get("row") == cell.row)
+
+
+def score_keys(cell: Cell) -> list[str]:
+    """Return the names of all scores of a cell."""
+    return sorted(map(cell.score_key, cell.protocols))
+
+
+def unrecorded(results: Results, workspace: Path) -> Sequence[CellFolder]:
+    """Return the finished cells whose folders do not say that they are recorded."""
+    name = results.experiment.name
+    return [f for f in results.folders if f.is_done() and not is_recorded(f, workspace, name)]
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of what an error says, without a secret."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return without_secret(lines[0])
+
+
+def json_text(value: Any) -> str:
+    """Return canonical JSON."""
+    return json.dumps(value, sort_keys=True)
