@@ -57,8 +57,6 @@ WINDOWS = 1 << 22
 BINS = 512
 #: Energies below this share of the signals' are float64 noise (130 dB down) and count as 0.
 FLOOR = 1e-13
-#: An interference below this share of the target is computed again without cancellation.
-CLOSE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class References:
 
     @cached_property
     def lags(self) -> Tensor:
-        """Correlations of all references, ``(row, row, 2 taps - 1)``."""
+        """Correlations of all references, ``(row, row, taps)``."""
         return correlations(self.rows, [self.rows], self.taps)
 
     @cached_property
@@ -113,9 +111,8 @@ class References:
 
     @cached_property
     def own(self) -> list[Factor]:
-        """The factor of the Gram matrix of each reference; the first leads that of all."""
-        others = [Factor(self.lags[part, part]) for part in map(self._rows_of, self.targets[1:])]
-        return [self.whole.leading(self.n_channels), *others]
+        """The factor of the Gram matrix of each reference."""
+        return [Factor(self.lags[part, part]) for part in map(self._rows_of, self.targets)]
 
     @property
     def targets(self) -> range:
@@ -131,7 +128,7 @@ class References:
         Returns
         -------
         Tensor
-            ``(row, tap, estimate, channel)``.
+            ``(tap, row, estimate, channel)``.
         """
         rows = estimates.flatten(0, 1)
         if "lags" in vars(self):
@@ -139,8 +136,16 @@ class References:
         else:  # one pass over the references serves both
             both = correlations(self.rows, [self.rows, rows], self.taps)
             vars(self)["lags"], lags = both[:, : len(rows)], both[:, len(rows) :]
-        ahead = lags[..., self.taps - 1 :].transpose(1, 2)
-        return ahead.reshape(-1, self.taps, self.n_targets, self.n_channels)
+        return lags.permute(2, 0, 1).unflatten(2, (self.n_targets, self.n_channels)).contiguous()
+
+    def _filters_alone(self, b: Tensor) -> Tensor:
+        """Return, shaped as b, the filters of each reference that come nearest its own estimate."""
+        filters = torch.zeros_like(b)
+        for j in self.targets:
+            mine = self._rows_of(j)
+            found = self.own[j].solve(b[:, mine, j].flatten(0, 1))
+            filters[:, mine, j] = found.reshape(self.taps, self.n_channels, self.n_channels)
+        return filters
 
     def _checked(self, estimates: Any) -> Tensor:
         """Return estimates on the device of the references.
@@ -163,17 +168,15 @@ class References:
         tensor = self._checked(estimates)
         b = self._products(tensor)
         energy = torch.linalg.vector_norm(tensor, dim=(-1, -2), dtype=torch.float64).square()
-        everything = self.whole.projected(b.flatten(0, 1)).sum(-1)
-        target = torch.stack(
-            [
-                self.own[j].projected(b[self._rows_of(j), :, j].flatten(0, 1)).sum()
-                for j in self.targets
-            ]
-        )
-        interference = everything - target
+        alone = self._filters_alone(b)
+        # What the filtered reference leaves of b: in its own rows what rounding left, in the others
+        # what they explain beyond it.
+        rest = b - self.whole.product(alone.flatten(0, 1)).reshape(b.shape)
+        target = (alone * (b + rest)).sum((0, 1, 3))
         for j in self.targets:
-            if interference[j] < CLOSE * target[j]:
-                interference[j] = self._remainder(j, b[:, :, j])
+            rest[:, self._rows_of(j), j] = 0
+        beyond = self.whole.half(rest.flatten(0, 1).flatten(1, 2)).square().sum(0)
+        interference = beyond.reshape(self.n_targets, self.n_channels).sum(-1)
         interference = torch.where(interference > FLOOR * energy, interference, 0.0)
         artifacts = energy - target - interference
         artifacts = torch.where(artifacts > FLOOR * energy, artifacts, 0.0)
@@ -183,36 +186,20 @@ class References:
         sar = ratio_db(target + interference, artifacts, heard)
         return Scores(sdr, np.full_like(sdr, np.nan), sir, sar)
 
-    def _remainder(self, j: int, b: Tensor) -> Tensor:
-        """Return the energy that all references explain beyond reference j, to full precision.
-
-        With the rows of j first, it is the part of |y|^2 that belongs to the other rows.
-        """
-        mine = self._rows_of(j)
-        order = [*range(mine.start, mine.stop)]
-        order += [row for row in range(len(self.rows)) if row not in order]
-        y = Factor(self.lags[order][:, order]).half(b[order].flatten(0, 1))
-        return y[self.n_channels * self.taps :].square().sum()
-
     def score_images(self, estimates: Any, window: int, hop: int) -> Scores:
         """Score estimates ``(target, channels, samples)`` by version 4."""
         if min(window, hop) < 1:
             raise BenchError(f"window and hop must be at least 1 sample, not {window} and {hop}")
         tensor = self._checked(estimates)
         b = self._products(tensor)
-        filters = self.whole.solve(b.flatten(0, 1).flatten(1, 2)).reshape(b.shape)
-        filters_own = torch.zeros_like(filters)
-        for j in self.targets:
-            mine = self._rows_of(j)
-            found = self.own[j].solve(b[mine, :, j].flatten(0, 1))
-            filters_own[mine, :, j] = found.reshape(-1, self.taps, self.n_channels)
+        both = (
+            self.whole.solve(b.flatten(0, 1).flatten(1, 2)).reshape(b.shape),
+            self._filters_alone(b),
+        )
         length = min(window, self.n_samples)
         n_fft = fast_length(length + self.taps - 1)
         # (bin, row, estimate * channel)
-        hats = [
-            torch.fft.rfft(f, n_fft, dim=1).transpose(0, 1).flatten(2, 3).contiguous()
-            for f in (filters, filters_own)
-        ]
+        hats = [torch.fft.rfft(f, n_fft, dim=0).flatten(2, 3) for f in both]
         # (target, channel, window, sample)
         s, e = (x.unfold(-1, length, hop) for x in (self.signals, tensor))
         step = max(1, WINDOWS // (8 * n_fft * len(self.rows)))
