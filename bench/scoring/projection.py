@@ -9,6 +9,7 @@ signals.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -52,6 +53,8 @@ class Factor:
         self.n_rows, self.taps = lags.shape[1:]
         self.on_cpu = lags.device.type == "cpu"
         self.n_fft = fast_length(2 * self.taps)
+        #: C: in LAPACK's order of axes on the CPU, a tensor on a GPU.
+        self.lower: Any
         half = torch.fft.rfft(lags, self.n_fft)
         #: Transforms of the correlations at all lags, ``(bin, row, row)``.
         self.spectra = (half + half.transpose(0, 1).conj() - lags[..., :1]).permute(2, 0, 1)
@@ -68,7 +71,7 @@ class Factor:
         upper = toeplitz.cholesky(lags.permute(1, 2, 0).flatten(1).numpy())
         if upper is None:
             return False
-        self.lower = upper.T  # LAPACK's order of axes
+        self.lower = upper.T
         probe = np.random.default_rng(0).standard_normal(len(upper))
         made = scipy.linalg.blas.dtrmv(self.lower, probe, lower=1, trans=1)
         made = scipy.linalg.blas.dtrmv(self.lower, made, lower=1, overwrite_x=1)
@@ -92,20 +95,23 @@ class Factor:
         whole: Tensor = torch.fft.irfft(self.spectra @ hat, self.n_fft, dim=0)
         return whole[: self.taps].reshape(x.shape)
 
-    def half(self, b: Tensor) -> Tensor:
-        """Return ``C^-1 b`` for columns ``(n, columns)``."""
-        if self.on_cpu:
-            y, _ = scipy.linalg.lapack.dtrtrs(self.lower, b.numpy(), lower=1)
-            return torch.from_numpy(y)
-        solved: Tensor = torch.linalg.solve_triangular(self.lower, b, upper=False)
-        return solved
-
     def solve(self, b: Tensor) -> Tensor:
         """Return ``G^-1 b`` for columns ``(n, columns)``."""
         if self.on_cpu:
-            x, _ = scipy.linalg.lapack.dpotrs(self.lower, b.numpy(), lower=1)
-            return torch.from_numpy(np.ascontiguousarray(x))
-        return torch.cholesky_solve(b, self.lower)
+            # For one column three times as fast as dpotrs.
+            y, _ = scipy.linalg.lapack.dtrtrs(self.lower, b.numpy(), lower=1)
+            x, _ = scipy.linalg.lapack.dtrtrs(self.lower, y, lower=1, trans=1, overwrite_b=1)
+            return torch.from_numpy(x).contiguous()
+        solved: Tensor = torch.cholesky_solve(b, self.lower)
+        return solved
+
+    def energy(self, b: Tensor) -> Tensor:
+        """Return ``b' G^-1 b``, the energy of a projection, summed over columns ``(n, columns)``.
+
+        As ``x'(2 b - G x)`` with ``x = G^-1 b``, in which an error of x counts by its square.
+        """
+        x = self.solve(b)
+        return (x * (2 * b - self.product(x))).sum()
 
 
 def gram(lags: Tensor) -> Tensor:
@@ -114,8 +120,9 @@ def gram(lags: Tensor) -> Tensor:
     before = lags.transpose(0, 1)[..., 1:].flip(-1)
     # For each row the blocks of all lags, the largest first: block row i begins i blocks earlier.
     line = torch.cat([before, lags], dim=-1).flip(-1).transpose(1, 2).flatten(1)
-    windows = line.unfold(-1, taps * n_rows, n_rows)
-    return windows.transpose(0, 1).flip(0).reshape(taps * n_rows, taps * n_rows)
+    windows = line.unfold(-1, taps * n_rows, n_rows).transpose(0, 1)
+    back = torch.arange(taps - 1, -1, -1, device=lags.device)
+    return windows[back].reshape(taps * n_rows, taps * n_rows)
 
 
 def fast_length(n: int) -> int:

@@ -23,7 +23,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -72,17 +71,15 @@ def compiled() -> Callable[[Matrix, Matrix, Matrix], bool] | None:
         import numba
     except ImportError:  # it refuses versions of NumPy that it does not know
         return None
-    if numba.config.DISABLE_JIT:
+    if getattr(numba.config, "DISABLE_JIT", False):
         return None
     signature = "boolean(float64[:,::1], float64[:,::1], float64[:,::1])"
-    made: Any
-    for cache in (True, False):
-        try:
-            made = numba.njit(signature, cache=cache, nogil=True, error_model="numpy")(rotate)
-        except (RuntimeError, OSError):  # no folder for its cache
-            continue
-        return made
-    return None
+    made: Callable[[Matrix, Matrix, Matrix], bool]
+    try:
+        made = numba.njit(signature, cache=True, nogil=True, error_model="numpy")(rotate)
+    except (RuntimeError, OSError):  # no folder for its cache
+        made = numba.njit(signature, nogil=True, error_model="numpy")(rotate)
+    return made
 
 
 def rotate(a: Matrix, b: Matrix, upper: Matrix) -> bool:
