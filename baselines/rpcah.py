@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from baselines.pitch import comb, pitch_track
-from baselines.rpca import Matrix, robust_pca, singular_value_threshold, soft_threshold
+from baselines.proximal import Matrix, SingularValueThreshold, soft_threshold, spectral_norm
+from baselines.rpca import robust_pca
 from bench import masks, stft
 from bench.masks import Masks
 from bench.separator import MaskSeparator, Spectrogram, separator
@@ -59,8 +60,9 @@ def harmonic_pca(
     if norm == 0:
         return low_rank, sparse
     mu = MU
+    threshold = SingularValueThreshold(spectral_norm(matrix))
     for _ in range(MAX_STEPS):
-        low_rank = singular_value_threshold(matrix - sparse + first / mu, 1.0 / mu)
+        low_rank = threshold(matrix - sparse + first / mu, 1.0 / mu)
         split = soft_threshold(sparse + second / mu, weight / mu)
         sparse = pull * prior + first - second + mu * (matrix - low_rank + split)
         sparse /= pull + 2.0 * mu
