@@ -66,7 +66,7 @@ class RPCAhFASST(RPCAh):
         Of the random starts.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     GROUP: ClassVar[str] = "unsupervised"
 
     drums: int = Field(10, ge=1)
