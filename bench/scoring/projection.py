@@ -21,9 +21,10 @@ from bench.errors import BenchError
 from bench.scoring import toeplitz
 
 #: Length of the transforms over which correlations are summed, in samples.
-BLOCK = 1 << 13
-#: Numbers in the arrays of a step over blocks, few enough that memory is used again.
-STEP = 1 << 19
+BLOCK = 1 << 12
+#: Blocks that are transformed at a time: few enough that memory, and with few rows the processor's
+#: cache, is used again.
+BLOCKS = 8
 #: Relative error of the product of the factors up to which the fast ones are taken.
 EXACT = 1e-13
 
@@ -151,11 +152,10 @@ def correlations(a: Tensor, others: Sequence[Tensor], taps: int) -> Tensor:
     reach, n_samples = taps - 1, a.shape[-1]
     n_fft = max(BLOCK, fast_length(4 * taps))
     length = n_fft - reach
-    n_b = sum(map(len, others))
-    step = length * max(1, STEP // ((len(a) + n_b) * n_fft))
-    total = torch.zeros(n_fft // 2 + 1, len(a), n_b, dtype=torch.complex128, device=a.device)
-    for start in range(0, n_samples, step):
-        end = start + length * -(-min(step, n_samples - start) // length)
+    shape = n_fft // 2 + 1, len(a), sum(map(len, others))
+    total = torch.zeros(shape, dtype=torch.complex128, device=a.device)
+    for start in range(0, n_samples, BLOCKS * length):
+        end = start + length * min(BLOCKS, -(-(n_samples - start) // length))
         blocks_a = stretch(a, start, end).unfold(-1, length, length)
         b = torch.cat([stretch(other, start, end + reach) for other in others])
         blocks_b = b.unfold(-1, n_fft, length)
