@@ -25,7 +25,7 @@ BLOCK = 1 << 12
 #: Blocks that are transformed at a time: few enough that memory, and with few rows the processor's
 #: cache, is used again.
 BLOCKS = 8
-#: Relative error of the product of the factors up to which the fast ones are taken.
+#: Relative error of its product up to which a factor by `toeplitz` is taken; real clips need 1e-14.
 EXACT = 1e-13
 
 
@@ -99,7 +99,7 @@ class Factor:
     def solve(self, b: Tensor) -> Tensor:
         """Return ``G^-1 b`` for columns ``(n, columns)``."""
         if self.on_cpu:
-            # For one column three times as fast as dpotrs.
+            # In two passes, as dpotrs has no fast way for one column.
             y, _ = scipy.linalg.lapack.dtrtrs(self.lower, b.numpy(), lower=1)
             x, _ = scipy.linalg.lapack.dtrtrs(self.lower, y, lower=1, trans=1, overwrite_b=1)
             return torch.from_numpy(x).contiguous()

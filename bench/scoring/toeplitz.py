@@ -7,15 +7,17 @@ rows of U. To go on by one block, A moves to the right by p columns, and rotatio
 ``A'A - B'B`` clear the first block of B: plane rotations within B, and one hyperbolic rotation a
 column between A and B, in the mixed form that keeps the error near that of orthogonal steps. So
 the factor takes some ``3 p (n p)^2`` operations instead of ``(n p)^3 / 3``: at 512 lags of two
-signals a twentieth of them. The loops are compiled by Numba, once a machine.
+signals a fiftieth of them. The loops are compiled by Numba.
 
 References
 ----------
-Kailath, Sayed: Displacement structure: theory and applications, SIAM Review 37(3), 1995, section 4
-(generalised Schur algorithm).
+Kailath, Sayed: Displacement structure: theory and applications, SIAM Review 37(3), 1995 (the
+generalised Schur algorithm).
 Bojanczyk, Brent, de Hoog, Sweet: On the stability of the Bareiss and related Toeplitz
-factorization algorithms, SIAM Journal on Matrix Analysis and Applications 16(1), 1995, section 5
-(the mixed form, and its error).
+factorization algorithms, SIAM Journal on Matrix Analysis and Applications 16(1), 1995 (the mixed
+form, and its error).
+Chandrasekaran, Sayed: Stabilizing the generalized Schur algorithm, SIAM Journal on Matrix Analysis
+and Applications 17(4), 1996 (one hyperbolic rotation a column).
 """
 
 from __future__ import annotations
@@ -98,6 +100,7 @@ def rotate(a: Matrix, b: Matrix, upper: Matrix) -> bool:
         left = size - start
         for c in range(p):
             x = b[0, start:]
+            # Plane rotations bring column c of b into its first row,
             for r in range(1, p):
                 y = b[r, start:]
                 length = math.sqrt(x[c] * x[c] + y[c] * y[c])
@@ -107,6 +110,7 @@ def rotate(a: Matrix, b: Matrix, upper: Matrix) -> bool:
                         old = x[i]
                         x[i] = cosine * old + sine * y[i]
                         y[i] = cosine * y[i] - sine * old
+            # and a hyperbolic one brings that into a; z is then the next row of the factor.
             z, row = a[c], upper[start + c, start:]
             share = x[c] / z[c]
             if not abs(share) < 1.0:
