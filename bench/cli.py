@@ -214,7 +214,8 @@ def list_names(
             for name in datasets.DATASETS:
                 corpus = datasets.find(name)
                 sizes = ", ".join(f"{n} {split}" for split, n in corpus.FULL_SIZES.items())
-                table.add_row(name, f"{corpus.TITLE}: {sizes} tracks. Licence: {corpus.LICENCE}.")
+                about = f"{corpus.TITLE}: {sizes} tracks" if sizes else corpus.TITLE
+                table.add_row(name, f"{about}. Licence: {corpus.LICENCE}.")
         console.print(table)
         console.print()
 

@@ -34,6 +34,28 @@ def check_settings(n_fft: int, hop: int) -> None:
         raise BenchError(f"hop must divide n_fft / 2 = {n_fft // 2} samples, and {hop} does not")
 
 
+def from_seconds(window_s: float, hop_s: float, rate: int) -> tuple[int, int]:
+    """Return window and hop in samples, the nearest that have an inverse.
+
+    The hop comes first, then the even multiple of it that is nearest to the window.
+
+    Parameters
+    ----------
+    window_s, hop_s
+        In seconds.
+    rate
+        In hertz.
+
+    Examples
+    --------
+    >>> from_seconds(0.064, 0.032, 16_000), from_seconds(0.064, 0.016, 44_100)
+    ((1024, 512), (2824, 706))
+    """
+    hop = max(1, round(hop_s * rate))
+    n_fft = 2 * hop * max(1, round(window_s * rate / (2 * hop)))
+    return max(4, n_fft), hop
+
+
 def window(n_fft: int) -> Tensor:
     """Return the sine window of `n_fft` samples, float64."""
     return torch.sin(math.pi / n_fft * torch.arange(n_fft, dtype=torch.float64))

@@ -14,6 +14,7 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
+from bench.audio import declared_size
 from bench.datasets.dataset import Dataset, check_split, equal_energy
 from bench.errors import BenchError
 from bench.track import Track
@@ -95,10 +96,3 @@ def split_of(name: str) -> str | None:
         return None
     splits = dict.fromkeys(TRAIN_SINGERS, "train") | dict.fromkeys(TEST_SINGERS, "test")
     return splits.get(singer[1])
-
-
-def declared_size(path: Path) -> int:
-    """Return the file size that a RIFF header declares, in bytes: libsndfile reads past a cut."""
-    with path.open("rb") as file:
-        header = file.read(8)
-    return int.from_bytes(header[4:8], "little") + 8 if header[:4] == b"RIFF" else 0

@@ -86,7 +86,7 @@ def note(
         "citation": dataset.CITATION,
         "licence": dataset.LICENCE,
         "n_test": len(dataset.names("test")),
-        "n_full": dataset.FULL_SIZES["test"],
+        "n_full": dataset.FULL_SIZES.get("test", len(dataset.names("test"))),
     }
     value = {
         "experiment": experiment.model_dump(),
