@@ -14,6 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 import bench
+from bench.commands import data as data_commands
+from bench.commands.separate import separate
 from bench.errors import BenchError, nearest
 from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, prepare, show_tables
 
@@ -26,6 +28,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(data_commands.app, name="data")
+app.command()(separate)
 console = Console()
 
 

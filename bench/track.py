@@ -76,6 +76,13 @@ class Track:
         return int(next(iter(self.references.values())).shape[-1])
 
     @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        if isinstance(self.references, Recording):
+            return self.references.shape[0]
+        return int(next(iter(self.references.values())).shape[0])
+
+    @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.n_samples / self.rate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, overload
 
@@ -54,6 +54,8 @@ class Dataset(ABC):
         What to print and to cite, and how to get it.
     FULL_SIZES
         Tracks of each split in the complete corpus; empty where there is no such number.
+    KNOWN
+        Names of all tracks of a split, where they are known.
     """
 
     TITLE: ClassVar[str]
@@ -61,6 +63,7 @@ class Dataset(ABC):
     LICENCE: ClassVar[str]
     SOURCE: ClassVar[str]
     FULL_SIZES: ClassVar[Mapping[str, int]]
+    KNOWN: ClassVar[Mapping[str, Collection[str]]] = {}
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -42,6 +42,7 @@ class MIR1K(Dataset):
         "unpack it there"
     )
     FULL_SIZES: ClassVar = {"train": 171, "dev": 4, "test": 825}
+    KNOWN: ClassVar = {"dev": DEV_CLIPS}
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)

@@ -48,6 +48,7 @@ class Songs(Dataset):
         Of this form, in the root.
     """
 
+    KNOWN: ClassVar = {"dev": DEV_SONGS}
     FOLDER: ClassVar[str]
 
     @property
@@ -82,6 +83,10 @@ class MUSDB18(Songs):
     FULL_SIZES: ClassVar = {"train": 86, "dev": 14, "test": 50}
     FOLDER: ClassVar = "MUSDB18"
 
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self._lengths: dict[Path, int] = {}  # in samples, known once a stem was decoded
+
     def path(self, split: str, name: str) -> Path:
         """Return the stem file of a song."""
         return self.subset(split) / f"{name}{SUFFIX}"
@@ -97,12 +102,12 @@ class MUSDB18(Songs):
         path = self.path(split, name)
         if not path.is_file():
             raise BenchError(f"{self.TITLE}: {path} is missing; {self.SOURCE}")
-        stems = StemFile(path)
+        stems = StemFile(path, self._lengths)
         return Track(name, RATE, Recording(name, stems.shape, stems.read))
 
     def probe(self, split: str, name: str) -> None:
         """Check the streams that a stem file declares; see `Dataset.probe`."""
-        _ = StemFile(self.path(split, name)).track
+        _ = StemFile(self.path(split, name), self._lengths).track
 
     def fingerprint(self, split: str, name: str) -> str:
         """Return the SHA-256 of the file."""
@@ -157,10 +162,18 @@ class MUSDB18HQ(Songs):
 
 
 class StemFile:
-    """One stem file, read by musdb."""
+    """One stem file, read by musdb.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Parameters
+    ----------
+    path
+        Of the file.
+    lengths
+        Samples of the files that were decoded before.
+    """
+
+    def __init__(self, path: Path, lengths: dict[Path, int]) -> None:
+        self.path, self.lengths = path, lengths
         self.vocals: Audio | None = None
 
     @functools.cached_property
@@ -190,8 +203,10 @@ class StemFile:
 
     def shape(self) -> tuple[int, int]:
         """Return ``(channels, samples)`` as decoded: the header counts otherwise."""
-        self.vocals = self.stem("vocals", 0, None)
-        return self.vocals.shape[0], self.vocals.shape[1]
+        if self.path not in self.lengths:
+            self.vocals = self.stem("vocals", 0, None)
+            self.lengths[self.path] = self.vocals.shape[1]
+        return 2, self.lengths[self.path]
 
     def read(self, target: str, start: int, n_samples: int) -> Audio:
         """Return a part of a target, the sum of its stems, ``(channels, samples)``."""
