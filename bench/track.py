@@ -35,6 +35,10 @@ class Track:
         For each of `TARGETS`, float64 audio ``(channels, samples)``, all of one shape. A
         `Recording` leaves it in its files until it is asked for.
 
+    pitch
+        The voice's pitch as labelled in the corpus, in semitones (MIDI numbers, 0 where there is
+        none) at 20 ms, 40 ms and so on; None where the corpus has no labels. For bounds alone.
+
     Raises
     ------
     BenchError
@@ -45,6 +49,7 @@ class Track:
     name: str
     rate: int
     references: Mapping[str, Audio]
+    pitch: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if tuple(sorted(self.references)) != tuple(sorted(TARGETS)):
@@ -88,7 +93,10 @@ class Track:
         return self.n_samples / self.rate
 
     def excerpt(self, start: int, n_samples: int) -> Track:
-        """Return `n_samples` of the track from `start`, or up to its end; no more is read."""
+        """Return `n_samples` of the track from `start`, or up to its end; no more is read.
+
+        Labels of pitch are left out: they stand at times of their own.
+        """
         stop = min(start + n_samples, self.n_samples)
         if isinstance(self.references, Recording):
             read = self.references.read
