@@ -15,6 +15,7 @@ from rich.text import Text
 
 import bench
 from bench.commands import data as data_commands
+from bench.commands.imported import import_scores
 from bench.commands.separate import separate
 from bench.errors import BenchError, nearest
 from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, prepare, show_tables
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(data_commands.app, name="data")
 app.command()(separate)
+app.command("import")(import_scores)
 console = Console()
 
 
@@ -151,6 +153,9 @@ def score(
         str | None, typer.Option(help="An experiment in whose tables and MLflow runs it appears.")
     ] = None,
     record: Annotated[bool, typer.Option("--record", help="Record it in MLflow.")] = False,
+    museval_json: Annotated[
+        Path | None, typer.Option(help="Write museval's JSON there too, a file a track.")
+    ] = None,
     data: Annotated[
         Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
     ] = Path("data"),
@@ -163,7 +168,10 @@ def score(
 
     row = label or estimates.resolve().name
     truth = elsewhere.references(references, data)
-    cell = elsewhere.cell(row, truth, estimates, protocol or ["bss_eval_v3"])
+    protocols = protocol or (["museval"] if museval_json else ["bss_eval_v3"])
+    if museval_json and "museval" not in protocols:
+        protocols = [*protocols, "museval"]
+    cell = elsewhere.cell(row, truth, estimates, protocols)
     own = CellFolder(RUNS, cell)
     name = into or re.sub(r"[^A-Za-z0-9_.-]+", "-", row).strip("-.") or "scores"
     if into is not None:
@@ -175,6 +183,14 @@ def score(
                 truth,
                 estimates,
                 lambda done, n: status.update(f"scoring track {done + 1}/{n}"),
+            )
+    if museval_json:
+        from bench.scoring import museval_json as files
+
+        scores = own.scores("museval")
+        if scores is not None:
+            print(
+                f"museval's JSON: {len(files.write(scores, museval_json))} tracks in {museval_json}"
             )
     if into is None:
         found = elsewhere.alone(own, truth, name)
