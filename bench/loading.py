@@ -118,9 +118,7 @@ def of_run(run_id: str, workspace: Path) -> Separator:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    uri = default_uri(workspace)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise BenchError(f"no MLflow store here ({uri}): nothing was run in this folder")
+    uri = store(workspace)
     run_id, _, artifact = run_id.partition("/")
     try:
         run = MlflowClient(tracking_uri=uri).get_run(run_id)
@@ -139,6 +137,20 @@ def of_run(run_id: str, workspace: Path) -> Separator:
         return of_tags(run, artifact, workspace)
 
 
+def store(workspace: Path) -> str:
+    """Return the URI of the MLflow store.
+
+    Raises
+    ------
+    BenchError
+        It is a file, and there is none: MLflow would make an empty one.
+    """
+    uri = default_uri(workspace)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise BenchError(f"no MLflow store here ({uri}): nothing was run in this folder")
+    return uri
+
+
 def of_tags(run: Any, artifact: str, workspace: Path) -> Separator:
     """Return the method of a run from what MLflow alone knows: its model, or its parameters."""
     name = run.data.tags.get("method", "")
@@ -153,11 +165,10 @@ def downloaded(uri: str, workspace: Path) -> Separator:
     """Return the method inside an MLflow model, wherever its artifacts lie."""
     import mlflow
 
+    tracking_uri = store(workspace)
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            mlflow.artifacts.download_artifacts(
-                uri, dst_path=scratch, tracking_uri=default_uri(workspace)
-            )
+            mlflow.artifacts.download_artifacts(uri, dst_path=scratch, tracking_uri=tracking_uri)
         except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
             raise BenchError(f"no model at {uri}: {first_line(error)}") from None
         found = sorted(Path(scratch).rglob("separator.json"))

@@ -96,19 +96,18 @@ def blended(
     fade, end = int(FADE_S * rate), int(END_S * rate)
     done, before = 0, None
     for i, (start, stop) in enumerate(pieces):
-        mine = separate(start, stop)
-        out = {t: a[:, done - start :] for t, a in mine.items()}
+        out = {t: a[:, done - start :].copy() for t, a in separate(start, stop).items()}
         if before is not None:
             weight = np.linspace(0.0, 1.0, fade)
             for target, tail in before.items():
-                out[target] = out[target].copy()
                 out[target][:, :fade] = (1 - weight) * tail + weight * out[target][:, :fade]
         if i + 1 < len(pieces):
-            until = stop - end - fade  # from here on the next piece fades in
-            before = {t: a[:, until - start : until - start + fade].copy() for t, a in mine.items()}
-            out = {t: a[:, : until - done] for t, a in out.items()}
-            done = until
+            length = stop - end - fade - done  # from there on the next piece fades in
+            before = {t: a[:, length : length + fade].copy() for t, a in out.items()}
+            out = {t: a[:, :length] for t, a in out.items()}
+            done += length
         yield out
+        del out  # a piece at a time
 
 
 def stream(

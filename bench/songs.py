@@ -326,10 +326,10 @@ def decoded(song: Path, scratch: Path) -> Path:
             f"{song} is none of soundfile's formats, and ffmpeg, which may know it, is not on the "
             "PATH: install it by your system's package manager"
         )
-    path = scratch / "decoded.w64"
+    path = scratch / "decoded.wav"
     command: list[Any] = ["ffmpeg", "-nostdin", "-v", "error", "-xerror"]
     command += ["-protocol_whitelist", "file", "-i", f"file:{song}"]  # no playlist leads outside
-    command += ["-map", "0:a:0", "-c:a", "pcm_f32le", "-f", "w64", path]
+    command += ["-map", "0:a:0", "-c:a", "pcm_f32le", "-f", "wav", "-rf64", "auto", path]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode != 0 or not path.is_file():
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]

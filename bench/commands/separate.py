@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -40,8 +42,6 @@ def separate(
     from bench.runner import cluster
     from bench.songs import Format, separate_file
 
-    logging.basicConfig(format="bench: %(message)s")
-    logging.getLogger("bench").setLevel(logging.INFO)
     names = [song.stem for song in songs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -52,7 +52,7 @@ def separate(
     failed = 0
     for song in songs:
         try:
-            with progress() as bar:
+            with told(), progress() as bar:
                 task = bar.add_task(song.name, total=1.0)
 
                 def tell(share: float, bar: Progress = bar, task: TaskID = task) -> None:
@@ -68,6 +68,21 @@ def separate(
             f"real-time factor {done.real_time_factor:.2f}: {done.folder}"
         )
     raise typer.Exit(2 if failed else 0)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Show what is said in the log, such as a song being resampled."""
+    handler, logger = logging.StreamHandler(sys.stderr), logging.getLogger("bench")
+    handler.setFormatter(logging.Formatter("bench: %(message)s"))
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def progress() -> Progress:
