@@ -92,7 +92,7 @@ class RPCAh(MaskSeparator):
         Of the transform.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     k: float = Field(1.75, gt=0)
     pull: float = Field(8.0, ge=0)
@@ -122,7 +122,7 @@ class RPCAh(MaskSeparator):
 
     def harmonics(self, channel: Spectrogram, rate: int) -> NDArray[np.bool_]:
         """Return the bins at the harmonics of the voice that robust PCA finds first."""
-        low, sparse = robust_pca(np.abs(channel), self.k)
+        low, sparse = robust_pca(np.abs(channel))
         share = np.abs(sparse) / np.maximum(np.abs(sparse) + np.abs(low), 1e-300)
         n_bins, n_frames = channel.shape
         voice = stft.inverse((share * channel)[None], n_frames * self.hop, self.n_fft, self.hop)

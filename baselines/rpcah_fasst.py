@@ -66,11 +66,11 @@ class RPCAhFASST(RPCAh):
         Of the random starts.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     GROUP: ClassVar[str] = "unsupervised"
 
-    drums: int = Field(10, ge=1)
-    voices: int = Field(30, ge=1)
+    drums: int = Field(20, ge=1)
+    voices: int = Field(20, ge=1)
     iterations: int = Field(50, ge=1)
     seed: int = Field(0, ge=0)
 
