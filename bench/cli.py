@@ -14,6 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 import bench
+from bench.commands import data as data_commands
+from bench.commands.imported import import_scores
+from bench.commands.separate import separate
 from bench.errors import BenchError, nearest
 from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, prepare, show_tables
 
@@ -26,6 +29,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(data_commands.app, name="data")
+app.command()(separate)
+app.command("import")(import_scores)
 console = Console()
 
 
@@ -147,6 +153,9 @@ def score(
         str | None, typer.Option(help="An experiment in whose tables and MLflow runs it appears.")
     ] = None,
     record: Annotated[bool, typer.Option("--record", help="Record it in MLflow.")] = False,
+    museval_json: Annotated[
+        Path | None, typer.Option(help="Write museval's JSON there too, a file a track.")
+    ] = None,
     data: Annotated[
         Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
     ] = Path("data"),
@@ -159,7 +168,10 @@ def score(
 
     row = label or estimates.resolve().name
     truth = elsewhere.references(references, data)
-    cell = elsewhere.cell(row, truth, estimates, protocol or ["bss_eval_v3"])
+    protocols = protocol or (["museval"] if museval_json else ["bss_eval_v3"])
+    if museval_json and "museval" not in protocols:
+        protocols = [*protocols, "museval"]
+    cell = elsewhere.cell(row, truth, estimates, protocols)
     own = CellFolder(RUNS, cell)
     name = into or re.sub(r"[^A-Za-z0-9_.-]+", "-", row).strip("-.") or "scores"
     if into is not None:
@@ -171,6 +183,14 @@ def score(
                 truth,
                 estimates,
                 lambda done, n: status.update(f"scoring track {done + 1}/{n}"),
+            )
+    if museval_json:
+        from bench.scoring import museval_json as files
+
+        scores = own.scores("museval")
+        if scores is not None:
+            print(
+                f"museval's JSON: {len(files.write(scores, museval_json))} tracks in {museval_json}"
             )
     if into is None:
         found = elsewhere.alone(own, truth, name)
@@ -214,7 +234,8 @@ def list_names(
             for name in datasets.DATASETS:
                 corpus = datasets.find(name)
                 sizes = ", ".join(f"{n} {split}" for split, n in corpus.FULL_SIZES.items())
-                table.add_row(name, f"{corpus.TITLE}: {sizes} tracks. Licence: {corpus.LICENCE}.")
+                about = f"{corpus.TITLE}: {sizes} tracks" if sizes else corpus.TITLE
+                table.add_row(name, f"{about}. Licence: {corpus.LICENCE}.")
         console.print(table)
         console.print()
 

@@ -130,8 +130,11 @@ class MiniBatches(DRNNModule):
         self.clip_norm = settings.clip_norm
 
     def train_dataloader(self) -> Epoch:
-        """Return the batches of the coming epoch."""
+        """Return the batches of the coming epoch, cut from other excerpts of a large corpus."""
         chosen = self.settings
+        if self.segments.draw(self.current_epoch):
+            self.register_buffer("audio", self.segments.audio.to(self.device), persistent=False)
+            self.segments.audio = self.get_buffer("audio")
         return Epoch(self.segments, chosen.seed, self.current_epoch, chosen.batch_size)
 
     def training_step(self, batch: Excerpts, index: int) -> Tensor:

@@ -17,8 +17,11 @@ GROUPS = {
     "supervised": "Supervised",
     "unsupervised": "Unsupervised",
     "elsewhere": "Made elsewhere",
+    "imported": "Imported scores",
     "bound": "Bounds",
 }
+#: Groups that are never ranked: bounds, and scores that were not computed here.
+UNRANKED = ("imported", "bound")
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def long_rows(results: Results) -> pd.DataFrame:
                         & (over["target"] == target)
                         & (over["metric"] == metric)
                     ]
-                    whole = row.status == "done"
+                    whole = row.status == "done" and len(mine) > 0  # imported: one protocol
                     found = over_seeds(mine["value"].to_list() if whole else [])
                     lines.append(
                         {

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 import pandas as pd
 
-from bench.report.rows import GROUPS, Row, not_recovered, table_rows
+from bench.report.rows import GROUPS, UNRANKED, Row, not_recovered, table_rows
 from bench.runner.results import Results
 from bench.scoring.protocols import PROTOCOLS
 
@@ -82,7 +82,7 @@ def body(
     metrics = list(lines["metric"].unique())
     target = str(lines["target"].iloc[0])
     unread = not_recovered(results)
-    top = best(lines, [row.label for row in rows if row.group != "bound"])
+    top = best(lines, [row.label for row in rows if row.group not in UNRANKED])
     made = []
     for row in rows:
         mine = lines[lines["row"] == row.label].set_index("metric").to_dict()
@@ -92,7 +92,10 @@ def body(
                 cells.append(row.status)
                 continue
             mean, spread = mine["value"][metric], mine["spread"][metric]
-            ranked = row.group != "bound" and number(mean) == top.get(metric)
+            if not mine["n_tracks"][metric]:  # imported under another protocol
+                cells.append(NOTHING)
+                continue
+            ranked = row.group not in UNRANKED and number(mean) == top.get(metric)
             text = number(mean, spread)
             cells.append(bold(text) if ranked else text)
         n_tracks, n_undefined = (max(mine[c].values()) for c in ("n_tracks", "n_undefined"))
@@ -159,7 +162,7 @@ def notes(results: Results, rows: list[Row]) -> list[str]:
     """Return the lines under the tables."""
     lines = [
         "The best value of a column is bold. Bounds (the mixture, and masks made from the true "
-        "sources) are not ranked."
+        "sources) and imported scores are not ranked."
     ]
     if results.overrides:
         lines.append(f"Not as in its file: run with -o {' -o '.join(results.overrides)}")

@@ -15,14 +15,13 @@ import pandas as pd
 import threadpoolctl
 import torch
 
-from bench import methods, provenance
+from bench import methods, pieces, provenance
 from bench.datasets import open_dataset
 from bench.errors import BenchError
 from bench.runner.plan import Cell
 from bench.runner.store import CellFolder, locked
 from bench.scoring.protocols import score
-from bench.separator import FitLog, Oracle, Separator
-from bench.track import Audio, Track
+from bench.separator import FitLog, Separator
 
 #: Seconds between two writes of a running cell's progress.
 HEARTBEAT_S = 0.5
@@ -125,7 +124,7 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder) -> None:
     for done, track in enumerate(tracks):
         heartbeat.beat("separate", done, len(tracks))
         start = time.perf_counter()
-        estimates = separated(method, track)
+        estimates = pieces.separate_track(method, track)
         middle = time.perf_counter()
         for name in missing:
             rows[name].append(pd.DataFrame(score(name, track, estimates)))
@@ -179,10 +178,3 @@ def train(job: Job, home: CellFolder, folder: CellFolder) -> None:
     method.save(home.fit_folder)
     home.mark_fitted({"fit_s": time.perf_counter() - start, "provenance": job.provenance()})
     shutil.rmtree(home.path / "checkpoints", ignore_errors=True)
-
-
-def separated(method: Separator, track: Track) -> dict[str, Audio]:
-    """Return a track's estimates, by its mixture alone unless the method is a bound."""
-    if isinstance(method, Oracle):
-        return method.separate_track(track)
-    return method.separate(track.mixture, track.rate)

@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
@@ -20,10 +20,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench import datasets, methods
+from bench import datasets, methods, stft
 from bench.errors import BenchError, nearest
 from bench.scoring import aggregate
 from bench.scoring.protocols import PROTOCOLS, protocol
+from bench.separator import Separator
 from bench.track import TARGETS
 
 Line = dict[tuple[str | int, ...], int]
@@ -77,6 +78,39 @@ class MethodEntry(Strict):
             yield (f"{label} ({', '.join(rest)})" if rest else label), {**self.fixed, **swept}
 
 
+class Transform(Strict):
+    """Window and hop of every method that has them and does not fix its own.
+
+    Parameters
+    ----------
+    n_fft, hop
+        In samples.
+    window_s, hop_s
+        In seconds instead, at the corpus's own rate.
+    """
+
+    n_fft: int | None = None
+    hop: int | None = None
+    window_s: float | None = Field(None, gt=0)
+    hop_s: float | None = Field(None, gt=0)
+
+    @pydantic.model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        samples, seconds = (self.n_fft, self.hop), (self.window_s, self.hop_s)
+        if (None in samples) == (None in seconds) or (any(samples) and any(seconds)):
+            raise ValueError("give n_fft and hop in samples, or window_s and hop_s in seconds")
+        if self.n_fft and self.hop:
+            stft.check_settings(self.n_fft, self.hop)
+        return self
+
+    def samples(self, rate: int) -> dict[str, int]:
+        """Return ``n_fft`` and ``hop`` in samples at a rate in hertz."""
+        if self.window_s and self.hop_s:
+            n_fft, hop = stft.from_seconds(self.window_s, self.hop_s, rate)
+            return {"n_fft": n_fft, "hop": hop}
+        return {"n_fft": self.n_fft or 0, "hop": self.hop or 0}
+
+
 class Table(Strict):
     """The layout of the table.
 
@@ -125,6 +159,8 @@ class Experiment(Strict):
         Scoring protocols by name.
     published_source
         Where the published figures were read.
+    stft
+        Window and hop for all methods; each has its own without it.
     figure
         Drawn beside the table where it is given.
     """
@@ -138,7 +174,16 @@ class Experiment(Strict):
     methods: list[MethodEntry] = Field(min_length=1)
     table: Table = Table()
     published_source: str = ""
+    stft: Transform | None = None
     figure: Figure | None = None
+
+    def transform(self, method: type[Separator], rate: int | None) -> dict[str, int]:
+        """Return the window and hop of `stft` for a method that has them.
+
+        `rate` is in hertz; without it, settings in seconds are taken at 44,100.
+        """
+        settings = self.stft.samples(rate or 44_100) if self.stft else {}
+        return {name: n for name, n in settings.items() if name in methods.fields(method)}
 
     def metrics(self, protocol_name: str) -> list[str]:
         """Return the columns of the table of a protocol."""
@@ -147,7 +192,9 @@ class Experiment(Strict):
         return [metric for metric in chosen if metric in known]
 
 
-PARTS: dict[str, type[Strict]] = {"methods": MethodEntry, "table": Table, "figure": Figure}
+PARTS: dict[str, type[Strict]] = {
+    "methods": MethodEntry, "table": Table, "figure": Figure, "stft": Transform,
+}  # fmt: skip
 
 
 def read(path: Path, overrides: Iterable[str] = ()) -> Experiment:
@@ -279,8 +326,9 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
                     lambda metric=metric: known("metric", metric, METRICS),
                     *("methods", i, "published", target),
                 )
+        common = experiment.transform(cls, None)
         for label, values in entry.variants():
-            made = methods.make(cls, values, where("methods", i, "fixed"))
+            made = methods.make(cls, {**common, **values}, where("methods", i, "fixed"))
             if label in labels:
                 raise BenchError(f"{where('methods', i, 'label')}: two rows are named {label!r}")
             labels[label] = (entry.method, made.hyperparameters())
@@ -309,6 +357,8 @@ def explained(error: Any, place: tuple[str | int, ...]) -> str:
     if error["type"] == "missing":
         return f"key {key!r} is missing"
     message = re.sub(r"^Input should", "it should", error["msg"])
+    if error["type"] == "value_error":  # our own word on values that clash
+        return f"{key}: {error['ctx']['error']}"
     return f"{key} = {error['input']!r}: {message}"
 
 
