@@ -17,6 +17,7 @@ from bench.errors import BenchError
 from bench.runner.results import Results
 from bench.runner.store import CellFolder, locked, read_json, write_text
 from bench.tracking.content import cell_tags, log_inputs, log_scores
+from bench.tracking.model import log_model
 from bench.tracking.store import (
     ARTIFACTS,
     address,
@@ -203,6 +204,8 @@ class Tracker:
         for name in folder.cell.protocols:
             prefix = f"{name}/" if several else ""
             log_scores(self.client, run_id, folder, name, prefix=prefix)
+        if folder.cell.learns:
+            log_model(self.client, run_id, folder)
         self.client.set_terminated(run_id, "FINISHED")
         sent = self.sent.get(folder.path, 0)
         note = {
