@@ -87,8 +87,9 @@ def ordered(cells: list[Cell]) -> list[Cell]:
 
 def show_tables(console: Console, found: Results, folder: Path) -> None:
     """Print the tables of an experiment, and where its report lies."""
+    from bench.report.rows import long_rows
     from bench.report.terminal import tables
 
-    for table in tables(found):
+    for table in tables(found, long_rows(found)):
         console.print(table)
     print(f"report: {folder}")

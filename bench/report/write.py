@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import provenance
-from bench.report import curves, figure, tables
+from bench.report import curves, figure, latex, markdown
 from bench.report.curves import Shown
 from bench.report.findings import findings
 from bench.report.rows import long_rows
@@ -46,8 +46,8 @@ def write(results: Results, reports: Path) -> Path:
         if shown.points:
             write_bytes(folder / "figure.svg", figure.svg(shown))
             beside = with_findings(shown)
-    write_text(folder / "table.md", tables.markdown(results, lines, beside))
-    write_text(folder / "table.tex", tables.latex(results, lines))
+    write_text(folder / "table.md", markdown.markdown(results, lines, beside))
+    write_text(folder / "table.tex", latex.latex(results, lines))
     write_text(folder / "rows.csv", lines.to_csv(index=False, lineterminator="\n"))
     write_bytes(folder / "scores.parquet", scores_parquet(results))
     text = json.dumps(sources(results), indent=1, ensure_ascii=False)
@@ -65,7 +65,7 @@ def with_findings(shown: Shown) -> str:
         "",
         "Means, with 95 % intervals over seeds (Student's t). What it shows:",
         "",
-        *[f"- {tables.escape_markdown(line)}" for line in findings(shown)],
+        *[f"- {markdown.escape_markdown(line)}" for line in findings(shown)],
     ]
     return "\n".join(lines)
 
