@@ -53,6 +53,8 @@ class Dataset(ABC):
         What to print and to cite, and how to get it.
     FULL_SIZES
         Tracks of each split in the complete corpus.
+    SHARES_AUDIO
+        Whether its licence lets a report that is passed on carry excerpts of its audio.
     """
 
     TITLE: ClassVar[str]
@@ -60,6 +62,7 @@ class Dataset(ABC):
     LICENCE: ClassVar[str]
     SOURCE: ClassVar[str]
     FULL_SIZES: ClassVar[Mapping[str, int]]
+    SHARES_AUDIO: ClassVar[bool] = False
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -147,18 +147,31 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder) -> None:
 
 def fitted(job: Job, cell: Cell, folder: CellFolder) -> Separator:
     """Return the method, trained now or before, by this cell or by one that shares its training."""
-    cls = methods.find(cell.method)
+    if cell.learns:
+        home = trained_in(folder)
+        shared = contextlib.nullcontext() if home is folder else locked(home.path / "lock")
+        with shared:
+            if not home.is_fitted():
+                if home is not folder:
+                    home.begin()
+                train(job, home, folder)
+    return ready(folder).to(job.device)
+
+
+def ready(folder: CellFolder) -> Separator:
+    """Return the method of a cell that is trained, or that learns nothing.
+
+    Raises
+    ------
+    BenchError
+        What it has learnt is not there.
+    """
+    cell = folder.cell
     if not cell.learns:
-        return cell.build().to(job.device)
-    home = trained_in(folder)
-    shared = contextlib.nullcontext() if home is folder else locked(home.path / "lock")
-    with shared:
-        if not home.is_fitted():
-            if home is not folder:
-                home.begin()
-            train(job, home, folder)
+        return cell.build()
+    cls = methods.find(cell.method)
     own = {name: cell.hyperparameters[name] for name in cls.AFTER_TRAINING}
-    return cls.load(home.fit_folder, **own).to(job.device)
+    return cls.load(trained_in(folder).fit_folder, **own)
 
 
 def trained_in(folder: CellFolder) -> CellFolder:

@@ -26,7 +26,7 @@ import numpy as np
 
 from bench import methods, provenance
 from bench.errors import BenchError
-from bench.runner.cell import trained_in
+from bench.runner.cell import ready
 from bench.runner.store import CellFolder
 from bench.separator import Separator
 from bench.track import TARGETS, Audio
@@ -105,8 +105,6 @@ def log_model(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
     if run.outputs and run.outputs.model_outputs:
         return
     cell = folder.cell
-    cls = methods.find(cell.method)
-    own = {name: cell.hyperparameters[name] for name in cls.AFTER_TRAINING}
     versions = provenance.versions()
     needs = [f"{name}=={versions[name]}" for name in ("torch", "numpy", "scipy")]
     logged = client.create_logged_model(
@@ -123,7 +121,7 @@ def log_model(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
         from mlflow import pyfunc
 
         saved, made = Path(scratch) / FOLDER, Path(scratch) / NAME
-        cls.load(trained_in(folder).fit_folder, **own).save(saved)
+        ready(folder).save(saved)
         pyfunc.save_model(
             made,
             loader_module=__name__,

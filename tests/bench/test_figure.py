@@ -9,9 +9,9 @@ import pytest
 
 from bench.report import curves, figure
 from bench.report.findings import findings
-from bench.report.rows import long_rows
 from bench.report.latex import latex
 from bench.report.markdown import markdown
+from bench.report.rows import long_rows
 from bench.report.write import write
 from bench.runner.experiment import Experiment
 from bench.runner.plan import Cell

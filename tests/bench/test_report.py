@@ -9,10 +9,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from bench.report.rows import COLUMNS, long_rows
 from bench.report.latex import escape_latex, latex
 from bench.report.layout import number
 from bench.report.markdown import escape_markdown, markdown
+from bench.report.rows import COLUMNS, long_rows
 from bench.report.write import write
 from bench.runner.experiment import Experiment
 from bench.runner.plan import Cell
