@@ -29,8 +29,7 @@ def answer(results: Results, part: Part) -> str:
             )
     sentences += [*bound(part, first), *beside(part, first)]
     if waiting:
-        verb = "is" if len(waiting) == 1 else "are"
-        sentences.append(f"{listed(waiting)} {verb} failed or not finished, and left out.")
+        sentences.append(f"Failed or not finished, and left out: {listed(waiting)}.")
     return " ".join(sentences)
 
 

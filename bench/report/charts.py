@@ -52,7 +52,7 @@ def distributions(
         panel = figure.subplots()
         for place, (label, scores) in enumerate(finite.items()):
             colour = GROUP_COLOURS[groups[label]]
-            lines = dict.fromkeys(("whiskerprops", "capprops"), {"color": colour, "linewidth": 0.9})
+            line = {"color": colour, "linewidth": 0.9}
             few = len(scores) <= FEW
             panel.boxplot(
                 [scores],
@@ -65,7 +65,8 @@ def distributions(
                 boxprops={"facecolor": colour, "alpha": 0.35, "edgecolor": colour},
                 medianprops={"color": BLACK, "linewidth": 1.3},
                 flierprops={"marker": ".", "markersize": 2.5, "markeredgecolor": colour},
-                **lines,
+                whiskerprops=line,
+                capprops=line,
             )
             if few:
                 panel.plot(scores, np.full(len(scores), place), ".", color=colour, markersize=3.5)

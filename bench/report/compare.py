@@ -119,7 +119,7 @@ def same_scores(one: pd.DataFrame, other: pd.DataFrame) -> bool:
     if len(one) != len(other) or set(one.columns) != set(other.columns):
         return False
     columns = list(one.columns)
-    values = [frame["value"].to_numpy(np.float64) for frame in (one, other)]
+    a, b = (frame["value"].to_numpy(np.float64) for frame in (one, other))
     rest = [name for name in columns if name != "value"]
     same_rest = (one[rest].to_numpy() == other[rest].to_numpy()).all()
-    return bool(same_rest and np.array_equal(*values, equal_nan=True))
+    return bool(same_rest and np.array_equal(a, b, equal_nan=True))

@@ -163,6 +163,7 @@ def make(
         told.append(
             {
                 "role": choice.role,
+                "key": cut.key,
                 "track": choice.track,
                 "target": chosen.target,
                 "metric": chosen.metric,

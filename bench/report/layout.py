@@ -73,7 +73,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """An ablation as a grid of one metric: entries by row and column, None where nothing was run."""
+    """An ablation as a grid of one metric: entries by row and column, where something was run."""
 
     metric: str
     rows: Sequence[str]

@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from bench.report import charts
@@ -31,6 +31,7 @@ from bench.report.rows import GROUPS, Row, table_rows, track_tables
 from bench.report.significance import Ranks, ranks
 from bench.report.speed import costs
 from bench.runner.results import Results
+from bench.scoring.aggregate import OVER_TRACKS
 
 #: More rows than these make a critical-difference diagram that nobody can read.
 MOST_RANKED = 20
@@ -103,12 +104,22 @@ def template() -> jinja2.Template:
     )
     environment.globals |= {"CLOSE": CLOSE, "NOTHING": NOTHING, "GROUPS": GROUPS}
     environment.filters |= {"metric": metric_name, "db": number, "p": p_value, "exact": exact}
+    environment.filters["prose"] = prose
     return environment.get_template("page.html.j2")
 
 
 def asset(name: str) -> str:
     """Return the text of a file of the page."""
     return (resources.files("bench.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def prose(text: str) -> Markup:
+    """Return a sentence, what stands between backticks as code, all else escaped."""
+    pieces = [escape(piece) for piece in text.split("`")]
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    framed = (Markup("<code>{}</code>").format(x) if i % 2 else x for i, x in enumerate(pieces))
+    return Markup("").join(framed)
 
 
 def exact(value: float) -> str:
@@ -131,17 +142,18 @@ def chart_of_part(results: Results, part: Part, n: int) -> PartCharts:
     mine = scores[(scores["protocol"] == part.protocol) & (scores["target"] == part.target)]
     tables = track_tables(mine, part.protocol)
     rows = {row.label: row for row in table_rows(results) if row.status == "done"}
+    own = {over: metric for metric, over in OVER_TRACKS[part.protocol][1].items()}
     distributions, diagrams = [], []
     for m, metric in enumerate(part.metrics):
         found = {k: tables[k, metric].over_seeds for k in rows if (k, metric) in tables}
         if found:
-            distributions.append(distribution(found, rows, metric, f"d{n}{m}"))
+            distributions.append(distribution(found, rows, own[metric], f"d{n}{m}"))
         compared = {
             k: v for k, v in found.items() if rows[k].group != "bound" and not np.isnan(v).all()
         }
         ranked = ranks(compared) if 2 < len(compared) <= MOST_RANKED else None
         if ranked:
-            diagrams.append(diagram(ranked, metric, f"c{n}{m}"))
+            diagrams.append(diagram(ranked, own[metric], f"c{n}{m}"))
     return PartCharts(title_of(results, part), distributions, diagrams)
 
 
@@ -155,7 +167,7 @@ def distribution(
     found: Mapping[str, NDArray[np.float64]], rows: Mapping[str, Row], metric: str, prefix: str
 ) -> Chart:
     """Return the chart of a metric's scores by track."""
-    name = f"{metric_name(metric)} of a track (dB)"
+    name = f"{metric_name(metric)} (dB)"
     groups = {label: rows[label].group for label in found}
     svg = charts.distributions(found, groups, name)
     lost = {label: int((~np.isfinite(scores)).sum()) for label, scores in found.items()}
@@ -174,7 +186,6 @@ def distribution(
 
 def diagram(found: Ranks, metric: str, prefix: str) -> Chart:
     """Return the critical-difference diagram of a metric."""
-    best, *_ = found.mean
     joined = "; ".join(", ".join(clique) for clique in found.cliques) or "none"
     caption = (
         f"{metric_name(metric)}: mean ranks over {found.n_tracks} tracks, 1 the best. A bar joins "

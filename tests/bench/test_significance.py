@@ -94,7 +94,7 @@ def test_ranks_join_the_rows_that_no_test_tells_apart():
         "top": base + 5,
     }
     found = ranks(rows)
-    assert list(found.mean)[0] == "top"
+    assert next(iter(found.mean)) == "top"
     assert list(found.mean)[-1] == "low"
     assert [sorted(clique) for clique in found.cliques] == [["one", "two"]]
     assert sum(found.mean.values()) == pytest.approx(1 + 2 + 3 + 4)
