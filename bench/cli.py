@@ -21,6 +21,8 @@ from bench.errors import BenchError, nearest
 from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, prepare, show_tables
 
 if TYPE_CHECKING:
+    from bench.datasets.dataset import Dataset
+    from bench.runner.results import Results
     from bench.runner.store import CellFolder
 
 app = typer.Typer(
@@ -123,17 +125,41 @@ def show_plan(folders: list[CellFolder]) -> None:
 @app.command()
 def report(
     name: Annotated[str, typer.Argument(help="An experiment's name, or its file.")],
+    data: Annotated[
+        Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
+    ] = Path("data"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Prove that it is what its scores give; write nothing.")
+    ] = False,
 ) -> None:
-    """Write a report again from what was tracked."""
+    """Write a report again from what was tracked, or check one that is there."""
+    from bench.report.compare import problems
     from bench.report.write import write
     from bench.runner import experiment as experiments
     from bench.runner import results
 
     if name.endswith((".yaml", ".yml")):
         name = experiments.read(Path(name)).name
+    if check:
+        found_wrong = problems(REPORTS / name, RUNS)
+        verdict = f"{len(found_wrong)} wrong" if found_wrong else "is what its scores give"
+        print("\n".join([*found_wrong, f"{REPORTS / name}: {verdict}"]))
+        raise typer.Exit(1 if found_wrong else 0)
     found = results.recall(RUNS, name)
     prepare(REPORTS / name)
-    show_tables(console, found, write(found, REPORTS))
+    show_tables(console, found, write(found, REPORTS, corpus_of(found, data)))
+
+
+def corpus_of(found: Results, data: Path) -> Dataset | None:
+    """Return the corpus that results were scored on, or None where it is not here any more."""
+    from bench.datasets import open_dataset
+
+    try:
+        dataset = open_dataset(found.experiment.dataset, data)
+        same = dataset.digest("test") in {cell.digests["test"] for cell in found.cells}
+    except BenchError:
+        return None
+    return dataset if same else None
 
 
 KINDS = ("experiments", "methods", "datasets")

@@ -50,6 +50,9 @@ class FitLog:
     def progress(self, done: int, total: int) -> None:
         """Note that `done` of `total` steps are behind us."""
 
+    def picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
+        """Note what something looks like at `step`: values in [0, 1], ``(bins, frames)``."""
+
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, pydantic.Field))
 def separator(cls: type[S]) -> type[S]:

@@ -38,6 +38,7 @@ def compute(
 ) -> int:
     """Run the pending cells, record all in MLflow, write the report; return how many failed."""
     from bench import provenance
+    from bench.datasets import open_dataset
     from bench.progress import Monitor
     from bench.report.write import write
     from bench.runner import cluster
@@ -46,8 +47,9 @@ def compute(
     from bench.tracking.tracker import Tracker
 
     behind = store.unrecorded(found, Path())
+    dataset = open_dataset(found.experiment.dataset, data)
     if not pending and not behind:
-        show_tables(console, found, write(found, REPORTS))
+        show_tables(console, found, write(found, REPORTS, dataset))
         return 0
     tracker = Tracker(found, Path())
     for folder in behind:
@@ -69,7 +71,7 @@ def compute(
     except KeyboardInterrupt:
         tracker.interrupt()
         raise
-    report_folder = write(found, REPORTS)
+    report_folder = write(found, REPORTS, dataset)
     tracker.close(failed, report_folder)
     if tracker.trouble:
         print(f"bench: {tracker.trouble}", file=sys.stderr)
@@ -87,8 +89,9 @@ def ordered(cells: list[Cell]) -> list[Cell]:
 
 def show_tables(console: Console, found: Results, folder: Path) -> None:
     """Print the tables of an experiment, and where its report lies."""
+    from bench.report.rows import long_rows
     from bench.report.terminal import tables
 
-    for table in tables(found):
+    for table in tables(found, long_rows(found)):
         console.print(table)
     print(f"report: {folder}")

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import threadpoolctl
 import torch
+from numpy.typing import NDArray
 
 from bench import methods, pieces, provenance
 from bench.datasets import open_dataset
 from bench.errors import BenchError
+from bench.runner.load import Load
 from bench.runner.plan import Cell
 from bench.runner.store import CellFolder, locked
 from bench.scoring.protocols import score
@@ -77,16 +80,24 @@ class Job:
 
 
 class CellLog(FitLog):
-    """Keeps curves and checkpoints in the folder `home`, and progress in that of the cell."""
+    """Keeps curves and checkpoints in the folder `home`, and progress in that of the cell.
 
-    def __init__(self, home: CellFolder, cell_folder: CellFolder) -> None:
+    What the machine does meanwhile goes into the curves too.
+    """
+
+    def __init__(self, home: CellFolder, cell_folder: CellFolder, load: Load) -> None:
+        self.load = load
         self.cell_folder = home
         self.folder = home.path
         self.heartbeat = Heartbeat(cell_folder)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line to the curves."""
-        self.cell_folder.add_metrics(step, values)
+        self.cell_folder.add_metrics(step, {**values, **self.load.metrics()})
+
+    def picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
+        """Keep a picture, to be recorded with the curves."""
+        self.cell_folder.add_picture(step, name, values)
 
     def progress(self, done: int, total: int) -> None:
         """Write the heartbeat."""
@@ -121,22 +132,24 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder) -> None:
     tracks = dataset.tracks("test")
     heartbeat = Heartbeat(folder)
     separate_s = score_s = audio_s = 0.0
-    for done, track in enumerate(tracks):
-        heartbeat.beat("separate", done, len(tracks))
-        start = time.perf_counter()
-        estimates = pieces.separate_track(method, track)
-        middle = time.perf_counter()
-        for name in missing:
-            rows[name].append(pd.DataFrame(score(name, track, estimates)))
-        separate_s += middle - start
-        score_s += time.perf_counter() - middle
-        audio_s += track.duration_s
+    with Load() as load:
+        for done, track in enumerate(tracks):
+            heartbeat.beat("separate", done, len(tracks))
+            start = time.perf_counter()
+            estimates = pieces.separate_track(method, track)
+            middle = time.perf_counter()
+            for name in missing:
+                rows[name].append(pd.DataFrame(score(name, track, estimates)))
+            separate_s += middle - start
+            score_s += time.perf_counter() - middle
+            audio_s += track.duration_s
     facts = {
         "fit": trained_in(folder).fit_facts() if cell.learns else {},
         "separate_s": separate_s,
         "score_s": score_s,
         "audio_s": audio_s,
         "n_tracks": len(tracks),
+        "peak_bytes": load.peak_bytes,
         "provenance": job.provenance(),
     }
     for name in missing:
@@ -146,18 +159,31 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder) -> None:
 
 def fitted(job: Job, cell: Cell, folder: CellFolder) -> Separator:
     """Return the method, trained now or before, by this cell or by one that shares its training."""
-    cls = methods.find(cell.method)
+    if cell.learns:
+        home = trained_in(folder)
+        shared = contextlib.nullcontext() if home is folder else locked(home.path / "lock")
+        with shared:
+            if not home.is_fitted():
+                if home is not folder:
+                    home.begin()
+                train(job, home, folder)
+    return ready(folder).to(job.device)
+
+
+def ready(folder: CellFolder) -> Separator:
+    """Return the method of a cell that is trained, or that learns nothing.
+
+    Raises
+    ------
+    BenchError
+        What it has learnt is not there.
+    """
+    cell = folder.cell
     if not cell.learns:
-        return cell.build().to(job.device)
-    home = trained_in(folder)
-    shared = contextlib.nullcontext() if home is folder else locked(home.path / "lock")
-    with shared:
-        if not home.is_fitted():
-            if home is not folder:
-                home.begin()
-            train(job, home, folder)
+        return cell.build()
+    cls = methods.find(cell.method)
     own = {name: cell.hyperparameters[name] for name in cls.AFTER_TRAINING}
-    return cls.load(home.fit_folder, **own).to(job.device)
+    return cls.load(trained_in(folder).fit_folder, **own)
 
 
 def trained_in(folder: CellFolder) -> CellFolder:
@@ -170,11 +196,13 @@ def train(job: Job, home: CellFolder, folder: CellFolder) -> None:
     """Train, keep all of it in `home`, and tell the progress of the cell in `folder` too."""
     cell = home.cell
     dataset = open_dataset(cell.dataset, job.data)
-    log = CellLog(home, folder)
-    log.progress(0, 1)
     start = time.perf_counter()
-    method = cell.build().to(job.device)
-    method.fit(dataset.tracks("train"), dataset.tracks("dev"), log)
-    method.save(home.fit_folder)
-    home.mark_fitted({"fit_s": time.perf_counter() - start, "provenance": job.provenance()})
+    with Load() as load:
+        log = CellLog(home, folder, load)
+        log.progress(0, 1)
+        method = cell.build().to(job.device)
+        method.fit(dataset.tracks("train"), dataset.tracks("dev"), log)
+        method.save(home.fit_folder)
+    facts = {"fit_s": time.perf_counter() - start, "peak_bytes": load.peak_bytes}
+    home.mark_fitted({**facts, "provenance": job.provenance()})
     shutil.rmtree(home.path / "checkpoints", ignore_errors=True)
