@@ -1,7 +1,8 @@
 """What a table shows, whatever it is written in: rows, columns, and each number as text.
 
 Numbers are rounded here and only here, once, from the unrounded value. The best value of a column
-and the second are marked among the methods; bounds and imported scores stand apart and are never ranked.
+and the second are marked among the methods; bounds and imported scores stand apart and are never
+ranked.
 """
 
 from __future__ import annotations
