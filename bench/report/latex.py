@@ -34,7 +34,8 @@ SIGNS = dict(zip("αβγδελμνρστθω", (f"$\\{name}$" for name in GREEK)
 LONG = 26
 CAPTION = (
     "Bold: best; underlined: second; bounds and imported scores are not ranked. "
-    "Brackets: 95 % bootstrap interval over tracks. ≈: not significantly different from the best (Wilcoxon, Holm, 0.05)."
+    "Brackets: 95 % bootstrap interval over tracks. ≈: not significantly different "
+    "from the best (Wilcoxon, Holm, 0.05)."
 )
 
 
