@@ -71,6 +71,8 @@ class Separator(ABC):
     AFTER_TRAINING
         Hyperparameters that matter in separation alone: cells that differ in no others share one
         training.
+    ON_GPU
+        Whether it is faster on a GPU: then a sweep lets it wait for one.
     device
         ``cpu`` or ``cuda``, chosen by whoever runs it; never a hyperparameter.
     """
@@ -78,6 +80,7 @@ class Separator(ABC):
     VERSION: ClassVar[int] = 1
     GROUP: ClassVar[str] = "unsupervised"
     AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset()
+    ON_GPU: ClassVar[bool] = False
     device: ClassVar[str] = "cpu"
 
     def to(self, device: str) -> Self:

@@ -127,6 +127,9 @@ class Experiment(Strict):
         Where the published figures were read.
     figure
         Drawn beside the table where it is given.
+    keep_estimates
+        Whether the estimates of the cells that it runs stay in their folders, 8 bytes a sample of
+        a target: a protocol that is added later scores them without separating again.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -139,6 +142,7 @@ class Experiment(Strict):
     table: Table = Table()
     published_source: str = ""
     figure: Figure | None = None
+    keep_estimates: bool = False
 
     def metrics(self, protocol_name: str) -> list[str]:
         """Return the columns of the table of a protocol."""
