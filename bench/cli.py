@@ -105,8 +105,8 @@ def run(
         print(f"{len(cells)} cells: {len(pending)} to compute, {n_done} reused{rest}")
         return
     place = cluster.place(workers, threads, scheduler, device, len(pending))
-    prepare(RUNS)
     prepare(REPORTS / spec.name)
+    prepare(RUNS)
     results.note(RUNS, spec, dataset, cells, override or [])
     for folder, stand in stands:
         if stand.why == DAMAGED:

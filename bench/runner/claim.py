@@ -18,7 +18,7 @@ import json
 import os
 import platform
 import re
-import tempfile
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -58,9 +58,10 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
     FolderError
         The folder cannot be written.
     """
+    part = folder / f".claim.{secrets.token_hex(8)}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = tempfile.NamedTemporaryFile("w+", dir=folder, prefix=".claim.")  # noqa: SIM115
+        file = part.open("x")
     except OSError as error:
         raise FolderError(f"{folder} cannot be written: {error.strerror}") from None
     with file:
@@ -69,10 +70,13 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
                 fcntl.flock(file, fcntl.LOCK_EX)
             json.dump({"host": platform.node(), "pid": os.getpid(), "machine": machine()}, file)
             file.flush()
-            os.utime(file.name)
-            claim = take(folder, Path(file.name))
+            os.utime(part)
+            claim = take(folder, part)
         except OSError as error:
             raise FolderError(f"{folder} cannot be written: {error.strerror}") from None
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
         if claim is None:
             yield None
             return
@@ -96,6 +100,9 @@ def take(folder: Path, mine: Path) -> Claim | None:
     try:
         path.hardlink_to(mine)
     except FileExistsError:
+        return None
+    if newest(folder) != path:  # the list of files was changing while it was read
+        path.unlink(missing_ok=True)
         return None
     for older in claims(folder):
         if number(older) < number(path):

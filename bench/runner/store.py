@@ -109,7 +109,7 @@ class CellFolder:
         self.write_state("failed", error=reason, traceback=trace)
 
     def begin(self) -> None:
-        """Make the folder and say what the cell is.
+        """Make the folder and say what the cell is; what a kill left half-written goes.
 
         Raises
         ------
@@ -117,6 +117,9 @@ class CellFolder:
             The folder cannot be written.
         """
         make_folder(self.path)
+        for part in self.path.rglob(".*.part"):
+            if not part.name.startswith(".mlflow"):  # that one may be written right now
+                part.unlink(missing_ok=True)
         write_text(self.path / "cell.json", json.dumps(self.cell.to_json(), indent=1) + "\n")
 
     def add_metrics(self, step: int, values: Mapping[str, float]) -> None:

@@ -64,18 +64,20 @@ class Recorder:
     def _watch(self) -> None:
         again = 0.0
         while not self.stop.wait(LOOK_S):
-            if time.monotonic() < again:
-                continue
-            self._record()
-            with self.lock:
-                running = [] if self.tracker.trouble else list(self.running)
-            for folder in running:
-                self.tracker.follow(folder)
-            if self.tracker.trouble:
+            if time.monotonic() >= again and not self._look():
                 again = time.monotonic() + RETRY_S
 
-    def _record(self) -> None:
+    def _look(self) -> bool:
+        """Record what has ended and follow what runs; tell whether the store took it."""
+        with self.lock:
+            running = list(self.running)
+        return self._record() and all(self.tracker.follow(folder) for folder in running)
+
+    def _record(self) -> bool:
         """Record what has ended; stop at the first that the store does not take."""
-        while self.ended and self.tracker.finish(self.ended[0]):
+        while self.ended:
+            if not self.tracker.finish(self.ended[0]):
+                return False
             with self.lock:
                 del self.ended[0]
+        return True

@@ -55,6 +55,7 @@ class Tracker:
         self.address = address(self.name)
         self.trouble = ""
         self.connected = False
+        self.missed: set[Path] = set()
         self.runs: dict[Path, str] = {}
 
     def connect(self) -> None:
@@ -158,7 +159,8 @@ class Tracker:
                 f"back, by the same command or bench track {self.name}"
             )
             return False
-        self.trouble = ""
+        if not self.missed:
+            self.trouble = ""
         return True
 
     def _run(self, folder: CellFolder) -> str:
@@ -203,7 +205,10 @@ class Tracker:
 
         Tells whether the store took it.
         """
-        return self._attempt(lambda: self._locked(self._record, folder))
+        self.missed.add(folder.path)
+        if taken := self._attempt(lambda: self._locked(self._record, folder)):
+            self.missed.discard(folder.path)
+        return taken
 
     def _locked(self, action: Callable[[CellFolder], None], folder: CellFolder) -> None:
         with locked(folder.path / "mlflow.lock"):
