@@ -55,6 +55,15 @@ def ran(*words: str, status: int = 0, **environment: str) -> str:
     return said
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """Kill what is left of a process group that `start` began."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
     """Wait for a condition, or fail."""
     deadline = time.monotonic() + seconds
@@ -79,6 +88,4 @@ def cluster(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
         yield address, processes[0]
     finally:
         for process in processes:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            end(process)
