@@ -193,7 +193,7 @@ def slurm(jobs: int) -> Any:
             "--scheduler slurm needs dask-jobqueue: pip install 'singing-voice-bench[slurm]'"
         ) from None
     try:
-        cluster = SLURMCluster()
+        cluster = SLURMCluster(scheduler_options={"dashboard": False})
     except (ValueError, TypeError) as error:
         raise BenchError(
             f"--scheduler slurm: {str(error).splitlines()[0]}; say it under jobqueue.slurm in a "

@@ -8,6 +8,7 @@ unknown key is refused with its line and the nearest known name.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -260,7 +261,8 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
             lambda over=experiment.figure.over: known("swept hyperparameter", over, swept),
             *("figure", "over"),
         )
-    labels: dict[str, tuple[str, dict[str, Any]]] = {}
+    labels: set[str] = set()
+    twins: dict[str, str] = {}
     for i, entry in enumerate(experiment.methods):
         cls = check(lambda entry=entry: methods.find(entry.method), "methods", i, "method")
         both = entry.fixed.keys() & entry.sweep.keys()
@@ -287,11 +289,12 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
             made = methods.make(cls, values, where("methods", i, "fixed"))
             if label in labels:
                 raise BenchError(f"{where('methods', i, 'label')}: two rows are named {label!r}")
-            labels[label] = (entry.method, made.hyperparameters())
-            twins = [k for k, v in labels.items() if k != label and v == labels[label]]
-            if twins:
+            labels.add(label)
+            canonical = json.dumps([entry.method, made.hyperparameters()], sort_keys=True)
+            twin = twins.setdefault(canonical, label)
+            if twin != label:
                 raise BenchError(
-                    f"{where('methods', i)}: rows {twins[0]!r} and {label!r} are the same method "
+                    f"{where('methods', i)}: rows {twin!r} and {label!r} are the same method "
                     "with the same values; keep one"
                 )
     return experiment

@@ -69,7 +69,7 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 120)
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager

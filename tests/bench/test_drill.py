@@ -11,7 +11,9 @@ from collections import Counter
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
+import soundfile
 
 from bench.runner.claim import holder
 from bench.runner.store import read_json
@@ -33,14 +35,14 @@ class Told(Separator):
     def separate(self, mixture, rate):
         with open(os.environ['DRILL_LOG'], 'a') as file:
             file.write(f'{self.share} {time.time()}\\n')
-        time.sleep(0.15)
+        time.sleep(0.2)
         noise = 0.01 * np.random.default_rng(1).standard_normal(mixture.shape)
         return {'vocals': self.share * mixture + noise, 'accompaniment': 0.5 * mixture}
 """
 DRILL = """\
 title: Drill
 why: Its processes are killed.
-dataset: synthetic
+dataset: mir1k
 keep_estimates: true
 protocols: [bss_eval_v3]
 methods:
@@ -54,6 +56,15 @@ methods:
 BOTH = ("-o", "protocols=[bss_eval_v3,bss_eval_v4]")
 FILES = ("rows.csv", "scores.parquet", "table.md", "table.tex")
 N_CELLS = 9
+
+
+def corpus(root: Path) -> None:
+    """Write clips of 1 s: what is read quickly leaves more of the time for kills."""
+    folder = root / "data" / "MIR-1K" / "Wavfile"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("amy_1_01", "amy_1_02", "amy_9_08", *(f"Ani_1_{i:02d}" for i in range(1, 7))):
+        soundfile.write(folder / f"{name}.wav", 0.1 * rng.standard_normal((16_000, 2)), 16_000)
 
 
 def folders() -> list[Path]:
@@ -114,6 +125,7 @@ class Drill:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 self.kills["worker", stage] += 1
+                print(round(time.monotonic()), dict(self.kills), len(self.seen))
         self.look()
 
     def other(self, what: str, run, victim) -> None:
@@ -147,7 +159,7 @@ def on_a_scheduler(drill: Drill, words: list[str], stages: list[str]) -> None:
         drill.worker(run, *stages)
         drill.other("scheduler", run, scheduler)
         said, _ = run.communicate(timeout=120)
-        assert "Dask scheduler has" in said or "cells:" in said, said
+        assert "Dask scheduler" in said or "cells:" in said, said
 
 
 @pytest.mark.slow
@@ -160,6 +172,8 @@ def test_after_thirty_kills_the_table_is_that_of_an_undisturbed_sweep(workspace,
         Path(name, "drill.yaml").write_text(DRILL)
         Path(name, "told.py").write_text(METHODS)
     monkeypatch.chdir(workspace / "through")
+    corpus(workspace)
+    monkeypatch.setenv("BENCH_DATA", str(workspace / "data"))
     assert bench("run", "drill.yaml", *BOTH, "--workers", "0") == 0
     (workspace / "log").unlink()
 
