@@ -22,6 +22,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,20 +32,19 @@ from bench.runner.store import FolderError
 BEAT_S, STALE_S = 5.0, 60.0
 
 
+@dataclass(frozen=True)
 class Claim:
     """The right to compute a cell; see `claimed`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.released = threading.Event()
+    path: Path
 
     def holds(self) -> bool:
         """Tell whether no other process has taken it over."""
         return newest(self.path.parent) == self.path
 
-    def beat(self) -> None:
+    def beat(self, released: threading.Event) -> None:
         """Change the time of the claim until it is released."""
-        while not self.released.wait(BEAT_S):
+        while not released.wait(BEAT_S):
             with contextlib.suppress(OSError):
                 os.utime(self.path)
 
@@ -80,12 +80,13 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
         if claim is None:
             yield None
             return
-        thread = threading.Thread(target=claim.beat, daemon=True)
+        released = threading.Event()
+        thread = threading.Thread(target=claim.beat, args=[released], daemon=True)
         thread.start()
         try:
             yield claim
         finally:
-            claim.released.set()
+            released.set()
             thread.join()
             with contextlib.suppress(OSError):
                 os.utime(claim.path, (0, 0))

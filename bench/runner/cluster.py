@@ -8,6 +8,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,7 +102,7 @@ def run(job: Job, cells: Sequence[Cell], place: Place, begin: Callable[[Cell], N
     if place.workers == 0 and not place.scheduler:
         yield from in_process(job, cells, begin)
         return
-    with connected(place) as client:
+    with connected(place) as client, answering():
         gpu = {id(c) for c in cells if job.device == "cuda" and methods.find(c.method).ON_GPU}
         yield from on_dask(client, job, cells, begin, lambda cell: id(cell) in gpu)
 
@@ -136,6 +137,9 @@ def connected(place: Place) -> Iterator[Any]:
         "distributed.logging.distributed": "critical",
         "distributed.worker.daemon": False,
     }
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say we say in a line
     with dask.config.set(settings):
         if not place.scheduler:
             with local(place) as cluster, Client(cluster) as client:
@@ -151,7 +155,6 @@ def connected(place: Place) -> Iterator[Any]:
                     f"no Dask scheduler answers at {place.scheduler} "
                     f"({str(error).splitlines()[0]}); start one: dask scheduler --host 127.0.0.1"
                 ) from None
-            logging.getLogger("distributed").setLevel(logging.CRITICAL)
             with client:
                 yield client
 
@@ -187,7 +190,7 @@ def slurm(jobs: int) -> Any:
         dask-jobqueue is not installed, or the settings do not do.
     """
     try:
-        from dask_jobqueue import SLURMCluster
+        from dask_jobqueue.slurm import SLURMCluster
     except ImportError:
         raise BenchError(
             "--scheduler slurm needs dask-jobqueue: pip install 'singing-voice-bench[slurm]'"
@@ -238,7 +241,7 @@ def on_dask(
         else:
             time.sleep(POLL_S)
         for future in [future for future in running if future.done()]:
-            cell, outcome = running.pop(future), result(client, future)
+            cell, outcome = running.pop(future), result(future)
             if outcome.status == "busy":
                 waiting.append((time.monotonic() + POLL_S, cell))
             else:
@@ -250,7 +253,6 @@ def free(client: Any, cells: Iterable[Cell], on_gpu: Callable[[Cell], bool]) -> 
 
     One while there is no worker, so that a cluster that grows with its work has a reason to.
     """
-    check(client)
     workers = client.scheduler_info()["workers"].values()
     n_threads = sum(worker["nthreads"] for worker in workers)
     n_gpus = int(sum(worker["resources"].get("GPU", 0) for worker in workers))
@@ -258,28 +260,33 @@ def free(client: Any, cells: Iterable[Cell], on_gpu: Callable[[Cell], bool]) -> 
     return {True: max(1, n_gpus), False: max(1, n_threads - reserved)}
 
 
-def check(client: Any) -> None:
-    """Refuse a client whose scheduler has gone.
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Say in one line that the scheduler has gone.
 
     Raises
     ------
     BenchError
         It has.
     """
-    if client.status != "running":
+    try:
+        yield
+    except (OSError, CancelledError):
         raise BenchError(
             "the Dask scheduler has gone; what is finished is kept, and the same command goes on "
             "when it is back"
-        )
+        ) from None
 
 
-def result(client: Any, future: Any) -> Outcome:
+def result(future: Any) -> Outcome:
     """Return how a cell came out whose task has ended.
 
     Raises
     ------
     BenchError
-        The fault is with the cluster.
+        The workers cannot do it.
+    CancelledError
+        The scheduler has dropped it, or has gone.
     """
     from dask.distributed import KilledWorker
 
@@ -294,5 +301,4 @@ def result(client: Any, future: Any) -> Outcome:
             f"the workers cannot run the suite ({type(error).__name__}: {error}); install the same "
             "version there"
         )
-    check(client)
-    raise BenchError("the Dask scheduler has dropped a cell; the same command goes on")
+    raise CancelledError

@@ -73,8 +73,11 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 120)
 
 
 @contextlib.contextmanager
-def cluster(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Start a Dask scheduler and two workers as a user does; yield its address and process."""
+def cluster(*workers: list[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Start a Dask scheduler and workers as a user does; yield its address and process.
+
+    `workers` are the further words of each.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -82,7 +85,7 @@ def cluster(*options: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     here = ["--host", "127.0.0.1", "--no-dashboard"]
     processes = [start("scheduler", *here, "--port", str(port), module="dask")]
     try:
-        for _ in range(2):
+        for options in workers:
             words = ["worker", address, *here, "--nthreads", "1", *options]
             processes.append(start(*words, module="dask"))
         yield address, processes[0]

@@ -90,20 +90,6 @@ def test_a_second_run_computes_nothing_and_does_not_touch_mlflow(copy, capsys, m
     assert (copy / "reports" / "tiny" / "scores.parquet").read_bytes() == before
 
 
-def test_workers_give_the_same_scores_as_one_process(finished, workspace, capsys):
-    Path("tiny.yaml").write_text(TINY)
-    assert bench("run", "tiny.yaml", "--workers", "2") == 0
-    assert capsys.readouterr().out.splitlines()[-1] == LAST_LINE.format(5, 0, 0)
-    ours, theirs = (
-        pd.read_parquet(folder / "reports" / "tiny" / "scores.parquet")
-        for folder in (workspace, finished)
-    )
-    both = ours["value"].to_numpy(), theirs["value"].to_numpy()
-    finite = np.isfinite(both[0])
-    assert np.array_equal(finite, np.isfinite(both[1]))
-    assert np.abs(both[0][finite] - both[1][finite]).max() < 1e-6
-
-
 def test_a_changed_hyperparameter_computes_only_its_own_cells(copy, capsys):
     words = ["-o", "methods[2].fixed.atoms=2", "--workers", "0"]
     assert bench("run", "experiments/tiny.yaml", "--dry-run", *words) == 0

@@ -151,7 +151,7 @@ def on_local_workers(drill: Drill, words: list[str], stages: list[str]) -> None:
 
 
 def on_a_scheduler(drill: Drill, words: list[str], stages: list[str]) -> None:
-    with cluster() as (address, scheduler):
+    with cluster([], []) as (address, scheduler):
         run = start(*words, "--scheduler", address)
         drill.worker(run, *stages)
         drill.other("parent", run, run)

@@ -141,7 +141,7 @@ def test_a_sweep_over_a_scheduler_ends_complete_though_a_worker_is_killed(sweep)
     alone = scores()
     shutil.rmtree("runs")
     Path("log").unlink()
-    with cluster() as (address, _):
+    with cluster([], []) as (address, _):
         run = start("run", "sweep.yaml", "--scheduler", address)
         wait_until(lambda: Path("log").exists(), "work")
         pids = {line.split()[1] for line in Path("log").read_text().splitlines()}
