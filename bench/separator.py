@@ -13,6 +13,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
@@ -39,9 +40,13 @@ class FitLog:
     ----------
     folder
         Where checkpoints outlive a crash, or None: then nothing is kept.
+    trainer
+        Settings for Lightning's Trainer by whoever runs it, such as ``devices``; never
+        hyperparameters, since they must change no number beyond its rounding.
     """
 
     folder: Path | None = None
+    trainer: Mapping[str, Any] = MappingProxyType({})
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Note `values` at `step` of a curve."""

@@ -269,9 +269,11 @@ def answering() -> Iterator[None]:
     BenchError
         It has.
     """
+    from distributed.client import ClosedClientError
+
     try:
         yield
-    except (OSError, CancelledError):
+    except (OSError, CancelledError, ClosedClientError):
         raise BenchError(
             "the Dask scheduler has gone; what is finished is kept, and the same command goes on "
             "when it is back"

@@ -17,7 +17,7 @@ import soundfile
 
 from bench.runner.claim import holder
 from bench.runner.store import read_json
-from tests.bench.command import bench, cluster, ran, start, wait_until
+from tests.bench.command import bench, cluster, end, ran, start, wait_until
 
 METHODS = """\
 import os, time
@@ -138,8 +138,8 @@ class Drill:
         time.sleep(self.rng.uniform(0, 0.3))
         if run.poll() is None:
             victim.send_signal(signal.SIGKILL)
+            victim.wait()
             self.kills[what, stage] += 1
-        victim.communicate()
         self.look()
 
 
@@ -148,6 +148,7 @@ def on_local_workers(drill: Drill, words: list[str], stages: list[str]) -> None:
     for _ in range(3):
         drill.worker(run, *stages)
     drill.other("parent", run, run)
+    end(run)
 
 
 def on_a_scheduler(drill: Drill, words: list[str], stages: list[str]) -> None:
@@ -155,6 +156,7 @@ def on_a_scheduler(drill: Drill, words: list[str], stages: list[str]) -> None:
         run = start(*words, "--scheduler", address)
         drill.worker(run, *stages)
         drill.other("parent", run, run)
+        end(run)
         run = start(*words, "--scheduler", address)
         drill.worker(run, *stages)
         drill.other("scheduler", run, scheduler)
@@ -180,7 +182,7 @@ def test_after_thirty_kills_the_table_is_that_of_an_undisturbed_sweep(workspace,
     monkeypatch.chdir(workspace / "killed")
     drill = Drill(2015)
     words = ["run", "drill.yaml", "--retry-failed"]
-    while len(drill.seen) < N_CELLS:
+    while sum(drill.kills.values()) < 18 and len(drill.seen) < N_CELLS:
         on_local_workers(drill, words, ["fit", "separate"])
         on_a_scheduler(drill, words, ["fit", "separate"])
     ran(*words, "--workers", "2")
@@ -188,7 +190,8 @@ def test_after_thirty_kills_the_table_is_that_of_an_undisturbed_sweep(workspace,
     n_separated = (workspace / "log").read_text().count("\n")
     while sum(drill.kills.values()) < 30:
         on_local_workers(drill, [*words, *BOTH], ["score"])
-    print(drill.kills)
+    assert {what for what, _ in drill.kills} == {"worker", "parent", "scheduler"}
+    assert {stage for _, stage in drill.kills} >= {"fit", "separate", "score", "record"}
     said = ran(*words, *BOTH, "--workers", "2")
     assert f"{N_CELLS} cells: " in said
     drill.look()
