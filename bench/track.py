@@ -33,6 +33,10 @@ class Track:
     references
         For each of `TARGETS`, float64 audio ``(channels, samples)``, all of one shape.
 
+    pitch
+        The voice's pitch as labelled in the corpus, in semitones (MIDI numbers, 0 where there is
+        none) at 20 ms, 40 ms and so on; None where the corpus has no labels. For bounds alone.
+
     Raises
     ------
     BenchError
@@ -43,6 +47,7 @@ class Track:
     name: str
     rate: int
     references: Mapping[str, Audio]
+    pitch: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         if tuple(sorted(self.references)) != tuple(sorted(TARGETS)):
