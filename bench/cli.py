@@ -73,6 +73,10 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try cells again that failed before.")
     ] = False,
+    trainer: Annotated[
+        list[str] | None,
+        typer.Option(help="key=value for Lightning's Trainer, as devices=4; repeatable."),
+    ] = None,
     override: Annotated[
         list[str] | None, typer.Option("-o", help="key=value over the file's, repeatable.")
     ] = None,
@@ -104,7 +108,7 @@ def run(
         rest = f", {n_failed} failed before" if n_failed else ""
         print(f"{len(cells)} cells: {len(pending)} to compute, {n_done} reused{rest}")
         return
-    place = cluster.place(workers, threads, scheduler, device, len(pending))
+    place = cluster.place(workers, threads, scheduler, device, len(pending), trainer or [])
     prepare(REPORTS / spec.name)
     prepare(RUNS)
     results.note(RUNS, spec, dataset, cells, override or [])

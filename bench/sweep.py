@@ -87,6 +87,7 @@ def compute(
         commit=provenance.commit(),
         began=time.time(),
         keep_estimates=found.experiment.keep_estimates,
+        trainer=place.trainer,
     )
     try:
         tally = run_cells(job, ordered(pending, found.folders), place, tracker, behind, console)

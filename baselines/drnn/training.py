@@ -107,6 +107,8 @@ def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
             gradient_clip_val=module.clip_norm,
             **log.trainer,
         )
+        if trainer.world_size > 1 and not module.automatic_optimization:
+            raise BenchError("lbfgs trains on one device; leave out --trainer devices")
         last = folder / "last.ckpt"
         with warnings.catch_warnings():
             # The loader is a plain iterable by design: batches are drawn, not read.

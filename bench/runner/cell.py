@@ -11,7 +11,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,6 +77,8 @@ class Job:
         When the run did, in seconds since the epoch: a cell that failed since is not tried again.
     keep_estimates
         Whether they stay in the cell's folder.
+    trainer
+        Settings for Lightning's Trainer; see `bench.separator.FitLog`.
     """
 
     runs: Path
@@ -86,6 +88,7 @@ class Job:
     commit: str
     began: float = math.inf
     keep_estimates: bool = False
+    trainer: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, cell: Cell) -> Outcome:
         """Run a cell, unless another process has done it or is at it."""
@@ -123,8 +126,10 @@ class Job:
 class CellLog(FitLog):
     """Keeps curves and checkpoints in the claimed folder `home`, and progress in the cell's."""
 
-    def __init__(self, home: CellFolder, cell_folder: CellFolder, claim: Claim) -> None:
-        self.cell_folder, self.claim = home, claim
+    def __init__(
+        self, home: CellFolder, cell_folder: CellFolder, claim: Claim, trainer: Mapping[str, Any]
+    ) -> None:
+        self.cell_folder, self.claim, self.trainer = home, claim, trainer
         self.folder = home.path
         self.heartbeat = Heartbeat(cell_folder)
 
@@ -282,7 +287,7 @@ def train(job: Job, home: CellFolder, folder: CellFolder, claim: Claim) -> None:
     """Train, keep all of it in `home`, and tell the progress of the cell in `folder` too."""
     cell = home.cell
     dataset = open_dataset(cell.dataset, job.data)
-    log = CellLog(home, folder, claim)
+    log = CellLog(home, folder, claim, job.trainer)
     log.progress(0, 1)
     start = time.perf_counter()
     method = cell.build().to(device_here(job.device))

@@ -7,9 +7,9 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ POLL_S = 0.5
 #: What a Dask worker with a GPU offers, and a cell that is faster on one asks for.
 GPU = {"GPU": 1}
 DEVICES = ("auto", "cpu", "cuda")
+STRATEGIES = ("ddp_spawn", "ddp_fork")
 #: A cell whose worker is killed as often as this, and once more, has failed.
 DEATHS = 2
 
@@ -48,6 +49,8 @@ class Place:
         ``auto``: what each worker finds, on workers elsewhere.
     n_gpus
         That local workers share.
+    trainer
+        Settings for Lightning's Trainer, in each training.
     """
 
     workers: int
@@ -55,9 +58,17 @@ class Place:
     scheduler: str = ""
     device: str = "cpu"
     n_gpus: int = 0
+    trainer: Mapping[str, Any] = field(default_factory=dict)
 
 
-def place(workers: int | None, threads: int, scheduler: str, device: str, n_cells: int) -> Place:
+def place(
+    workers: int | None,
+    threads: int,
+    scheduler: str,
+    device: str,
+    n_cells: int,
+    trainer: Sequence[str] = (),
+) -> Place:
     """Return where work runs by the words of the command line; a worker a core without `workers`.
 
     Raises
@@ -74,10 +85,42 @@ def place(workers: int | None, threads: int, scheduler: str, device: str, n_cell
         )
     if workers is None:
         workers = max(1, min(len(os.sched_getaffinity(0)), n_cells))
+    settings = trainer_settings(trainer)
     if scheduler:
-        return Place(max(1, workers), threads, scheduler, device)
+        return Place(max(1, workers), threads, scheduler, device, trainer=settings)
     found = device_here(device)
-    return Place(workers, threads, "", found, torch.cuda.device_count() if found == "cuda" else 0)
+    n_gpus = torch.cuda.device_count() if found == "cuda" else 0
+    if found == "cuda" and settings.get("devices", 1) > n_gpus:
+        raise BenchError(f"--trainer devices={settings['devices']}: there are {n_gpus} GPUs here")
+    return Place(workers, threads, "", found, n_gpus, settings)
+
+
+def trainer_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Return the settings for Lightning's Trainer in ``key=value``.
+
+    Several devices train one model in processes that are started from the worker's: a strategy
+    that starts the whole program again would start the sweep again.
+
+    Raises
+    ------
+    BenchError
+        A key or value is none that leaves the numbers as they are.
+    """
+    settings: dict[str, Any] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        if key == "devices" and value.isdecimal() and int(value) > 0:
+            settings[key] = int(value)
+        elif key == "strategy" and value in STRATEGIES:
+            settings[key] = value
+        else:
+            raise BenchError(
+                f"--trainer {word}: known are devices=N and strategy={'|'.join(STRATEGIES)}; for "
+                "several nodes give each its own cells by --scheduler"
+            )
+    if settings.get("devices", 1) > 1:
+        settings.setdefault("strategy", STRATEGIES[0])
+    return settings
 
 
 def run(job: Job, cells: Sequence[Cell], place: Place, begin: Callable[[Cell], None]) -> Ended:
@@ -172,10 +215,12 @@ def local(place: Place) -> Any:
         memory_limit=0,
         silence_logs=logging.CRITICAL,
     )
+    each = place.trainer.get("devices", 1)  # GPUs of a training
     for i in range(place.workers):
         spec = {**cluster.new_spec, "options": dict(cluster.new_spec["options"])}
-        if i < place.n_gpus:
-            spec["options"] |= {"resources": GPU, "env": {"CUDA_VISIBLE_DEVICES": str(i)}}
+        if i < place.n_gpus // each:
+            seen = ",".join(str(i * each + k) for k in range(each))
+            spec["options"] |= {"resources": GPU, "env": {"CUDA_VISIBLE_DEVICES": seen}}
         cluster.worker_spec[i] = spec
     cluster.scale(place.workers)
     return cluster
