@@ -65,6 +65,8 @@ class DRNNModule(pl.LightningModule):
         super().__init__()
         self.settings, self.network, self.segments, self.dev = settings, network, segments, dev
         self.register_buffer("audio", segments.audio, persistent=False)
+        # It is the same on all devices: DDP need not send it round at each step.
+        self._ddp_params_and_buffers_to_ignore = ["audio"]
 
     def val_dataloader(self) -> list[int]:
         """Return the numbers of the dev clips."""

@@ -26,12 +26,15 @@ from bench.runner.claim import Claim, claimed
 from bench.runner.estimates import keep, kept
 from bench.runner.plan import Cell
 from bench.runner.store import CellFolder, FolderError
-from bench.scoring.protocols import score
+from bench.scoring.protocols import Prepared, score
 from bench.separator import FitLog, Oracle, Separator
 from bench.track import Audio, Track
 
 #: Seconds between two writes of a running cell's progress.
 HEARTBEAT_S = 0.5
+#: References of tracks that were prepared by a cell before, and what they may take in memory.
+PREPARED: dict[str, Prepared] = {}
+PREPARED_BYTES = 1 << 29
 #: What an error says that a disk is to blame for, whichever library met it.
 DISK_ERRORS = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)]
 
@@ -206,8 +209,9 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> None:
     for done, track in enumerate(tracks):
         estimates = separation.estimates(track, done, len(tracks))
         start = time.perf_counter()
+        references = prepared(cell, track)
         for name in missing:
-            rows[name].append(pd.DataFrame(score(name, track, estimates)))
+            rows[name].append(pd.DataFrame(score(name, track, estimates, references)))
         score_s += time.perf_counter() - start
         audio_s += track.duration_s
     facts = {
@@ -223,6 +227,21 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> None:
             raise Busy
         folder.write_scores(name, pd.concat(rows[name], ignore_index=True), facts)
     folder.write_state("done")
+
+
+def prepared(cell: Cell, track: Track) -> Prepared:
+    """Return a track's references, prepared once for all cells of this process.
+
+    They stay up to `PREPARED_BYTES`, the first that come: every cell goes through the tracks in
+    the same order, and would push out again those that come next.
+    """
+    key = f"{cell.digests['test']}/{track.name}"
+    if key in PREPARED:
+        return PREPARED[key]
+    made = Prepared(track)
+    if made.n_bytes + sum(other.n_bytes for other in PREPARED.values()) <= PREPARED_BYTES:
+        PREPARED[key] = made
+    return made
 
 
 class Separation:
