@@ -8,6 +8,7 @@ unknown key is refused with its line and the nearest known name.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -184,6 +185,9 @@ class Experiment(Strict):
         Drawn beside the table where it is given.
     examples
         Whether the report shows three tracks: the best, the median and the worst.
+    keep_estimates
+        Whether the estimates of the cells that it runs stay in their folders, 8 bytes a sample of
+        a target: a protocol that is added later scores them without separating again.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -198,6 +202,7 @@ class Experiment(Strict):
     stft: Transform | None = None
     figure: Figure | None = None
     examples: bool = True
+    keep_estimates: bool = False
 
     def transform(self, method: type[Separator], rate: int | None) -> dict[str, int]:
         """Return the window and hop of `stft` for a method that has them.
@@ -357,7 +362,8 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
             lambda over=experiment.figure.over: known("swept hyperparameter", over, swept),
             *("figure", "over"),
         )
-    labels: dict[str, tuple[str, dict[str, Any]]] = {}
+    labels: dict[str, dict[str, Any]] = {}
+    twins: dict[str, str] = {}
     for i, entry in enumerate(experiment.methods):
         cls = check(lambda entry=entry: methods.find(entry.method), "methods", i, "method")
         both = entry.fixed.keys() & entry.sweep.keys()
@@ -385,11 +391,12 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
             made = methods.make(cls, {**common, **values}, where("methods", i, "fixed"))
             if label in labels:
                 raise BenchError(f"{where('methods', i, 'label')}: two rows are named {label!r}")
-            labels[label] = (entry.method, made.hyperparameters())
-            twins = [k for k, v in labels.items() if k != label and v == labels[label]]
-            if twins:
+            labels[label] = made.hyperparameters()
+            canonical = json.dumps([entry.method, labels[label]], sort_keys=True)
+            twin = twins.setdefault(canonical, label)
+            if twin != label:
                 raise BenchError(
-                    f"{where('methods', i)}: rows {twins[0]!r} and {label!r} are the same method "
+                    f"{where('methods', i)}: rows {twin!r} and {label!r} are the same method "
                     "with the same values; keep one"
                 )
     if experiment.table.pivot:
@@ -399,15 +406,15 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
 
 def check_pivot(
     experiment: Experiment,
-    labels: Mapping[str, tuple[str, dict[str, Any]]],
+    labels: Mapping[str, dict[str, Any]],
     where: Callable[..., str],
 ) -> None:
     """Refuse a grid whose axes name no hyperparameter, or on which two rows fall together.
 
-    `labels` has method and all hyperparameters of each row.
+    `labels` has all hyperparameters of each row.
     """
     pivot = experiment.table.pivot
-    names = {"label"}.union(*(values for _, values in labels.values()))
+    names = {"label"}.union(*labels.values())
     for axis in ("rows", "columns"):
         try:
             known("hyperparameter", getattr(pivot, axis), names)
@@ -416,7 +423,7 @@ def check_pivot(
     seen: dict[tuple[str, str], str] = {}
     for entry in experiment.methods:
         for label, _ in entry.variants():
-            place = experiment.pivot_place(entry, labels[label][1])
+            place = experiment.pivot_place(entry, labels[label])
             if place is not None and place in seen:
                 raise BenchError(f"{where()}: rows {seen[place]!r} and {label!r} fall on one place")
             if place is not None:
