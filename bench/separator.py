@@ -14,6 +14,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
@@ -40,15 +41,22 @@ class FitLog:
     ----------
     folder
         Where checkpoints outlive a crash, or None: then nothing is kept.
+    trainer
+        Settings for Lightning's Trainer by whoever runs it, such as ``devices``; never
+        hyperparameters, since they must change no number beyond its rounding.
     """
 
     folder: Path | None = None
+    trainer: Mapping[str, Any] = MappingProxyType({})
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Note `values` at `step` of a curve."""
 
     def progress(self, done: int, total: int) -> None:
         """Note that `done` of `total` steps are behind us."""
+
+    def picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
+        """Note what something looks like at `step`: values in [0, 1], ``(bins, frames)``."""
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, pydantic.Field))
@@ -72,6 +80,8 @@ class Separator(ABC):
     AFTER_TRAINING
         Hyperparameters that matter in separation alone: cells that differ in no others share one
         training.
+    ON_GPU
+        Whether it is faster on a GPU: then a sweep lets it wait for one.
     device
         ``cpu`` or ``cuda``, chosen by whoever runs it; never a hyperparameter.
     """
@@ -79,6 +89,7 @@ class Separator(ABC):
     VERSION: ClassVar[int] = 1
     GROUP: ClassVar[str] = "unsupervised"
     AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset()
+    ON_GPU: ClassVar[bool] = False
     device: ClassVar[str] = "cpu"
 
     def to(self, device: str) -> Self:

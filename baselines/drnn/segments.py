@@ -55,6 +55,10 @@ class Excerpts:
         for batch in torch.split(order, batch_size):
             yield Excerpts(*(part[batch] for part in vars(self).values()))
 
+    def part(self, nth: int, n: int) -> Excerpts:
+        """Return every `n`-th sequence from the `nth` on."""
+        return Excerpts(*(values[nth::n] for values in vars(self).values()))
+
 
 class Segments:
     """The training clips, cut into sequences anew each epoch.

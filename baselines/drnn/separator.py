@@ -101,6 +101,7 @@ class DRNN(LevelledSeparator):
 
     VERSION: ClassVar[int] = 2
     GROUP: ClassVar[str] = "supervised"
+    ON_GPU: ClassVar[bool] = True
     AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset({"test_mask"})
 
     recurrent: Literal["none", "all"] | int = 2

@@ -39,7 +39,7 @@ def separate(
 ) -> None:
     """Separate songs into vocals and accompaniment, which add up to the song."""
     from bench.loading import load
-    from bench.runner import cluster
+    from bench.runner.cell import device_here
     from bench.songs import Format, separate_file
 
     names = [song.stem for song in songs]
@@ -47,7 +47,7 @@ def separate(
     if twice:
         raise BenchError(f"two songs are named {twice[0]!r}: separate them into different --out")
     loaded = load(method)
-    loaded.method.to(cluster.device(device))
+    loaded.method.to(device_here(device))
     suffix: Format = "flac" if flac else "wav"
     failed = 0
     for song in songs:

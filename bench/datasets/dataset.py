@@ -56,6 +56,8 @@ class Dataset(ABC):
         Tracks of each split in the complete corpus; empty where there is no such number.
     KNOWN
         Names of all tracks of a split, where they are known.
+    SHARES_AUDIO
+        Whether its licence lets a report that is passed on carry excerpts of its audio.
     """
 
     TITLE: ClassVar[str]
@@ -64,6 +66,7 @@ class Dataset(ABC):
     SOURCE: ClassVar[str]
     FULL_SIZES: ClassVar[Mapping[str, int]]
     KNOWN: ClassVar[Mapping[str, Collection[str]]] = {}
+    SHARES_AUDIO: ClassVar[bool] = False
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -20,7 +20,7 @@ from bench.runner.experiment import Experiment
 from bench.runner.plan import Cell
 from bench.runner.results import Results, guest_entry
 from bench.runner.store import CellFolder
-from bench.scoring.protocols import protocol, score
+from bench.scoring.protocols import Prepared, protocol, score
 from bench.track import Track
 
 METHOD = "elsewhere"
@@ -122,8 +122,9 @@ def run(
         tell(done, len(truth.names))
         track = truth.load(name)
         found = folder.load_estimates(estimates, track)
+        references = Prepared(track)
         for protocol_name, frames in rows.items():
-            frames.append(pd.DataFrame(score(protocol_name, track, found)))
+            frames.append(pd.DataFrame(score(protocol_name, track, found, references)))
         audio_s += track.duration_s
     facts = {
         "fit": {},

@@ -29,7 +29,8 @@ class Results:
     experiment
         As it was run.
     corpus
-        Title, citation and licence of the dataset, and ``n_test`` of ``n_full`` test tracks.
+        Title, citation and licence of the dataset, ``n_test`` of ``n_full`` test tracks, and
+        whether it ``shares_audio``.
     cells
         All of them, those without scores too.
     folders
@@ -87,6 +88,7 @@ def note(
         "licence": dataset.LICENCE,
         "n_test": len(dataset.names("test")),
         "n_full": dataset.FULL_SIZES.get("test", len(dataset.names("test"))),
+        "shares_audio": dataset.SHARES_AUDIO,
     }
     value = {
         "experiment": experiment.model_dump(),
