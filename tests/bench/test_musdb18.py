@@ -33,10 +33,11 @@ def museval_values(monkeypatch):
 
     def evaluate(track, estimates):
         found = {}
-        store = museval.TrackStore
-        monkeypatch.setattr(
-            store, "add_target", lambda _, name, values: found.update({name: values})
-        )
+
+        def keep(self, target_name, values):
+            found[target_name] = values
+
+        monkeypatch.setattr(museval.TrackStore, "add_target", keep)
         with warnings.catch_warnings(action="ignore"):
             museval.eval_mus_track(track, estimates)
         return found
