@@ -1,0 +1,196 @@
+"""Long songs in overlapping pieces, and training on excerpts of what does not fit into memory."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from baselines.drnn.separator import DRNN
+from baselines.mixture import Mixture
+from baselines.nmf import NMF
+from baselines.oracles import IdealRatioMask
+from baselines.rnmf import SupervisedRNMF
+from baselines.rpca import RPCA
+from bench import excerpts, pieces, stft
+from bench.datasets.synthetic import Synthetic
+from bench.track import TARGETS, Track
+
+RATE = 16_000
+#: The target of the seam error, and what the rounding of single precision leaves.
+SEAM_DB, EXACT_DB = 60.0, 120.0
+
+
+@pytest.fixture(scope="module")
+def song() -> Track:
+    """A song of 32 s in stereo, its parts of unlike levels."""
+    tracks = [*Synthetic().tracks("test")]
+    levels = np.repeat([1.0, 0.2, 0.6, 1.5, 0.1, 1.0, 0.4, 0.8], 64_000)
+    references = {
+        t: np.concatenate([track.references[t] for track in tracks], axis=1) * levels
+        for t in TARGETS
+    }
+    pan = {"vocals": [[1.0], [0.7]], "accompaniment": [[0.5], [1.0]]}
+    return Track("song", RATE, {t: references[t] * np.array(pan[t]) for t in TARGETS})
+
+
+@pytest.fixture
+def short_pieces(monkeypatch):
+    """Pieces of 10 s, so that a song of half a minute has several."""
+    monkeypatch.setattr(pieces, "LONGEST_S", 10.0)
+
+
+@pytest.fixture(scope="module")
+def methods():
+    train, dev = Synthetic().tracks("train")[:4], Synthetic().tracks("dev")[:1]
+    small = {"hidden": 24, "epochs": 3, "batch_size": 4}
+    return {
+        "mixture": Mixture(),
+        "dnn": DRNN(recurrent="none", **small).fit(train, dev),
+        "drnn": DRNN(**small).fit(train, dev),
+        "log_mel": DRNN(features="log_mel", test_mask="binary", **small).fit(train, dev),
+        "rnmf": SupervisedRNMF(atoms=8, epochs=1).fit(train, dev),
+        "nmf": NMF(atoms=8, iterations=20).fit(train, dev),
+    }
+
+
+def difference_db(one, other) -> float:
+    """Return how far below `one` its difference from `other` lies."""
+    error = np.square(one - other).sum()
+    return float(10 * np.log10(np.square(one).sum() / max(error, 1e-300)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("mixture", EXACT_DB),
+        ("dnn", EXACT_DB),
+        ("drnn", EXACT_DB),
+        ("log_mel", EXACT_DB),
+        ("rnmf", EXACT_DB),
+        ("nmf", SEAM_DB),  # frames share a level, and a floor below it
+    ],
+)
+def test_a_method_with_a_limited_past_gives_in_pieces_what_it_gives_in_one(
+    methods, song, short_pieces, name, least
+):
+    method = methods[name]
+    grid = method.grid(RATE)
+    assert len(pieces.cuts(song.n_samples, 2, RATE, grid)) > 3
+    whole = method.separate(song.mixture, RATE)
+    cut = pieces.separate(method, song.mixture, RATE)
+    for target in TARGETS:
+        assert difference_db(whole[target], cut[target]) > least
+
+
+def test_what_sees_the_whole_song_meets_without_a_step(song, short_pieces):
+    estimates = pieces.separate(RPCA(), song.mixture, RATE)
+    assert np.abs(sum(estimates.values()) - song.mixture).max() < 1e-12
+    # Where one piece goes over into the next, neighbouring samples differ no more than elsewhere.
+    cuts = pieces.cuts(song.n_samples, 2, RATE, RPCA().grid(RATE))
+    steps = np.abs(np.diff(estimates["vocals"]))
+    for _, stop in cuts[:-1]:
+        fade = stop - int((pieces.END_S + pieces.FADE_S) * RATE)
+        around = steps[:, fade - 4000 : fade + 12_000]
+        assert steps[:, fade - 2 : fade + 2].max() <= np.quantile(around, 0.999) + 1e-12
+
+
+def test_a_bound_is_made_in_pieces_too(song, short_pieces):
+    whole = IdealRatioMask().separate_track(song)
+    cut = pieces.separate_track(IdealRatioMask(), song)
+    assert all(difference_db(whole[t], cut[t]) > EXACT_DB for t in TARGETS)
+
+
+def test_a_short_clip_is_separated_whole(song):
+    clip = song.excerpt(0, 12 * RATE)
+
+    class Whole(Mixture):
+        def for_song(self, blocks, rate):
+            raise AssertionError("a short clip is no song")
+
+    assert len(pieces.cuts(clip.n_samples, 1, RATE, 512)) == 1
+    assert pieces.separate_track(Whole(), clip)["vocals"].shape == clip.mixture.shape
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    n=st.integers(1, 20_000_000),
+    channels=st.sampled_from([1, 2, 8]),
+    rate=st.sampled_from([8000, 16_000, 44_100, 192_000]),
+    grid=st.sampled_from([1, 256, 512, 25_600, 102_400]),
+)
+def test_pieces_cover_a_song_and_overlap_by_what_a_method_needs(n, channels, rate, grid):
+    found = pieces.cuts(n, channels, rate, grid)
+    assert found[0][0] == 0
+    assert found[-1][1] == n
+    for (_, stop), (start, after) in itertools.pairwise(found):
+        assert start % grid == 0
+        assert after > stop
+        assert stop - start >= grid + int(pieces.OVERLAP_S * rate) - 1
+
+
+def test_the_level_of_a_song_read_in_blocks_is_that_of_its_spectrogram(song):
+    mixture = song.mixture[:, :100_003]
+    blocks = np.array_split(mixture, [7, 3000, 3001, 60_000], axis=1)
+    power = np.square(np.abs(stft.forward(mixture, 1024, 256))).mean(axis=(1, 2))
+    assert np.abs(stft.mean_power(blocks, 1024, 256) / power - 1).max() < 1e-12
+
+
+def test_a_corpus_that_fits_is_held_as_it_is():
+    tracks = Synthetic().tracks("train")
+    assert excerpts.held(tracks, 0) is tracks
+
+
+def test_of_a_larger_one_a_training_holds_random_excerpts(monkeypatch):
+    tracks = Synthetic().tracks("train")
+    monkeypatch.setattr(excerpts, "HELD", 12 * RATE)
+    monkeypatch.setattr(excerpts, "SHORTEST_S", 0.5)
+    first, again, other = (excerpts.held(tracks, 3, draw) for draw in (0, 0, 1))
+    assert len(first) == 12
+    assert sum(track.n_samples for track in first) == 12 * RATE
+    assert all(np.array_equal(a.mixture, b.mixture) for a, b in zip(first, again, strict=True))
+    assert not any(np.array_equal(a.mixture, b.mixture) for a, b in zip(first, other, strict=True))
+    whole = [track.mixture[0] for track in tracks]
+    assert all(
+        np.array_equal(cut.mixture[0], whole[i][start : start + n])
+        for cut, (i, start, n) in zip(first, first.cuts, strict=True)
+    )
+    monkeypatch.setattr(excerpts, "SHORTEST_S", 2.0)
+    few = excerpts.held(tracks, 3)
+    assert [track.duration_s for track in few] == [2.0] * 6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["adam", "lbfgs"])
+def test_a_network_learns_from_a_corpus_larger_than_memory(monkeypatch, recipe):
+    monkeypatch.setattr(excerpts, "HELD", 12 * RATE)
+    monkeypatch.setattr(excerpts, "SHORTEST_S", 0.5)
+    tracks, dev = Synthetic().tracks("train"), Synthetic().tracks("dev")[:1]
+    settings = {"hidden": 16, "epochs": 3, "batch_size": 4, "frames": 10, "recipe": recipe}
+    if recipe == "lbfgs":
+        settings |= {"shift": 4000, "pairing": "own"}
+    method = DRNN(**settings)
+    module = method.module(tracks, dev)
+    span = module.segments.span
+    assert module.segments.lengths.sum() == 12 * RATE
+    assert module.segments.audio.shape[1] == 12 * (RATE + span)
+    before = module.segments.audio.clone()
+    assert module.segments.draw(1)
+    assert not np.array_equal(before, module.segments.audio)
+    assert not module.segments.draw(1)
+    one, two = (DRNN(**settings).fit(tracks, dev) for _ in range(2))
+    assert all(np.array_equal(one.weights_[k], two.weights_[k]) for k in one.weights_)
+
+
+def test_nmf_learns_from_a_corpus_larger_than_memory(monkeypatch):
+    tracks = Synthetic().tracks("train")
+    whole = NMF(atoms=4, iterations=10).fit(tracks)
+    monkeypatch.setattr(excerpts, "HELD", 12 * RATE)
+    monkeypatch.setattr(excerpts, "SHORTEST_S", 0.5)
+    part, again = (NMF(atoms=4, iterations=10).fit(tracks) for _ in range(2))
+    assert not np.array_equal(part.dictionaries_["vocals"], whole.dictionaries_["vocals"])
+    assert np.array_equal(part.dictionaries_["vocals"], again.dictionaries_["vocals"])

@@ -1,0 +1,311 @@
+"""``bench separate`` and ``bench.load``: songs of any format, rate, length, number of channels."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import soundfile
+
+import bench as suite
+from baselines.drnn.separator import DRNN
+from baselines.nmf import NMF
+from bench import songs
+from bench.datasets.synthetic import Synthetic
+from bench.errors import BenchError
+from tests.bench.command import bench
+
+NEEDS_FFMPEG = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+#: What 32 bit floats leave of a sum, and what half a step of 24 bits is.
+FLOAT, STEP_24 = 2e-7, 2.0**-24
+
+
+def music(seconds=1.0, rate=44_100, channels=2, seed=0):
+    rng = np.random.default_rng(seed)
+    t = np.arange(max(1, round(seconds * rate))) / rate
+    tones = sum(np.sin(2 * np.pi * f * t) for f in (220, 277, 330)) / 10
+    return (tones + 0.05 * rng.standard_normal((channels, len(t)))).T
+
+
+def write(path, samples, rate=44_100, **kwargs):
+    soundfile.write(path, samples, rate, **kwargs)
+    return Path(path)
+
+
+def estimates(name, suffix="wav", out="separated"):
+    found = [
+        soundfile.read(Path(out) / name / f"{t}.{suffix}", always_2d=True)
+        for t in ("vocals", "accompaniment")
+    ]
+    return found[0][0], found[1][0], found[0][1]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A network for 16 kHz, in a folder."""
+    folder = tmp_path_factory.mktemp("weights")
+    tracks = Synthetic().tracks("train")[:2]
+    DRNN(hidden=8, epochs=1, batch_size=2).fit(tracks).save(folder)
+    return folder
+
+
+CASES = {
+    "mono 8 kHz": ({"rate": 8000, "channels": 1}, {}),
+    "stereo": ({}, {}),
+    "8 channels": ({"channels": 8, "seconds": 0.4}, {}),
+    "192 kHz": ({"rate": 192_000, "seconds": 0.3}, {}),
+    "24 bit": ({}, {"subtype": "PCM_24"}),
+    "32 bit float beyond full scale": ({}, {"subtype": "FLOAT"}),
+    "one sample": ({"seconds": 0}, {}),
+    "one channel of 7 samples": ({"seconds": 7 / 44_100, "channels": 1}, {}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_any_song_comes_out_in_two_parts_that_add_up_to_it(workspace, capsys, case):
+    shape, form = CASES[case]
+    samples = music(**shape) * (30 if "beyond" in case else 1)
+    rate = shape.get("rate", 44_100)
+    write("song.wav", samples, rate, **form)
+    mixture, _ = soundfile.read("song.wav", always_2d=True)
+    assert bench("separate", "song.wav", "--with", "rpca") == 0
+    voice, backing, found = estimates("song")
+    assert voice.shape == backing.shape == mixture.shape
+    assert found == rate
+    scale = max(1.0, np.abs(mixture).max())
+    assert np.abs(voice + backing - mixture).max() < FLOAT * scale
+    assert np.isfinite(voice).all()
+    assert "real-time factor" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+def test_flac_adds_up_to_the_last_bit_and_never_clips(workspace, subtype):
+    samples = np.clip(music() * 4, -1, 1 - 2.0**-15)
+    write("song.flac", samples, subtype=subtype)
+    assert bench("separate", "song.flac", "--with", "hpss", "--flac", "--out", "o") == 0
+    voice, backing, _ = estimates("song", "flac", "o")
+    assert np.array_equal(voice + backing, soundfile.read("song.flac")[0])
+    assert soundfile.info("o/song/vocals.flac").subtype == "PCM_24"
+
+
+def test_silence_comes_out_silent(workspace):
+    write("song.wav", np.zeros((9000, 2)))
+    assert bench("separate", "song.wav", "--with", "rpca") == 0
+    voice, backing, _ = estimates("song")
+    assert not voice.any()
+    assert not backing.any()
+
+
+@NEEDS_FFMPEG
+@pytest.mark.parametrize("suffix", ["mp3", "m4a", "ogg", "mka"])
+def test_what_soundfile_or_ffmpeg_reads_is_separated(workspace, suffix):
+    write("in.wav", music())
+    command = ["ffmpeg", "-v", "error", "-i", "in.wav", f"song.{suffix}"]
+    subprocess.run(command, check=True)
+    assert bench("separate", f"song.{suffix}", "--with", "rpca") == 0
+    voice, backing, rate = estimates("song")
+    assert rate == 44_100
+    mixture = music()
+    n = min(len(mixture), len(voice))
+    error = (voice + backing)[:n] - mixture[:n]
+    assert np.square(error).mean() < 0.3 * np.square(mixture).mean()  # noise is lossy
+
+
+def test_a_method_for_another_rate_hears_the_song_resampled_and_it_is_said(
+    workspace, trained, capfd
+):
+    write("song.wav", music(2.0))
+    assert bench("separate", "song.wav", "--with", trained) == 0
+    voice, backing, rate = estimates("song")
+    assert rate == 44_100
+    assert np.abs(voice + backing - music(2.0)).max() < FLOAT + 2.0**-15
+    assert voice.any()
+    assert "was trained at 16000 Hz: 44100 Hz are resampled" in capfd.readouterr().err
+    # Nothing above 8 kHz was heard, so nothing of it is voice.
+    spectrum = np.abs(np.fft.rfft(voice[:, 0]))
+    high = spectrum[int(8200 / 22_050 * len(spectrum)) :]
+    assert np.square(high).sum() < 1e-4 * np.square(spectrum).sum()
+
+
+def test_resampled_pieces_meet_in_step(trained, monkeypatch):
+    from bench import pieces
+
+    monkeypatch.setattr(pieces, "LONGEST_S", 10.0)
+    rate, method = 44_100, suite.load(str(trained))
+    mixture = music(24.0, channels=1).T
+    at = method.at(rate)
+    assert len(pieces.cuts(mixture.shape[1], 1, rate, at.grid(rate))) > 2
+    whole = at.separate(mixture, rate)["vocals"]
+    cut = method.separate(mixture, rate)["vocals"]
+    assert 10 * np.log10(np.square(whole).sum() / np.square(whole - cut).sum()) > 60
+
+
+def test_several_songs_go_on_after_one_that_cannot_be_read(workspace, capsys):
+    write("one.wav", music())
+    Path("two.wav").write_bytes(b"no audio")
+    write("three.wav", music())
+    assert bench("separate", "one.wav", "two.wav", "three.wav", "--with", "rpca") == 2
+    streams = capsys.readouterr()
+    assert "two.wav cannot be decoded" in streams.err
+    assert len(streams.err.strip().splitlines()) == 1
+    assert sorted(path.name for path in Path("separated").iterdir()) == ["one", "three"]
+
+
+def truncated():
+    write("song.wav", music())
+    Path("song.wav").write_bytes(Path("song.wav").read_bytes()[:9000])
+
+
+def truncated_flac():
+    write("song.flac", music())
+    content = Path("song.flac").read_bytes()
+    Path("song.wav").write_bytes(content[: len(content) // 2])
+
+
+def not_finite():
+    samples = music()
+    samples[77, 0] = np.inf
+    write("song.wav", samples, subtype="FLOAT")
+
+
+WRONG = {
+    "missing": (lambda: None, r"song\.wav does not exist"),
+    "a folder": (lambda: Path("song.wav").mkdir(), r"song\.wav is a folder"),
+    "empty": (lambda: Path("song.wav").write_bytes(b""), r"song\.wav is empty"),
+    "garbage": (lambda: Path("song.wav").write_bytes(b"x" * 999), r"song\.wav cannot be decoded"),
+    "a text": (
+        lambda: Path("song.wav").write_text("#EXTM3U\nhttp://127.0.0.1:9/a.mp3\n"),
+        "cannot be",
+    ),
+    "no samples": (lambda: write("song.wav", np.zeros((0, 2))), r"song\.wav holds no samples"),
+    "cut short": (truncated, r"song\.wav is cut short"),
+    "a cut FLAC": (truncated_flac, r"song\.wav (is cut short|cannot be read)"),
+    "not finite": (not_finite, r"NaN or infinite"),
+}
+
+
+@NEEDS_FFMPEG
+@pytest.mark.parametrize("case", WRONG)
+def test_a_song_that_cannot_be_separated_is_refused_in_one_line(workspace, capsys, case):
+    make, message = WRONG[case]
+    make()
+    assert bench("separate", "song.wav", "--with", "rpca") == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert re.search(message, line), line
+    assert not list(Path().rglob("*.part"))
+    assert not Path("separated/song").exists()
+
+
+def test_what_cannot_be_used_is_refused_in_one_line(workspace, trained, capsys):
+    write("song.wav", music(0.1))
+    Path("in").mkdir()
+    Path("plain").mkdir()
+    write("in/song.wav", music(0.1))
+    loud = write("loud.wav", 3 * music(0.1), subtype="FLOAT")
+    vocals = Path("x/vocals")
+    vocals.mkdir(parents=True)
+    write(vocals / "vocals.wav", music(0.1))
+    damaged = shutil.copytree(trained, "damaged")
+    weights = Path(damaged) / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    for words, message in [
+        (["song.wav", "--with", "rpcaa"], "did you mean 'rpca'"),
+        (["song.wav", "--with", "drnn"], "drnn must be trained: name a run"),
+        (["song.wav", "--with", "ideal_ratio_mask"], "is a bound made from the true sources"),
+        (["song.wav", "--with", "plain"], "plain holds no method"),
+        (["song.wav", "--with", damaged], "weights in damaged are damaged"),
+        (["song.wav", "--with", "runs:/" + 32 * "a"], "no MLflow store here"),
+        (["song.wav", "--with", "models:/none/1"], "no MLflow store here"),
+        (["song.wav", "--with", "no.such.module:Class"], "cannot be imported"),
+        (["song.wav", "in/song.wav", "--with", "rpca"], "two songs are named 'song'"),
+        ([vocals / "vocals.wav", "--with", "rpca", "--out", "x"], "would be written over"),
+        ([loud, "--with", "rpca", "--flac"], "FLAC cannot hold: write WAV"),
+        (["song.wav", "--with", "rpca", "--out", "loud.wav"], "cannot be written"),
+    ]:
+        assert bench("separate", *words) == 2, words
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert message in line
+    assert not list(Path().rglob("*.part"))
+
+
+def test_audio_in_python_is_separated_at_any_rate_and_refused_in_one_line(trained):
+    method = suite.load(str(trained))
+    mixture = music(1.0, channels=3).T
+    copy = mixture.copy()
+    found = method.separate(mixture, 44_100)
+    assert sorted(found) == ["accompaniment", "vocals"]
+    assert np.abs(sum(found.values()) - mixture).max() < 1e-12
+    assert np.array_equal(mixture, copy)
+    single = method.separate(np.float32(mixture), 44_100)
+    assert np.abs(single["vocals"] - found["vocals"]).max() < 1e-5
+    with pytest.raises(BenchError, match="expected \\(channels, samples\\)"):
+        method.separate(mixture[0], 44_100)
+
+
+RUN = """\
+title: T
+why: W
+dataset: synthetic
+methods:
+  - {method: mixture, label: Mixture}
+  - {method: rpca, label: RPCA, fixed: {k: 1.5}}
+  - {method: nmf, label: NMF, fixed: {atoms: 4, iterations: 5}}
+"""
+
+
+@pytest.mark.slow
+def test_a_run_of_an_experiment_is_loaded_by_its_mlflow_run_or_its_folder(workspace, capsys):
+    Path("x.yaml").write_text(RUN)
+    assert bench("run", "x.yaml", "--workers", "0") == 0
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
+    (experiment,) = (e for e in client.search_experiments() if e.name == "x")
+    runs = client.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'cell'")
+    by_row = {run.data.tags["row"]: run for run in runs}
+    track = Synthetic().tracks("test")[0]
+    nmf = NMF(atoms=4, iterations=5).fit(Synthetic().tracks("train"))
+    expected = nmf.separate(track.mixture, track.rate)["vocals"]
+    fingerprint = by_row["NMF"].data.tags["fingerprint"][:32]
+    for name in (f"runs:/{by_row['NMF'].info.run_id}", f"runs/{fingerprint}"):
+        found = suite.load(name).separate(track.mixture, track.rate)["vocals"]
+        assert np.array_equal(found, expected)
+    assert suite.load(by_row["RPCA"].info.run_id).method.hyperparameters()["k"] == 1.5
+    parent = client.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'experiment'")[0]
+    with pytest.raises(BenchError, match="is no cell"):
+        suite.load(f"runs:/{parent.info.run_id}")
+    with pytest.raises(BenchError, match="no run"):
+        suite.load("runs:/" + 32 * "f")
+    shutil.rmtree("runs")
+    assert suite.load(by_row["RPCA"].info.run_id).method.hyperparameters()["k"] == 1.5
+
+
+#: The peak of this process alone: what getrusage tells, a child has from its parent too.
+MEASURE = """\
+import re, sys
+from pathlib import Path
+from bench import songs
+from bench.loading import load
+songs.separate_file(load("mixture"), Path(sys.argv[1]), Path("out"))
+print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_length_of_a_song(workspace):
+    peaks = []
+    for seconds in (70, 280):
+        path = write(f"{seconds}.wav", music(seconds))
+        environment = {**os.environ, "PYTHONPATH": str(Path(songs.__file__).parents[1])}
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURE, str(path)],
+            capture_output=True, text=True, check=True, env=environment,
+        )  # fmt: skip
+        peaks.append(int(done.stdout) / 1024)
+    # Its audio alone is 188 MiB in float64, and so is each estimate.
+    assert peaks[1] < peaks[0] + 60, peaks
