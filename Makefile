@@ -20,6 +20,8 @@ test: setup chromium postgresql
 benchmark: setup
 	$(BIN)/python tests/benchmarks/scoring.py
 	$(BIN)/python tests/benchmarks/training.py
+	$(BIN)/python tests/benchmarks/runner.py
+	$(BIN)/python tests/benchmarks/methods.py
 
 setup: .venv/ready ffmpeg
 

@@ -9,6 +9,7 @@ METHODS = {
     "ideal_ratio_mask": "baselines.oracles:IdealRatioMask",
     "phase_sensitive_mask": "baselines.oracles:PhaseSensitiveMask",
     "multichannel_wiener": "baselines.oracles:MultichannelWiener",
+    "pitch_oracle": "baselines.pitch:PitchOracle",
     "rpca": "baselines.rpca:RPCA",
     "rpcah": "baselines.rpcah:RPCAh",
     "rpcah_fasst": "baselines.rpcah_fasst:RPCAhFASST",

@@ -3,7 +3,8 @@
     comb(f, t) = 1 where |f - h f0(t)| <= width / 2 for some h = 1, 2, ..., and t is voiced; else 0
 
 The track is pYIN's on the mixture, whose loudest pitch is most often the voice's. It separates
-voices as far as the track is right and what is unvoiced may be lost.
+voices as far as the track is right and what is unvoiced may be lost. `PitchOracle`, the same comb
+at the pitch that people labelled, is the bound of what a better track could bring.
 
 Differences from Hsu and Jang: a stand-in for their system, which trains a classifier and
 resynthesises unvoiced frames; here the comb alone, on the suite's transform.
@@ -27,12 +28,15 @@ from pydantic import Field
 
 from bench import stft
 from bench.masks import Masks
-from bench.separator import MaskSeparator, Spectrogram, separator
+from bench.separator import MaskSeparator, Oracle, Spectrogram, apply, separator
+from bench.track import Audio, Track
 
 Vector = NDArray[np.float64]
 
 #: The range of singing that is searched, in hertz.
 LOWEST, HIGHEST = 80.0, 800.0
+#: Step of labels in seconds; the first stands one step into the clip.
+LABEL_STEP_S = 0.02
 #: Samples of pYIN's frames at 16 kHz; in proportion at other rates.
 FRAME = 2048
 
@@ -110,3 +114,51 @@ class PitchMask(MaskSeparator):
         n_bins, n_frames = channel.shape
         audio = stft.inverse(channel[None], n_frames * self.hop, self.n_fft, self.hop)[0]
         return comb(pitch_track(audio, rate, self.hop, n_frames), n_bins, rate, self.width)
+
+
+@separator
+class PitchOracle(Oracle):
+    """The comb at the labelled pitch; where a corpus has no labels, at that of the true voice.
+
+    Parameters
+    ----------
+    width
+        Of a tooth of the comb in hertz.
+    """
+
+    width: float = Field(80.0, gt=0)
+
+    def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
+        """Refuse: this bound knows the pitch, not the sources; see `separate_track`."""
+        raise NotImplementedError("the labelled pitch belongs to the track; see separate_track")
+
+    def separate_track(self, track: Track) -> dict[str, Audio]:
+        """Separate a track's mixture at its own pitch."""
+        spectrogram = stft.forward(track.mixture, self.n_fft, self.hop)
+        _, n_bins, n_frames = spectrogram.shape
+        if track.pitch is None:
+            voice = track.references["vocals"].mean(axis=0)
+            pitch = pitch_track(voice, track.rate, self.hop, n_frames)
+        else:
+            pitch = labelled_pitch(track.pitch, track.rate, self.hop, n_frames)
+        share = comb(pitch, n_bins, track.rate, self.width).astype(np.float64)
+        voice_mask = np.broadcast_to(share, spectrogram.shape)
+        shares = {"vocals": voice_mask, "accompaniment": 1.0 - voice_mask}
+        return apply(shares, spectrogram, track.n_samples, self)
+
+
+def labelled_pitch(labels: Vector, rate: int, hop: int, n_frames: int) -> Vector:
+    """Return the pitch of each frame in hertz, 0 where the nearest label is 0 or there is none.
+
+    Parameters
+    ----------
+    labels
+        Semitones; see `Track.pitch`.
+    rate, hop, n_frames
+        Of the frames, the first of which is centred at 0.
+    """
+    nearest = np.round(np.arange(n_frames) * hop / rate / LABEL_STEP_S).astype(int) - 1
+    known = (nearest >= 0) & (nearest < len(labels))
+    semitones = np.zeros(n_frames)
+    semitones[known] = labels[nearest[known]]
+    return np.where(semitones > 0, 440.0 * 2.0 ** ((semitones - 69.0) / 12.0), 0.0)

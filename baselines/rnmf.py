@@ -39,7 +39,14 @@ from baselines.drnn.segments import Segments
 from bench import masks, stft
 from bench.errors import BenchError
 from bench.masks import Masks
-from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
+from bench.separator import (
+    FitLog,
+    LevelledSeparator,
+    MaskSeparator,
+    Spectrogram,
+    common_rate,
+    separator,
+)
 from bench.track import TARGETS, Track
 
 Matrix = NDArray[np.float64]
@@ -53,7 +60,7 @@ FRAMES, BATCH = 50, 16
 
 def robust_nmf(
     matrix: Matrix, atoms: int, ridge: float, weight: float, iterations: int, seed: int
-) -> tuple[Matrix, Matrix, Matrix, list[float]]:
+) -> tuple[Matrix, Matrix, Matrix]:
     """Split a non-negative matrix into a low-rank and a sparse part.
 
     Parameters
@@ -73,29 +80,17 @@ def robust_nmf(
     -------
     w, h, o
         ``(m, atoms)``, ``(atoms, n)``, ``(m, n)``, non-negative.
-    costs
-        Before each update and after the last.
     """
     rng = np.random.default_rng(seed)
     m, n = matrix.shape
     scale = math.sqrt(matrix.mean() / atoms) if matrix.any() else 0.0
     w, h = (scale * rng.uniform(0.5, 1.5, shape) for shape in ((m, atoms), (atoms, n)))
     o = 0.5 * matrix
-    costs = [robust_cost(matrix, w, h, o, ridge, weight)]
     for _ in range(iterations):
         h *= (w.T @ matrix) / (w.T @ (w @ h + o) + ridge * h + TINY)
         w *= (matrix @ h.T) / ((w @ h + o) @ h.T + ridge * w + TINY)
         o *= matrix / (w @ h + o + weight + TINY)
-        costs.append(robust_cost(matrix, w, h, o, ridge, weight))
-    return w, h, o, costs
-
-
-def robust_cost(
-    matrix: Matrix, w: Matrix, h: Matrix, o: Matrix, ridge: float, weight: float
-) -> float:
-    """Return the cost that `robust_nmf` lowers."""
-    fit = 0.5 * np.square(matrix - w @ h - o).sum()
-    return float(fit + 0.5 * ridge * (np.square(w).sum() + np.square(h).sum()) + weight * o.sum())
+    return w, h, o
 
 
 @separator
@@ -130,7 +125,7 @@ class RNMF(MaskSeparator):
         for channel in spectrogram:
             magnitude = np.abs(channel)
             mean = float(magnitude.mean()) or 1.0
-            w, h, o, _ = robust_nmf(
+            w, h, o = robust_nmf(
                 magnitude / mean, self.atoms, self.ridge, self.weight, self.iterations, self.seed
             )
             voice.append(o)
@@ -171,7 +166,7 @@ class Unrolled(nn.Module):
 
 
 @separator
-class SupervisedRNMF(MaskSeparator):
+class SupervisedRNMF(LevelledSeparator):
     """Robust NMF unrolled into a network and trained; soft mask.
 
     Parameters
@@ -205,13 +200,15 @@ class SupervisedRNMF(MaskSeparator):
     ) -> Self:
         """Train on `tracks`; see `Separator.fit`."""
         rate, log = common_rate(tracks), log or FitLog()
-        segments = Segments(tracks, LEVEL, self.n_fft, self.hop, FRAMES, 0, "random", "any")
+        transform = (self.n_fft, self.hop)
+        segments = Segments(tracks, LEVEL, *transform, FRAMES, 0, "random", "any", self.seed)
         network = Unrolled(self._dictionary(segments), self.ridge, self.weight).to(self.device)
-        segments.audio = segments.audio.to(self.device)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
         for epoch in range(self.epochs):
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            segments.draw(epoch)
+            segments.audio = segments.audio.to(self.device)
             total, n_values = 0.0, 0
             for batch in segments.epoch(generator, BATCH):
                 x, references = segments.magnitudes(batch)
@@ -239,7 +236,7 @@ class SupervisedRNMF(MaskSeparator):
         backing = segments.clips[TARGETS.index("accompaniment")].cpu().double().numpy()
         magnitude = np.abs(stft.forward(backing[None], self.n_fft, self.hop))[0]
         chosen = np.random.default_rng(self.seed).permutation(magnitude.shape[1])[:2000]
-        w, h, _, _ = robust_nmf(magnitude[:, chosen], self.atoms, self.ridge, 1e3, 100, self.seed)
+        w, h, _ = robust_nmf(magnitude[:, chosen], self.atoms, self.ridge, 1e3, 100, self.seed)
         return torch.from_numpy(w * (np.linalg.norm(h, axis=1) / len(chosen) ** 0.5)).float()
 
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
@@ -250,8 +247,7 @@ class SupervisedRNMF(MaskSeparator):
         network = Unrolled(weights["synthesis"][0], self.ridge, self.weight)
         network.load_state_dict(weights)
         magnitudes = np.abs(spectrogram)
-        level = np.sqrt(np.square(magnitudes).mean(axis=(1, 2), keepdims=True))
-        scaled = magnitudes * (LEVEL / np.where(level > 0, level, 1.0))
+        scaled = magnitudes * (LEVEL / self.level(magnitudes))
         inputs = torch.from_numpy(scaled.transpose(0, 2, 1)).float().to(self.device)
         with torch.no_grad():
             parts = network.to(self.device)(inputs).cpu().double().numpy()

@@ -28,7 +28,7 @@ from pydantic import Field
 from sklearn import decomposition
 
 from baselines.nmf import ignored_convergence, levelled, semi_supervised
-from baselines.rpca import Matrix
+from baselines.proximal import Matrix
 from baselines.rpcah import RPCAh
 from bench import masks, stft
 from bench.errors import BenchError
@@ -66,11 +66,11 @@ class RPCAhFASST(RPCAh):
         Of the random starts.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     GROUP: ClassVar[str] = "unsupervised"
 
-    drums: int = Field(10, ge=1)
-    voices: int = Field(30, ge=1)
+    drums: int = Field(20, ge=1)
+    voices: int = Field(20, ge=1)
     iterations: int = Field(50, ge=1)
     seed: int = Field(0, ge=0)
 

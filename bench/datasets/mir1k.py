@@ -1,19 +1,25 @@
 """MIR-1K: 1,000 clips of Chinese karaoke, accompaniment and voice on separate channels.
 
 Layout: ``MIR-1K/Wavfile/SINGER_SONG_CLIP.wav``, 16 kHz, 16 bit stereo, left (channel 0) the
-accompaniment, right (channel 1) the voice. The split is that of Huang et al. (ISMIR 2014): the
-singers abjones and amy train, four of their clips are the dev set, the 17 others test. Each
-source is divided by its own L2 norm, so that every mixture is at 0 dB. The loader takes the
-clips that it finds and passes over files of other names; `FULL_SIZES` says how many there are.
+accompaniment, right (channel 1) the voice; ``MIR-1K/PitchLabel/SINGER_SONG_CLIP.pv``, semitones
+every 20 ms, which only a bound reads and which may be missing. The split is that of Huang et al.
+(ISMIR 2014): the singers abjones and amy train, four of their clips are the dev set, the 17 others
+test. Each source is divided by its own L2 norm, so that every mixture is at 0 dB. The loader takes
+the clips that it finds and passes over files of other names; `FULL_SIZES` says how many there are.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.audio import declared_size
 from bench.datasets.dataset import Dataset, check_split, equal_energy
 from bench.errors import BenchError
 from bench.track import Track
@@ -41,6 +47,7 @@ class MIR1K(Dataset):
         "unpack it there"
     )
     FULL_SIZES: ClassVar = {"train": 171, "dev": 4, "test": 825}
+    KNOWN: ClassVar = {"dev": DEV_CLIPS}
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -79,7 +86,27 @@ class MIR1K(Dataset):
         if len(audio) < n_header or n_bytes < declared_size(path):
             raise BenchError(f"MIR-1K: {path} is cut short; unpack it anew")
         channels = {"accompaniment": audio[:, 0], "vocals": audio[:, 1]}
-        return equal_energy(name, rate, {target: a[None] for target, a in channels.items()})
+        track = equal_energy(name, rate, {target: a[None] for target, a in channels.items()})
+        return dataclasses.replace(track, pitch=self.pitch(name))
+
+    def pitch(self, name: str) -> NDArray[np.float64] | None:
+        """Return the labelled pitch of a clip in semitones, None where there is no label.
+
+        Raises
+        ------
+        BenchError
+            The file holds anything but a number of semitones a line.
+        """
+        path = self.root / "MIR-1K" / "PitchLabel" / f"{name}.pv"
+        if not path.is_file():
+            return None
+        try:
+            labels = np.array(path.read_text().split(), dtype=np.float64)
+        except ValueError:
+            labels = np.full(1, np.nan)
+        if not (np.isfinite(labels) & (labels >= 0)).all():
+            raise BenchError(f"MIR-1K: {path} is not a list of semitones; unpack it anew")
+        return labels
 
     def fingerprint(self, split: str, name: str) -> str:
         """Return the SHA-256 of the file."""
@@ -95,10 +122,3 @@ def split_of(name: str) -> str | None:
         return None
     splits = dict.fromkeys(TRAIN_SINGERS, "train") | dict.fromkeys(TEST_SINGERS, "test")
     return splits.get(singer[1])
-
-
-def declared_size(path: Path) -> int:
-    """Return the file size that a RIFF header declares, in bytes: libsndfile reads past a cut."""
-    with path.open("rb") as file:
-        header = file.read(8)
-    return int.from_bytes(header[4:8], "little") + 8 if header[:4] == b"RIFF" else 0

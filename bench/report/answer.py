@@ -11,7 +11,7 @@ from bench.runner.results import Results
 
 def answer(results: Results, part: Part) -> str:
     """Return the findings of the first table: who is best by how much, and whether it is sure."""
-    ranked = [line for line in part.lines if line.row.group != "bound"]
+    ranked = [line for line in part.lines if line.row.ranked]
     waiting = [line.row.label for line in part.lines if line.row.status != "done"]
     corpus = results.corpus
     scope = f"On {corpus['n_test']} of {corpus['n_full']} test tracks of {corpus['title']}"

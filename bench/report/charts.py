@@ -25,6 +25,7 @@ GROUP_COLOURS = {
     "supervised": COLOURS[0],
     "unsupervised": COLOURS[1],
     "elsewhere": COLOURS[2],
+    "imported": COLOURS[3],
     "bound": "#888888",
 }
 

@@ -82,9 +82,7 @@ def shown(results: Results, figure: Figure) -> Shown:
     metrics = experiment.metrics(protocol)
     values = seed_values(results)
     values = values[(values["protocol"] == protocol) & (values["target"] == target)]
-    done = {
-        row.label for row in table_rows(results) if row.status == "done" and row.group != "bound"
-    }
+    done = {row.label for row in table_rows(results) if row.status == "done" and row.ranked}
     found: dict[str, list[Point]] = {}
     for entry in experiment.methods:
         for label, hyperparameters in entry.variants():

@@ -75,7 +75,8 @@ def choose(results: Results) -> Chosen | None:
     aggregate = OVER_TRACKS[protocol][0]
     values = {
         row.label: float(aggregate(tables[row.label].over_seeds, tables[row.label].weights))
-        for row in [row for row in done if row.group != "bound"] or done
+        for row in [row for row in done if row.ranked] or done
+        if row.label in tables
     }
     values = {label: value for label, value in values.items() if not np.isnan(value)}
     if not values:

@@ -33,8 +33,9 @@ SIGNS = dict(zip("αβγδελμνρστθω", (f"$\\{name}$" for name in GREEK)
 #: Letters of a label beyond which it is broken into lines.
 LONG = 26
 CAPTION = (
-    "Bold: best; underlined: second; bounds are not ranked. Brackets: 95 % bootstrap interval over "
-    "tracks. ≈: not significantly different from the best (Wilcoxon, Holm, 0.05)."
+    "Bold: best; underlined: second; bounds and imported scores are not ranked. "
+    "Brackets: 95 % bootstrap interval over tracks. ≈: not significantly different "
+    "from the best (Wilcoxon, Holm, 0.05)."
 )
 
 

@@ -1,7 +1,8 @@
 """What a table shows, whatever it is written in: rows, columns, and each number as text.
 
 Numbers are rounded here and only here, once, from the unrounded value. The best value of a column
-and the second are marked among the methods; bounds stand apart and are never ranked.
+and the second are marked among the methods; bounds and imported scores stand apart and are never
+ranked.
 """
 
 from __future__ import annotations
@@ -211,7 +212,7 @@ def ranked(column: Mapping[Any, Mapping[Any, Any]], rows: Sequence[Row]) -> dict
     values = {
         row.label: column[row.label]["value"]
         for row in rows
-        if row.group != "bound" and not math.isnan(column[row.label]["value"])
+        if row.ranked and not math.isnan(column[row.label]["value"])
     }
     shown = list(dict.fromkeys(number(v) for v in sorted(values.values(), reverse=True)))
     names = dict(zip(shown, ("best", "second"), strict=False))

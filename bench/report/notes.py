@@ -14,7 +14,7 @@ def notes(results: Results, parts: Sequence[Part]) -> list[str]:
     rows = table_rows(results)
     lines = [
         "The best value of a column is bold, the second underlined. Bounds (the mixture, and masks "
-        "made from the true sources) are not ranked.",
+        "made from the true sources) and imported scores are not ranked.",
         "In brackets: the 95 % interval of a value by the percentile bootstrap over tracks. "
         f"{CLOSE}: not significantly different from the best of its column (Wilcoxon's signed-rank "
         "test, paired by track, p-values adjusted by Holm, level 0.05). Both speak of the choice "

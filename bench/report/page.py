@@ -147,9 +147,7 @@ def chart_of_part(results: Results, scores: pd.DataFrame, part: Part, n: int) ->
         found = {k: tables[k, metric].over_seeds for k in rows if (k, metric) in tables}
         if found:
             distributions.append(distribution(found, rows, own[metric], f"d{n}{m}"))
-        compared = {
-            k: v for k, v in found.items() if rows[k].group != "bound" and not np.isnan(v).all()
-        }
+        compared = {k: v for k, v in found.items() if rows[k].ranked and not np.isnan(v).all()}
         ranked = ranks(compared) if 2 < len(compared) <= MOST_RANKED else None
         if ranked:
             diagrams.append(diagram(ranked, own[metric], f"c{n}{m}"))

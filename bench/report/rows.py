@@ -22,8 +22,11 @@ GROUPS = {
     "supervised": "Supervised",
     "unsupervised": "Unsupervised",
     "elsewhere": "Made elsewhere",
+    "imported": "Imported scores",
     "bound": "Bounds",
 }
+#: Groups that are never ranked: bounds, and scores that were not computed here.
+UNRANKED = ("imported", "bound")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,11 @@ class Row:
     note: str
     status: str
     n_seeds: int
+
+    @property
+    def ranked(self) -> bool:
+        """Whether it can be the best of a column."""
+        return self.group not in UNRANKED
 
 
 def table_rows(results: Results) -> list[Row]:
@@ -129,6 +137,7 @@ def long_rows(results: Results) -> pd.DataFrame:
                         protocol,
                     )
                     for row in done
+                    if (row.label, metric) in tracks  # imported: under one protocol
                 }
                 p_best = differences(done, metric, found, tracks)
                 for row in rows:
@@ -143,12 +152,17 @@ def long_rows(results: Results) -> pd.DataFrame:
                             "p_best": p_best.get(row.label, np.nan),
                             "n_seeds": row.n_seeds,
                             "published": published(results, row.label, target, metric),
-                            **found.get(row.label, {**NONE, "status": row.status}),
+                            **found.get(row.label, {**NONE, "status": absent(row)}),
                         }
                     )
     order = [row.label for row in rows]
     parts.sort(key=lambda part: order.index(part["row"]))
     return pd.DataFrame(parts, columns=COLUMNS)
+
+
+def absent(row: Row) -> str:
+    """Return why a row has no number: its status, or that it was never scored so."""
+    return "missing" if row.status == "done" else row.status
 
 
 #: What a row has where a cell is missing or failed.
@@ -175,6 +189,11 @@ class TrackTable:
     names: Sequence[str]
     values: NDArray[np.float64]
     weights: NDArray[np.float64]
+
+    def on(self, names: Sequence[str]) -> NDArray[np.float64]:
+        """Return `over_seeds` on tracks of these names, NaN where there is none of a name."""
+        own = dict(zip(self.names, self.over_seeds, strict=True))
+        return np.array([own.get(name, np.nan) for name in names])
 
     @property
     def over_seeds(self) -> NDArray[np.float64]:
@@ -224,13 +243,17 @@ def differences(
     found: Mapping[str, Mapping[str, Any]],
     tracks: Mapping[tuple[str, str], TrackTable],
 ) -> dict[str, float]:
-    """Return the adjusted p-value of each ranked row's difference from the best of them."""
-    ranked = [
-        row.label
-        for row in done
-        if row.group != "bound" and not np.isnan(found[row.label]["value"])
-    ]
+    """Return the adjusted p-value of each method's difference from the best that is ranked.
+
+    Imported scores are not ranked, and still paired with the best by the names of their tracks.
+    """
+    scored = [row for row in done if row.label in found and not np.isnan(found[row.label]["value"])]
+    ranked = [row.label for row in scored if row.ranked]
     if not ranked:
         return {}
     best = max(ranked, key=lambda label: found[label]["value"])
-    return against(best, {label: tracks[label, metric].over_seeds for label in ranked})
+    names = tracks[best, metric].names
+    compared = {
+        row.label: tracks[row.label, metric].on(names) for row in scored if row.group != "bound"
+    }
+    return against(best, compared)

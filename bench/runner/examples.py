@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from bench import pieces
 from bench.errors import BenchError
-from bench.runner.cell import ready, separated
+from bench.runner.cell import ready
 from bench.runner.store import CellFolder, write_bytes
 from bench.track import TARGETS, Audio, Track
 
@@ -95,7 +96,7 @@ def estimates(
         return kept(
             folder.path / "examples",
             cut,
-            lambda: separated(ready(folder).to(device), track),
+            lambda: pieces.separate_track(ready(folder).to(device), track),
             TARGETS,
         )
     except BenchError:

@@ -87,7 +87,7 @@ def note(
         "citation": dataset.CITATION,
         "licence": dataset.LICENCE,
         "n_test": len(dataset.names("test")),
-        "n_full": dataset.FULL_SIZES["test"],
+        "n_full": dataset.FULL_SIZES.get("test", len(dataset.names("test"))),
         "shares_audio": dataset.SHARES_AUDIO,
     }
     value = {
@@ -117,8 +117,9 @@ def welcome(runs: Path, name: str, guest: Cell) -> None:
 
 def guest_entry(guest: Cell) -> MethodEntry:
     """Return the line of an experiment that stands for estimates made elsewhere."""
-    digest = str(guest.hyperparameters["estimates"])[:12]
+    digest = str(guest.hyperparameters.get("estimates", ""))[:12]
     note = f"made elsewhere, scored from files (SHA-256 {digest}…)."
+    note = str(guest.hyperparameters.get("note", note))  # imported scores bring their own
     return MethodEntry(method=guest.method, label=guest.row, note=note)
 
 

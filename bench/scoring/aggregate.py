@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.stats
+import scipy.special
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -170,4 +170,5 @@ def over_seeds(values: Sequence[float]) -> OverSeeds:
         if n == 1 or not np.isfinite(found).all():
             return OverSeeds(mean_over, float("nan"), float("nan"))
         spread = float(found.std(ddof=1))
-    return OverSeeds(mean_over, spread, float(scipy.stats.t.ppf(0.975, n - 1)) * spread / n**0.5)
+    quantile = float(scipy.special.stdtrit(n - 1, 0.975))
+    return OverSeeds(mean_over, spread, quantile * spread / n**0.5)

@@ -30,6 +30,7 @@ OTHER = {
     "ideal_ratio_mask": {"n_fft": 2048, "hop": 256, "power": 2},
     "phase_sensitive_mask": {"n_fft": 2048, "hop": 256},
     "multichannel_wiener": {"n_fft": 2048, "hop": 256},
+    "pitch_oracle": {"n_fft": 2048, "hop": 256, "width": 40.0},
     "rpcah": {"n_fft": 512, "hop": 512, "k": 1.5, "pull": 0.5, "width": 40.0},
     "rpcah_fasst": {
         "n_fft": 512,
@@ -82,7 +83,7 @@ OTHER = {
     },
     "repet_sim": {"n_fft": 2048, "hop": 512, "similar": 5, "apart_s": 0.3},
     "hpss": {"long_ms": 128.0, "short_ms": 16.0, "kernel": 31},
-    "rpca": {"n_fft": 512, "hop": 512, "mask": "binary", "gain": 2.0, "k": 1.5},
+    "rpca": {"n_fft": 512, "hop": 512, "mask": "binary", "gain": 2.0, "k": 1.5, "rho": 1.2},
     "nmf": {
         "n_fft": 2048,
         "hop": 256,

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from baselines.pitch import PitchMask, PitchOracle, comb, labelled_pitch, pitch_track
+from bench.datasets.synthetic import Synthetic
+from bench.track import Track
+
+RATE = 16_000
+
+
+def duet():
+    """A voice at 220 Hz (semitone 57) over an accompaniment at 330 Hz."""
+    t = np.arange(2 * RATE) / RATE
+    voice = sum(np.sin(2 * np.pi * 220 * k * t) / k for k in (1, 2, 4, 5))
+    other = np.sin(2 * np.pi * 330 * t) + np.sin(2 * np.pi * 990 * t)
+    return Track("duet", RATE, {"vocals": voice[None], "accompaniment": other[None]})
+
+
+def snr(reference, estimate):
+    return 10 * np.log10((reference**2).sum() / ((reference - estimate) ** 2).sum())
+
+
+def test_a_comb_holds_the_harmonics_and_nothing_of_unvoiced_frames():
+    mask = comb(np.array([200.0, 0.0, 310.0]), 513, RATE, 70.0)
+    hertz = np.linspace(0, 8000, 513)
+    for frame, pitch in ((0, 200.0), (2, 310.0)):
+        away = np.abs(hertz - np.maximum(np.round(hertz / pitch), 1) * pitch)
+        assert np.array_equal(mask[:, frame], away <= 35)
+    assert not mask[:, 1].any()
+    assert not mask[hertz < 100].any()
+
+
+def test_a_sung_note_is_tracked_and_silence_is_unvoiced():
+    time = np.arange(RATE) / RATE
+    note = sum(np.sin(2 * np.pi * h * 220 * time) / h for h in range(1, 6)) * (time > 0.5)
+    pitch = pitch_track(note, RATE, 512, RATE // 512 + 1)
+    assert np.median(pitch[20:30]) == pytest.approx(220, rel=0.01)
+    assert not pitch[:12].any()
+    assert not pitch_track(np.zeros(RATE), RATE, 512, 20).any()
+
+
+def test_a_comb_keeps_a_voice_and_leaves_a_noise_between_its_harmonics():
+    time = np.arange(2 * RATE) / RATE
+    voice = 0.1 * sum(np.sin(2 * np.pi * h * 330 * time) / h for h in range(1, 8))[None]
+    noise = 0.02 * np.random.default_rng(0).standard_normal((1, 2 * RATE))
+    estimate = PitchMask().separate(voice + noise, RATE)["vocals"]
+    assert np.sum((estimate - voice) ** 2) < 0.5 * np.sum(noise**2)
+
+
+def test_the_first_label_stands_20_ms_into_the_clip():
+    pitch = labelled_pitch(np.array([69.0, 0.0, 81.0]), RATE, 320, 6)
+    assert np.allclose(pitch, [0, 440, 0, 880, 0, 0])
+
+
+def test_the_labelled_pitch_separates_a_voice_that_another_pitch_loses():
+    track = duet()
+    right = dataclasses.replace(track, pitch=np.full(99, 57.0))
+    wrong = dataclasses.replace(track, pitch=np.full(99, 61.5))
+    voice = track.references["vocals"]
+    got = snr(voice, PitchOracle().separate_track(right)["vocals"])
+    assert got > 8
+    assert got > snr(voice, PitchOracle().separate_track(wrong)["vocals"]) + 6
+
+
+def test_without_labels_the_bound_follows_the_true_voice():
+    gains = []
+    for track in Synthetic().tracks("test"):
+        voice = track.references["vocals"]
+        bound = snr(voice, PitchOracle().separate_track(track)["vocals"])
+        blind = snr(voice, PitchMask().separate(track.mixture, track.rate)["vocals"])
+        gains.append(bound - blind)
+    assert np.mean(gains) > 0.5
