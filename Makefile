@@ -5,12 +5,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test benchmark setup ffmpeg format clean
+.PHONY: demo test benchmark setup ffmpeg chromium postgresql format clean
 
 demo: setup
 	$(BIN)/bench run experiments/quick.yaml
 
-test: setup
+test: setup chromium postgresql
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -32,16 +32,28 @@ setup: .venv/ready ffmpeg
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation torch==2.13.0 --editable '.[dev]'
 	touch $@
 
+# Installs packages by apt where it can; $(1) names them.
+apt = command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && { apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq --no-install-recommends $(1); } >/dev/null 2>&1
+
 # Only MUSDB18's stem files need ffmpeg: where it cannot be installed, one line says so.
 ffmpeg:
-	@command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null \
-	|| { command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] \
-	     && { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends ffmpeg; } >/dev/null 2>&1; } \
+	@{ command -v ffmpeg && command -v ffprobe; } >/dev/null || { $(call apt,ffmpeg); } \
 	|| echo "ffmpeg could not be installed here: all works but reading MUSDB18's stem files and the comparison with museval; install it by your system's package manager"
+
+# The tests of pages need a browser, those of a team's store a PostgreSQL: skipped where it is not.
+chromium:
+	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null \
+	|| { $(call apt,chromium fonts-dejavu-core); } \
+	|| echo "chromium could not be installed here: the tests that look at pages are skipped"
+
+postgresql:
+	@{ ls /usr/lib/postgresql/*/bin/initdb || command -v initdb; } >/dev/null 2>&1 \
+	|| { $(call apt,postgresql); } \
+	|| echo "postgresql could not be installed here: the tests of tracking on it are skipped"
 
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv runs mlflow.db mlartifacts
+	rm -rf .venv runs mlflow.db mlartifacts test-artifacts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import sys
@@ -368,23 +367,31 @@ def list_names(
 
 
 @app.command()
+def register(
+    experiment: Annotated[str, typer.Argument(help="An experiment's name.")],
+    row: Annotated[str, typer.Argument(help="The label of a trained row.")],
+    name: Annotated[
+        str | None, typer.Option("--as", help="Name of the model; the experiment's if none.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the training.")] = 0,
+) -> None:
+    """Register a trained row's model in MLflow, for others to load by name."""
+    from bench.tracking.register import register as register_model
+
+    print(register_model(Path(), experiment, row, seed, name or experiment))
+
+
+@app.command()
 def ui(
+    experiment: Annotated[
+        str | None, typer.Argument(help="The experiment to open; the last one if none.")
+    ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
     """Open the MLflow UI on the store, on this machine only."""
-    from bench.tracking.store import default_uri, without_secret
+    from bench.tracking.ui import serve
 
-    uri = default_uri(Path())
-    if uri.startswith(("http://", "https://")):
-        print(f"the store is a server already: open {without_secret(uri)}")
-        return
-    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise BenchError("no mlflow.db here yet; run an experiment first: bench run FILE")
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    print(f"MLflow on http://127.0.0.1:{port}, end it with Ctrl-C", flush=True)
-    os.execve(sys.executable, command, environment)  # noqa: S606 - no shell is wanted
+    serve(Path(), experiment, port, show=sys.stdout.isatty())
 
 
 def main() -> None:

@@ -61,7 +61,10 @@ class Chosen:
 
 
 def choose(results: Results) -> Chosen | None:
-    """Return the tracks to show, or None where no method has a score."""
+    """Return the tracks to show, or None where no method has a score.
+
+    Where all rows are bounds, the best of them takes the place of the best method.
+    """
     experiment = results.experiment
     protocol, target = experiment.protocols[0], experiment.table.targets[0]
     metric = experiment.metrics(protocol)[0]
@@ -72,8 +75,8 @@ def choose(results: Results) -> Chosen | None:
     aggregate = OVER_TRACKS[protocol][0]
     values = {
         row.label: float(aggregate(tables[row.label].over_seeds, tables[row.label].weights))
-        for row in done
-        if row.ranked and row.label in tables
+        for row in [row for row in done if row.ranked] or done
+        if row.label in tables
     }
     values = {label: value for label, value in values.items() if not np.isnan(value)}
     if not values:

@@ -65,7 +65,7 @@ def page(
     shown, figure
         What the experiment's figure shows, and its SVG; None and empty where there is none.
     """
-    tables = parts(results, lines)
+    tables, scores = parts(results, lines), results.scores()
     script, style = asset("page.js"), asset("page.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template().render(
@@ -74,7 +74,7 @@ def page(
         shares_audio=bool(results.corpus.get("shares_audio", False)),
         answer=answer(results, tables[0]),
         parts=tables,
-        spread=[chart_of_part(results, part, n) for n, part in enumerate(tables)],
+        spread=[chart_of_part(results, scores, part, n) for n, part in enumerate(tables)],
         figure=inline_figure(shown, figure) if shown else None,
         findings=findings(shown) if shown else [],
         costs=costs(results),
@@ -136,9 +136,8 @@ class PartCharts:
     diagrams: Sequence[Chart]
 
 
-def chart_of_part(results: Results, part: Part, n: int) -> PartCharts:
-    """Return the charts of a table, the n-th of its page."""
-    scores = results.scores()
+def chart_of_part(results: Results, scores: pd.DataFrame, part: Part, n: int) -> PartCharts:
+    """Return the charts of a table, the n-th of its page, from the scores of its tracks."""
     mine = scores[(scores["protocol"] == part.protocol) & (scores["target"] == part.target)]
     tables = track_tables(mine, part.protocol)
     rows = {row.label: row for row in table_rows(results) if row.status == "done"}

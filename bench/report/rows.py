@@ -205,14 +205,15 @@ class TrackTable:
 def track_tables(scores: pd.DataFrame, protocol: str) -> dict[tuple[str, str], TrackTable]:
     """Return a table for each row and metric over tracks of the scores of one target."""
     names = OVER_TRACKS[protocol][1]
+    tracks = track_values(scores, ["row", "seed"])
+    weights = tracks.groupby("track")["n_samples"].first()
     made = {}
-    for (row, metric), part in track_values(scores, ["row", "seed"]).groupby(["row", "metric"]):
-        values = part.pivot_table(
-            index="seed", columns="track", values="value", dropna=False, sort=True
-        )
-        weights = part.groupby("track")["n_samples"].first()
+    for (row, metric), part in tracks.groupby(["row", "metric"]):
+        values = part.set_index(["seed", "track"])["value"].unstack("track")
         made[str(row), names[str(metric)]] = TrackTable(
-            list(values.columns), values.to_numpy(np.float64), weights.to_numpy(np.float64)
+            list(values.columns),
+            values.to_numpy(np.float64),
+            weights[values.columns].to_numpy(np.float64),
         )
     return made
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from bench.runner.results import Results
 from bench.runner.store import CellFolder
-from bench.scoring.aggregate import over_tracks, track_values
+from bench.scoring.aggregate import OVER_TRACKS, over_tracks, track_values
+from bench.track import TARGETS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,6 +44,8 @@ def describe_cell(client: MlflowClient, run_id: str, folder: CellFolder) -> None
         wide = tracks.pivot_table(
             index="track", columns="column", values="value", sort=False, dropna=False
         )
+        names = [f"{t}/{m}" for t in TARGETS for m in OVER_TRACKS[protocol][1]]
+        wide = wide[[name for name in names if name in wide]].round(4)
         wide = wide.replace([math.inf, -math.inf], math.nan).reset_index()
         wide.columns.name = None
         client.log_table(run_id, wide, f"tracks/{protocol}.json")
@@ -65,6 +68,14 @@ def describe_experiment(client: MlflowClient, run_id: str, results: Results, rep
     text = text.replace("](figure.svg)", "](report/figure.svg)")
     more = "\n\nThe whole report: artifact `report/index.html`."
     client.set_tag(run_id, NOTE, clipped(text, LONGEST - len(more)) + more)
+
+
+def shown_metrics(results: Results) -> list[str]:
+    """Return the metrics of the report's first table by their names in MLflow."""
+    experiment = results.experiment
+    protocol, target = experiment.protocols[0], experiment.table.targets[0]
+    prefix = f"{protocol}/" if len(experiment.protocols) > 1 else ""
+    return [f"{prefix}{target}/{metric}" for metric in experiment.metrics(protocol)]
 
 
 def clipped(text: str, longest: int = LONGEST) -> str:

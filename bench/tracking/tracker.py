@@ -17,7 +17,7 @@ from bench.runner.plan import Cell
 from bench.runner.results import Results
 from bench.runner.store import CellFolder, locked, read_json, write_text
 from bench.tracking.content import cell_tags, log_inputs, log_scores
-from bench.tracking.description import describe_cell, describe_experiment
+from bench.tracking.description import describe_cell, describe_experiment, shown_metrics
 from bench.tracking.media import log_examples, log_pictures
 from bench.tracking.model import log_model
 from bench.tracking.store import (
@@ -32,6 +32,7 @@ from bench.tracking.store import (
     store_note,
     without_secret,
 )
+from bench.tracking.ui import set_view
 
 
 class Tracker:
@@ -115,7 +116,8 @@ class Tracker:
                 self.client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
         artifacts = (workspace / ARTIFACTS).resolve().as_uri()
-        local = artifacts if self.uri.startswith("sqlite:") else None
+        # A server keeps them itself; a database alone keeps none.
+        local = None if self.uri.startswith(("http://", "https://")) else artifacts
         # The UI shows an experiment of this kind as training runs, not as traces of agents.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(self.client.create_experiment(self.name, local, tags))
@@ -257,17 +259,16 @@ class Tracker:
         run_id = self._run(folder)
         note = self._note(folder)
         if folder.is_done():
+            describe_cell(self.client, run_id, folder)
             several = len(self.results.experiment.protocols) > 1
             for name in folder.cell.protocols:
                 prefix = f"{name}/" if several else ""
                 log_scores(self.client, run_id, folder, name, prefix=prefix)
-        else:
-            self.client.set_tag(run_id, "error", folder.error() or "not finished")
-        if folder.is_done():
-            describe_cell(self.client, run_id, folder)
             log_pictures(self.client, run_id, folder)
             if folder.cell.learns:
                 log_model(self.client, run_id, folder)
+        else:
+            self.client.set_tag(run_id, "error", folder.error() or "not finished")
         self.client.set_terminated(run_id, "FINISHED" if folder.is_done() else "FAILED")
         self._write_note(folder, note | recorded_as(folder))
 
@@ -289,6 +290,7 @@ class Tracker:
         def end() -> None:
             self.client.log_artifacts(self.parent_id, str(report), "report")
             describe_experiment(self.client, self.parent_id, self.results, report)
+            set_view(self.client, self.experiment_id, self.parent_id, shown_metrics(self.results))
             runs = {f.path: str(self._note(f).get("run_id", "")) for f in self.results.folders}
             known = {path: run_id for path, run_id in runs.items() if run_id}
             log_examples(self.client, self.results, report, known)

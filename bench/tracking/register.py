@@ -1,0 +1,64 @@
+"""A trained row's model, registered under a name of the team's own."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.tracking.model import NAME
+from bench.tracking.store import default_uri, first_line, without_secret
+
+
+def register(workspace: Path, experiment: str, row: str, seed: int, name: str) -> str:
+    """Register the model that a row's run logged, and return its address.
+
+    Parameters
+    ----------
+    workspace
+        The working directory.
+    experiment, row, seed
+        Which run.
+    name
+        Of the registered model; each call adds a version.
+
+    Returns
+    -------
+    str
+        ``models:/NAME/VERSION``.
+
+    Raises
+    ------
+    BenchError
+        The store cannot be used, or it has no such run, or that has no model.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    logging.getLogger("mlflow").setLevel(logging.ERROR)
+    uri = default_uri(workspace)
+    try:
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        found = client.get_experiment_by_name(experiment)
+        runs = [] if found is None else client.search_runs(
+            [found.experiment_id], f"tags.`bench.kind` = 'cell' and tags.seed = '{seed}'"
+        )  # fmt: skip
+        of_row = [run for run in runs if run.data.tags.get("row") == row]
+        if not of_row:
+            raise BenchError(
+                f"{without_secret(uri)} has no model of row {row!r}, seed {seed}, of experiment "
+                f"{experiment!r}: the row has no model, or was not recorded; bench report "
+                f"{experiment} lists the rows"
+            )
+        outputs = of_row[0].outputs
+        models = outputs.model_outputs if outputs else []
+        if not models:
+            raise BenchError(f"row {row!r}, seed {seed}, has no model: it was recorded without one")
+        if not client.search_registered_models(f"name = '{name}'"):
+            client.create_registered_model(name)
+        run_id, model_id = of_row[0].info.run_id, models[0].model_id
+        source = f"models:/{model_id}"
+        made = client.create_model_version(name, source, run_id=run_id, model_id=model_id)
+    except MlflowException as error:
+        raise BenchError(f"MLflow at {without_secret(uri)}: {first_line(error)}") from None
+    return f"models:/{name}/{made.version} (also runs:/{run_id}/{NAME})"

@@ -1,0 +1,115 @@
+"""The MLflow UI on this machine, with an experiment open: its cells listed under it, best first.
+
+What the page shows at first is a view that MLflow's UI shares by a tag of the experiment
+(``mlflow.sharedViewState.<key>``, the one that its button "Share" writes); an older or later UI
+that does not know it shows its own default.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError, nearest
+from bench.tracking.store import default_uri, json_text, without_secret
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+#: Of the shared view.
+KEY = "bench"
+VIEW = f"mlflow.sharedViewState.{KEY}"
+#: Seconds within which a server answers on a slow machine.
+PATIENCE_S = 120
+
+
+def set_view(
+    client: MlflowClient, experiment_id: str, parent_id: str, metrics: Sequence[str]
+) -> None:
+    """Let the experiment's page open with its cells listed, these metrics as columns."""
+    columns = ["tags.`method`", "tags.`seed`", *[f"metrics.`{name}`" for name in metrics]]
+    view = {
+        "runsExpanded": {parent_id: True},
+        "selectedColumns": columns,
+        "orderByKey": f"metrics.`{metrics[0]}`",
+        "orderByAsc": False,
+    }
+    client.set_experiment_tag(experiment_id, VIEW, json_text(view))
+
+
+def page(uri: str, experiment: str | None) -> str:
+    """Return the page of an experiment below a server's address, of the last one unless named.
+
+    Raises
+    ------
+    BenchError
+        The store holds no experiment of that name.
+    """
+    from mlflow import MlflowClient
+
+    found = MlflowClient(tracking_uri=uri).search_experiments(order_by=["last_update_time DESC"])
+    ours = {one.name: one for one in found if one.experiment_id != "0"}
+    if experiment is not None and experiment not in ours:
+        raise BenchError(f"no experiment {experiment!r} in the store; {nearest(experiment, ours)}")
+    chosen = ours[experiment] if experiment else next(iter(ours.values()), None)
+    if chosen is None:
+        return "/"
+    shared = f"&viewStateShareKey={KEY}" if VIEW in chosen.tags else ""
+    kind = "workflowType=machine_learning"
+    return f"/#/experiments/{chosen.experiment_id}/runs?{kind}{shared}"
+
+
+def serve(workspace: Path, experiment: str | None, port: int, show: bool) -> None:
+    """Serve the store's UI on 127.0.0.1 until it is ended; `show`: in a browser, once it answers.
+
+    Where the store is a server already, say where the experiment is.
+
+    Raises
+    ------
+    BenchError
+        There is no store yet, or no such experiment.
+    """
+    uri = default_uri(workspace)
+    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise BenchError("no mlflow.db here yet; run an experiment first: bench run FILE")
+    if uri.startswith(("http://", "https://")):
+        address = without_secret(uri).rstrip("/") + page(uri, experiment)
+        print(f"the store is a server already: open {address}")
+        return
+    server = f"http://127.0.0.1:{port}"
+    address = server + page(uri, experiment)
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    print(f"MLflow: {address}\nend it with Ctrl-C", flush=True)
+    process = subprocess.Popen(command, env=environment)
+    if show:
+        threading.Thread(target=open_when_up, args=(server, address), daemon=True).start()
+    try:
+        process.wait()
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+    if process.returncode > 0:
+        raise BenchError(f"MLflow's server ended with status {process.returncode}: see above")
+
+
+def open_when_up(server: str, address: str) -> None:
+    """Open an address in a browser as soon as its server answers."""
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        with contextlib.suppress(urllib.error.URLError, OSError):
+            urllib.request.urlopen(f"{server}/health", timeout=2).close()  # noqa: S310 - our own
+            webbrowser.open(address)
+            return
+        time.sleep(0.5)

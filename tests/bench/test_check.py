@@ -1,0 +1,139 @@
+"""``bench report --check``: a report is what its scores give, or says where it is not."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.errors import BenchError
+from bench.report import committed
+from bench.report.compare import problems
+from bench.report.rows import long_rows
+from bench.report.write import write
+from tests.bench.command import bench
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = """\
+title: Small
+why: A test.
+dataset: synthetic
+methods:
+  - {method: mixture, label: Mixture}
+  - {method: ideal_ratio_mask, label: "Ratio, power {power}", sweep: {power: [1, 2]}}
+table: {targets: [vocals], pivot: {rows: label, columns: power}, rows: ranked}
+"""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Path("small.yaml").write_text(SMALL)
+        assert bench("run", "small.yaml", "--workers", "0") == 0
+    return folder
+
+
+@pytest.fixture
+def copy(made, workspace) -> Path:
+    shutil.copytree(made, workspace, dirs_exist_ok=True)
+    return workspace
+
+
+REPORT = Path("reports/small")
+
+
+def test_a_report_is_what_its_scores_give_with_and_without_the_cells(copy, capsys):
+    assert bench("report", "small", "--check") == 0
+    shutil.rmtree("runs")
+    assert bench("report", "small", "--check") == 0
+    assert "is what its scores give" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["index.html", "table.md", "table.tex", "rows.csv"])
+def test_a_number_that_was_changed_by_hand_is_found(copy, capsys, name):
+    text = (REPORT / name).read_text()
+    value = pd.read_csv(REPORT / "rows.csv")["value"].iloc[3]
+    old = str(value) if name == "rows.csv" else f"{value:.2f}"
+    assert old in text
+    (REPORT / name).write_text(text.replace(old, "99.99", 1))
+    assert bench("report", "small", "--check") == 1
+    assert f"reports/small/{name} is not what its scores give" in capsys.readouterr().out
+
+
+def test_scores_that_are_not_those_of_the_cells_are_found(copy, capsys):
+    results = committed.recall(REPORT)
+    scores = results.folders[1].of_row
+    scores.loc[0, "value"] += 0.01
+    before = {name: (REPORT / name).read_bytes() for name in ("provenance.json",)}
+    write(results, Path("reports"))
+    for name, content in before.items():
+        (REPORT / name).write_bytes(content)
+    assert bench("report", "small", "--check") == 1
+    assert "its scores in the report are not those in" in capsys.readouterr().out
+
+
+def test_audio_that_was_changed_or_added_is_found(copy, capsys):
+    (REPORT / "audio" / "best-00.flac").write_bytes(b"other")
+    (REPORT / "audio" / "extra.flac").write_bytes(b"more")
+    assert bench("report", "small", "--check") == 1
+    out = capsys.readouterr().out
+    assert "best-00.flac was changed" in out
+    assert "extra.flac belongs to no example" in out
+
+
+def test_what_cannot_be_checked_is_refused_in_one_line(copy, capsys):
+    (REPORT / "scores.parquet").write_bytes(b"no parquet")
+    assert bench("report", "small", "--check") == 2
+    assert "scores.parquet cannot be read" in capsys.readouterr().err
+    assert bench("report", "nothing", "--check") == 2
+    assert "no report to check" in capsys.readouterr().err
+
+
+def test_a_report_of_other_columns_is_refused(copy, monkeypatch):
+    monkeypatch.setattr(committed, "SCHEMA_VERSION", 99)
+    with pytest.raises(BenchError, match="columns of version"):
+        problems(REPORT, Path("runs"))
+
+
+def test_a_ranked_pivoted_table_shows_its_grid_and_its_order(copy):
+    text = (REPORT / "table.md").read_text()
+    assert "| GNSDR ↑: method | power = 1 | power = 2 |" in text
+    rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| Ratio,")]
+    assert rows[-2:] == ["Ratio, power 2", "Ratio, power 1"], "the better one first"
+
+
+def test_a_corpus_that_may_not_be_passed_on_has_pictures_and_no_audio(copy):
+    path = Path("runs/experiments/small.json")
+    note = json.loads(path.read_text())
+    assert (REPORT / "audio").is_dir()
+    note["corpus"]["shares_audio"] = False
+    path.write_text(json.dumps(note))
+    assert bench("report", "small") == 0
+    assert not (REPORT / "audio").exists()
+    assert list((REPORT / "pictures").glob("*.webp"))
+    text = (REPORT / "index.html").read_text()
+    assert "<audio" not in text
+    assert "may not be passed on" in text
+    assert bench("report", "small", "--check") == 0
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(p.parent for p in (ROOT / "reports").glob("*/provenance.json")),
+    ids=lambda folder: folder.name,
+)  # fmt: skip
+def test_a_committed_report_is_what_its_scores_give(folder, tmp_path):
+    assert problems(folder, tmp_path) == []
+    told = committed.facts(folder)
+    if told["experiment"]["dataset"] != "synthetic":
+        assert not (folder / "audio").exists(), "audio of this corpus may not be passed on"
+
+
+def test_a_report_is_read_back_whole(copy):
+    lines = long_rows(committed.recall(REPORT))
+    pd.testing.assert_frame_equal(lines, pd.read_csv(REPORT / "rows.csv"), check_dtype=False)

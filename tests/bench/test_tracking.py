@@ -1,0 +1,194 @@
+"""What MLflow holds of an experiment: in SQLite, and on a team's server with a real PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from bench.tracking.media import is_local
+from bench.tracking.ui import VIEW, page
+from tests.bench import postgres
+from tests.bench.browser import wait_for
+from tests.bench.command import bench
+
+TRACKED = """\
+title: Tracked
+why: A test.
+dataset: synthetic
+seeds: [0, 1]
+methods:
+  - {method: mixture, label: Mixture}
+  - {method: broken_here:Broken, label: Broken}
+  - {method: drnn, label: DNN, fixed: {hidden: 12, layers: 2, recurrent: none, epochs: 2}}
+"""
+BROKEN = """\
+from bench.separator import Separator, separator
+
+@separator
+class Broken(Separator):
+    '''Fails.'''
+    def separate(self, mixture, rate):
+        raise RuntimeError('no luck')
+"""
+
+
+@pytest.fixture(scope="module", params=["sqlite", "a server on postgresql"])
+def store(request, tmp_path_factory):
+    """The URI of a store in which an experiment was recorded, and the working directory."""
+    folder = tmp_path_factory.mktemp("tracked")
+    if request.param == "sqlite":
+        yield from recorded(folder, f"sqlite:///{folder}/other.db")
+        return
+    pytest.importorskip("psycopg", reason="needs psycopg[binary], which is not installed")
+    with postgres.server() as database, mlflow_server(folder, database) as uri:
+        yield from recorded(folder, uri)
+
+
+@contextlib.contextmanager
+def mlflow_server(folder, database):
+    """Serve a store as CONTRIBUTING tells a team to."""
+    port = postgres.free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
+    command += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    log = (folder / "server.log").open("w")
+    process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(30)
+        log.close()
+
+
+def recorded(folder, uri):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", uri)
+        patch.syspath_prepend(folder)
+        Path("broken_here.py").write_text(BROKEN)
+        Path("tracked.yaml").write_text(TRACKED)
+        assert bench("run", "tracked.yaml", "--workers", "0") == 1
+        yield uri, folder
+
+
+@pytest.fixture
+def client(store, monkeypatch) -> MlflowClient:
+    monkeypatch.chdir(store[1])
+    return MlflowClient(tracking_uri=store[0])
+
+
+def children(client, query="tags.`bench.kind` = 'cell'"):
+    experiment = client.get_experiment_by_name("tracked")
+    return client.search_runs([experiment.experiment_id], query)
+
+
+def parent(client):
+    (run,) = children(client, "tags.`bench.kind` = 'experiment'")
+    return run
+
+
+def test_every_child_carries_what_teams_filter_by_one_level_below_its_parent(client):
+    runs = children(client)
+    assert len(runs) == 4
+    for run in runs:
+        assert run.data.tags["mlflow.parentRunId"] == parent(client).info.run_id
+        assert {"row", "method", "group", "dataset", "seed", "protocol", "commit"} < set(
+            run.data.tags
+        )
+        assert {i.dataset.name for i in run.inputs.dataset_inputs} >= {"synthetic-test"}
+    assert {r.data.tags["seed"] for r in children(client, "tags.method = 'drnn'")} == {"0", "1"}
+    (failed,) = children(client, "tags.method = 'broken_here:Broken'")
+    assert failed.info.status == "FAILED"
+    assert "no luck" in failed.data.tags["error"]
+
+
+def test_a_child_describes_itself_and_has_its_scores_track_by_track(client, tmp_path):
+    run = children(client, "tags.method = 'drnn' and tags.seed = '0'")[0]
+    note = run.data.tags["mlflow.note.content"]
+    assert f"| vocals | GNSDR | {run.data.metrics['vocals/gnsdr']:.2f} | 8 | 0 |" in note
+    path = client.download_artifacts(run.info.run_id, "tracks/bss_eval_v3.json", str(tmp_path))
+    table = json.loads(Path(path).read_text())
+    frame = pd.DataFrame(table["data"], columns=table["columns"])
+    assert list(frame.columns[:2]) == ["track", "vocals/nsdr"]
+    assert frame["vocals/nsdr"].mean() == pytest.approx(run.data.metrics["vocals/gnsdr"], abs=1e-3)
+    logged = json.loads(run.data.tags["mlflow.loggedArtifacts"])
+    assert logged[0] == {"path": "tracks/bss_eval_v3.json", "type": "table"}
+
+
+def test_an_infinite_score_is_counted_and_never_sent_as_a_number(client):
+    (mixture,) = children(client, "tags.method = 'mixture'")
+    assert "vocals/gsar" not in mixture.data.metrics
+    assert mixture.data.metrics["vocals/gsar_infinite"] == 8
+    assert "| vocals | GSAR | ∞ | 8 | 0 |" in mixture.data.tags["mlflow.note.content"]
+
+
+def test_the_parent_has_the_report_and_its_table_as_description(client):
+    run = parent(client)
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith("# Tracked")
+    assert "| Broken | failed |" in note
+    files = {item.path for item in client.list_artifacts(run.info.run_id, "report")}
+    assert {"report/index.html", "report/rows.csv"} < files
+
+
+def test_training_has_curves_system_metrics_and_pictures_by_step(client):
+    run = children(client, "tags.method = 'drnn' and tags.seed = '1'")[0]
+    history = client.get_metric_history(run.info.run_id, "system/memory_usage_megabytes")
+    assert [point.step for point in history] == [1, 2]
+    assert all(point.value > 50 for point in history)
+    pictures = [item.path for item in client.list_artifacts(run.info.run_id, "images")]
+    for name in ("dev_mask_vocals", "dev_spectrogram_vocals"):
+        steps = {p.split("+step+")[1].split("+")[0] for p in pictures if f"/{name}+" in p}
+        assert steps == {"1", "2"}
+
+
+def test_three_tracks_can_be_seen_and_heard(client):
+    run = children(client, "tags.method = 'drnn' and tags.seed = '0'")[0]
+    clips = {item.path for item in client.list_artifacts(run.info.run_id, "audio")}
+    assert clips == {f"audio/{role}-vocals.flac" for role in ("best", "median", "worst")}
+    pictures = [item.path for item in client.list_artifacts(run.info.run_id, "images")]
+    for role in ("best", "median", "worst"):
+        assert any(f"/spectrogram_{role}+" in path for path in pictures)
+
+
+def test_the_model_is_loaded_and_registered_on_request(client, store, test_track, capsys):
+    assert bench("register", "tracked", "DNN", "--as", "voices", "--seed", "1") == 0
+    assert "models:/voices/1" in capsys.readouterr().out
+    mlflow.set_tracking_uri(store[0])
+    try:
+        model = mlflow.pyfunc.load_model("models:/voices/1")
+    finally:
+        mlflow.set_tracking_uri(None)
+    stems = model.predict(test_track.mixture)
+    assert sum(stems.values()) == pytest.approx(test_track.mixture)
+    assert bench("register", "tracked", "DNN", "--seed", "7") == 2
+    assert bench("register", "tracked", "Mixture") == 2
+    assert "has no model" in capsys.readouterr().err
+
+
+def test_the_page_that_the_ui_opens_lists_the_cells(client, store):
+    experiment = client.get_experiment_by_name("tracked")
+    view = json.loads(experiment.tags[VIEW])
+    assert view["runsExpanded"] == {parent(client).info.run_id: True}
+    assert "metrics.`vocals/gnsdr`" in view["selectedColumns"]
+    address = page(store[0], "tracked")
+    assert f"/experiments/{experiment.experiment_id}/runs" in address
+    assert "viewStateShareKey=bench" in address
+
+
+def test_audio_that_may_not_be_passed_on_stays_on_this_machine():
+    assert is_local("sqlite:////x/mlflow.db")
+    assert is_local("http://localhost:5000")
+    assert not is_local("https://mlflow.example.org")
+    assert is_local("postgresql://bench@127.0.0.1:5432/mlflow")
+    assert not is_local("postgresql://bench@db.example.org/mlflow")

@@ -1,0 +1,141 @@
+"""The MLflow UI in a real browser, as ``bench ui`` opens it on the experiment `quick`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.bench.browser import ROOT, chromium, shoot, wait_for
+from tests.bench.command import bench
+from tests.bench.postgres import free_port
+
+#: As the file has it, but with networks that train in a moment.
+SMALLER = [
+    word
+    for i in (6, 7, 8)
+    for name, value in (("hidden", 16), ("epochs", 4))
+    for word in ("-o", f"methods[{i}].fixed.{name}={value}")
+]
+CELLS = [
+    "Mixture", "Ideal binary mask", "Ideal ratio mask", "Phase-sensitive mask", "RPCA, soft mask",
+    "RPCA, binary mask", "NMF, seed 0", "DNN, seed 0", "DRNN-2, seed 0", "DRNN-2 + discrim, seed 0",
+]  # fmt: skip
+#: The UI loads megabytes of script; a busy machine takes its time.
+PATIENCE_MS = 90_000
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    """What ``bench ui`` prints: the page of the experiment, served until the tests are over."""
+    folder = tmp_path_factory.mktemp("ui")
+    environment = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    environment["PYTHONPATH"] = str(ROOT)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        quick = ROOT / "experiments" / "quick.yaml"
+        assert bench("run", str(quick), "--workers", "0", *SMALLER) == 0
+    command = [sys.executable, "-c", "from bench.cli import main; main()", "ui", "quick"]
+    process = subprocess.Popen(
+        [*command, "--port", str(free_port())], cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    try:
+        first = process.stdout.readline()
+        assert first.startswith("MLflow: http://127.0.0.1:")
+        found = first.removeprefix("MLflow: ").strip()
+        wait_for(found.split("/#/")[0] + "/health", process)
+        yield found
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+        process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser, address):
+    context = browser.new_context(viewport={"width": 1600, "height": 1000})
+    opened = context.new_page()
+    opened.set_default_timeout(PATIENCE_MS)
+    elsewhere: list[str] = []
+    opened.on("request", lambda r: elsewhere.append(r.url) if is_elsewhere(r.url) else None)
+    opened.goto(address)
+    expect(opened.get_by_role("link", name="Phase-sensitive mask")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    opened.get_by_role("button", name="Close").first.click()  # MLflow's assistant
+    yield opened
+    context.close()
+    assert elsewhere == []
+
+
+def is_elsewhere(url: str) -> bool:
+    return not url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+
+
+def listed(page) -> list[str]:
+    return page.locator("a[href*='/runs/']").all_inner_texts()
+
+
+def choose_drnn(page) -> None:
+    box = page.get_by_test_id("search-box")
+    box.fill("tags.method = 'drnn'")
+    box.press("Enter")
+    expect(page.get_by_role("link", name="NMF, seed 0")).to_have_count(0, timeout=PATIENCE_MS)
+
+
+def test_the_ui_opens_with_the_cells_of_quick_listed(page):
+    names = listed(page)
+    assert set(CELLS) <= set(names)
+    assert names[0] == "Phase-sensitive mask", "the best one first"
+    expect(page.get_by_text("vocals/gnsdr").first).to_be_visible()
+    shoot(page, "mlflow-runs")
+
+
+def test_the_ui_filters_by_the_tag_method(page):
+    choose_drnn(page)
+    assert {name for name in listed(page) if name in CELLS} == set(CELLS[-3:])
+
+
+def test_two_runs_are_compared_with_their_curves(page):
+    choose_drnn(page)
+    for name in ("DNN, seed 0", "DRNN-2, seed 0"):
+        link = page.get_by_role("link", name=name, exact=True)
+        row = page.get_by_role("row").filter(has=link).first
+        row.locator("input[type=checkbox]").first.check(force=True)
+    page.get_by_role("button", name="Compare", exact=True).click()
+    expect(page.get_by_text("Comparing 2 Runs")).to_be_visible(timeout=PATIENCE_MS)
+    shoot(page, "mlflow-compare")
+    page.get_by_role("link", name="train/loss").click()
+    names = page.locator(".legend .legendtext")
+    expect(names.filter(has_text="DNN, seed 0")).not_to_have_count(0, timeout=PATIENCE_MS)
+    expect(names.filter(has_text="DRNN-2, seed 0")).not_to_have_count(0)
+    drawn = page.locator(".scatterlayer .trace path.js-line").all()
+    steps = [line.get_attribute("d").count("L") for line in drawn]
+    assert len([n for n in steps if n >= 2]) >= 2, "a line over the epochs for each run"
+    shoot(page, "mlflow-curves")
+
+
+def test_the_table_of_tracks_is_set_side_by_side(page):
+    choose_drnn(page)
+    page.goto(page.url + "&compareRunsMode=ARTIFACT")
+    expect(page.get_by_test_id("dropdown-tables")).to_contain_text(
+        "tracks/bss_eval_v3.json", timeout=PATIENCE_MS
+    )
+    expect(page.get_by_text("Group by: track")).to_be_visible()
+    expect(page.get_by_text("Compare: vocals/nsdr")).to_be_visible()
+    expect(page.get_by_text("test_00").first).to_be_visible(timeout=PATIENCE_MS)
+    shoot(page, "mlflow-tracks")
