@@ -18,10 +18,14 @@ from rich.table import Table
 from rich.text import Text
 
 import bench
+from bench.commands import data as data_commands
+from bench.commands.imported import import_scores
+from bench.commands.separate import separate
 from bench.errors import BenchError, nearest
 from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, prepare, show_tables
 
 if TYPE_CHECKING:
+    from bench.datasets.dataset import Dataset
     from bench.runner.results import Results
     from bench.runner.standing import Standing
     from bench.runner.store import CellFolder
@@ -32,6 +36,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(data_commands.app, name="data")
+app.command()(separate)
+app.command("import")(import_scores)
 console = Console()
 
 
@@ -215,13 +222,42 @@ def track(name: NAME) -> None:
 
 
 @app.command()
-def report(name: NAME) -> None:
-    """Write a report again from what was tracked."""
+def report(
+    name: NAME,
+    data: Annotated[
+        Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
+    ] = Path("data"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Prove that it is what its scores give; write nothing.")
+    ] = False,
+) -> None:
+    """Write a report again from what was tracked, or check one that is there."""
+    from bench.report.compare import problems
     from bench.report.write import write
+    from bench.runner import experiment as experiments
 
+    if check:
+        if name.endswith((".yaml", ".yml")):
+            name = experiments.read(Path(name)).name
+        found_wrong = problems(REPORTS / name, RUNS)
+        verdict = f"{len(found_wrong)} wrong" if found_wrong else "is what its scores give"
+        print("\n".join([*found_wrong, f"{REPORTS / name}: {verdict}"]))
+        raise typer.Exit(1 if found_wrong else 0)
     found = tracked(name)
     prepare(REPORTS / found.experiment.name)
-    show_tables(console, found, write(found, REPORTS))
+    show_tables(console, found, write(found, REPORTS, corpus_of(found, data)))
+
+
+def corpus_of(found: Results, data: Path) -> Dataset | None:
+    """Return the corpus that results were scored on, or None where it is not here any more."""
+    from bench.datasets import open_dataset
+
+    try:
+        dataset = open_dataset(found.experiment.dataset, data)
+        same = dataset.digest("test") in {cell.digests["test"] for cell in found.cells}
+    except BenchError:
+        return None
+    return dataset if same else None
 
 
 KINDS = ("experiments", "methods", "datasets")
@@ -241,6 +277,9 @@ def score(
         str | None, typer.Option(help="An experiment in whose tables and MLflow runs it appears.")
     ] = None,
     record: Annotated[bool, typer.Option("--record", help="Record it in MLflow.")] = False,
+    museval_json: Annotated[
+        Path | None, typer.Option(help="Write museval's JSON there too, a file a track.")
+    ] = None,
     data: Annotated[
         Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
     ] = Path("data"),
@@ -253,7 +292,10 @@ def score(
 
     row = label or estimates.resolve().name
     truth = elsewhere.references(references, data)
-    cell = elsewhere.cell(row, truth, estimates, protocol or ["bss_eval_v3"])
+    protocols = protocol or (["museval"] if museval_json else ["bss_eval_v3"])
+    if museval_json and "museval" not in protocols:
+        protocols = [*protocols, "museval"]
+    cell = elsewhere.cell(row, truth, estimates, protocols)
     own = CellFolder(RUNS, cell)
     name = into or re.sub(r"[^A-Za-z0-9_.-]+", "-", row).strip("-.") or "scores"
     if into is not None:
@@ -265,6 +307,14 @@ def score(
                 truth,
                 estimates,
                 lambda done, n: status.update(f"scoring track {done + 1}/{n}"),
+            )
+    if museval_json:
+        from bench.scoring import museval_json as files
+
+        scores = own.scores("museval")
+        if scores is not None:
+            print(
+                f"museval's JSON: {len(files.write(scores, museval_json))} tracks in {museval_json}"
             )
     if into is None:
         found = elsewhere.alone(own, truth, name)
@@ -311,7 +361,8 @@ def list_names(
             for name in datasets.DATASETS:
                 corpus = datasets.find(name)
                 sizes = ", ".join(f"{n} {split}" for split, n in corpus.FULL_SIZES.items())
-                table.add_row(name, f"{corpus.TITLE}: {sizes} tracks. Licence: {corpus.LICENCE}.")
+                about = f"{corpus.TITLE}: {sizes} tracks" if sizes else corpus.TITLE
+                table.add_row(name, f"{about}. Licence: {corpus.LICENCE}.")
         console.print(table)
         console.print()
 

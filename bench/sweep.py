@@ -66,14 +66,16 @@ def compute(
         A folder can no longer be written, or the workers have gone. What is finished is kept.
     """
     from bench import provenance
+    from bench.datasets import open_dataset
     from bench.report.write import write
     from bench.runner.cell import Job
     from bench.tracking import store
     from bench.tracking.tracker import Tracker
 
     behind = store.unrecorded(found, Path())
+    dataset = open_dataset(found.experiment.dataset, data)
     if not pending and not behind:
-        show_tables(console, found, write(found, REPORTS))
+        show_tables(console, found, write(found, REPORTS, dataset))
         return Tally(0, 0, 0)
     tracker = Tracker(found, Path())
     tracker.open()
@@ -94,7 +96,7 @@ def compute(
     except KeyboardInterrupt:
         tracker.interrupt()
         raise
-    report_folder = write(found, REPORTS)
+    report_folder = write(found, REPORTS, dataset)
     tracker.close(sum(folder.error() is not None for folder in found.folders), report_folder)
     if tracker.trouble:
         print(f"bench: {tracker.trouble}", file=sys.stderr)
@@ -174,8 +176,9 @@ def seconds(folder: CellFolder) -> float:
 
 def show_tables(console: Console, found: Results, folder: Path) -> None:
     """Print the tables of an experiment, and where its report lies."""
+    from bench.report.rows import long_rows
     from bench.report.terminal import tables
 
-    for table in tables(found):
+    for table in tables(found, long_rows(found)):
         console.print(table)
     print(f"report: {folder}")

@@ -7,7 +7,7 @@ import math
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -34,6 +34,10 @@ class Teller(Callback):
         values = {k: float(v) for k, v in trainer.callback_metrics.items()}
         self.told.metrics(done, values | {"train/learning_rate": rate})
         self.told.progress(done, trainer.max_epochs or done)
+        module = cast(DRNNModule, pl_module)
+        if module.dev and done & (done - 1) == 0:  # 1, 2, 4, 8...: changes come early
+            for name, seen in module.pictures().items():
+                self.told.picture(done, name, seen)
 
 
 class BestWeights(Callback):

@@ -15,19 +15,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import threadpoolctl
 import torch
+from numpy.typing import NDArray
 
-from bench import methods, provenance
+from bench import methods, pieces, provenance
 from bench.datasets import open_dataset
 from bench.errors import BenchError
 from bench.runner.claim import Claim, claimed
 from bench.runner.estimates import keep, kept
+from bench.runner.load import Load
 from bench.runner.plan import Cell
 from bench.runner.store import CellFolder, FolderError
 from bench.scoring.protocols import Prepared, score
-from bench.separator import FitLog, Oracle, Separator
+from bench.separator import FitLog, Separator
 from bench.track import Audio, Track
 
 #: Seconds between two writes of a running cell's progress.
@@ -127,18 +130,30 @@ class Job:
 
 
 class CellLog(FitLog):
-    """Keeps curves and checkpoints in the claimed folder `home`, and progress in the cell's."""
+    """Keeps curves and checkpoints in the claimed folder `home`, and progress in the cell's.
+
+    What the machine does meanwhile goes into the curves too.
+    """
 
     def __init__(
-        self, home: CellFolder, cell_folder: CellFolder, claim: Claim, trainer: Mapping[str, Any]
+        self,
+        home: CellFolder,
+        cell_folder: CellFolder,
+        claim: Claim,
+        trainer: Mapping[str, Any],
+        load: Load,
     ) -> None:
-        self.cell_folder, self.claim, self.trainer = home, claim, trainer
+        self.cell_folder, self.claim, self.trainer, self.load = home, claim, trainer, load
         self.folder = home.path
         self.heartbeat = Heartbeat(cell_folder)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line to the curves."""
-        self.cell_folder.add_metrics(step, values)
+        self.cell_folder.add_metrics(step, {**values, **self.load.metrics()})
+
+    def picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
+        """Keep a picture, to be recorded with the curves."""
+        self.cell_folder.add_picture(step, name, values)
 
     def progress(self, done: int, total: int) -> None:
         """Write the progress; end here where another process has taken the training over."""
@@ -206,20 +221,22 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> None:
     missing = [name for name in cell.protocols if folder.scores_bytes(name) is None]
     rows: dict[str, list[pd.DataFrame]] = {name: [] for name in missing}
     score_s = audio_s = 0.0
-    for done, track in enumerate(tracks):
-        estimates = separation.estimates(track, done, len(tracks))
-        start = time.perf_counter()
-        references = prepared(cell, track)
-        for name in missing:
-            rows[name].append(pd.DataFrame(score(name, track, estimates, references)))
-        score_s += time.perf_counter() - start
-        audio_s += track.duration_s
+    with Load() as load:
+        for done, track in enumerate(tracks):
+            estimates = separation.estimates(track, done, len(tracks))
+            start = time.perf_counter()
+            references = prepared(cell, track)
+            for name in missing:
+                rows[name].append(pd.DataFrame(score(name, track, estimates, references)))
+            score_s += time.perf_counter() - start
+            audio_s += track.duration_s
     facts = {
         "fit": trained_in(folder).fit_facts() if cell.learns else {},
         "separate_s": separation.seconds,
         "score_s": score_s,
         "audio_s": audio_s,
         "n_tracks": len(tracks),
+        "peak_bytes": load.peak_bytes,
         "provenance": job.provenance(),
     }
     for name in missing:
@@ -264,7 +281,7 @@ class Separation:
             self.method = fitted(self.job, self.cell, self.folder, self.claim)
         self.heartbeat.beat("separate", done, total)
         start = time.perf_counter()
-        estimates = separated(self.method, track)
+        estimates = pieces.separate_track(self.method, track)
         seconds = time.perf_counter() - start
         self.seconds += seconds
         if self.job.keep_estimates:
@@ -280,11 +297,8 @@ def fitted(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> Separator:
     Busy
         Another process trains it.
     """
-    cls = methods.find(cell.method)
-    if not cell.learns:
-        return cell.build().to(device_here(job.device))
     home = trained_in(folder)
-    if not home.is_fitted():
+    if cell.learns and not home.is_fitted():
         with nullcontext(claim) if home is folder else claimed(home.path) as mine:
             if mine is None:
                 raise Busy
@@ -292,8 +306,23 @@ def fitted(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> Separator:
                 if home is not folder:
                     home.begin()
                 train(job, home, folder, mine)
+    return ready(folder).to(device_here(job.device))
+
+
+def ready(folder: CellFolder) -> Separator:
+    """Return the method of a cell that is trained, or that learns nothing.
+
+    Raises
+    ------
+    BenchError
+        What it has learnt is not there.
+    """
+    cell = folder.cell
+    if not cell.learns:
+        return cell.build()
+    cls = methods.find(cell.method)
     own = {name: cell.hyperparameters[name] for name in cls.AFTER_TRAINING}
-    return cls.load(home.fit_folder, **own).to(device_here(job.device))
+    return cls.load(trained_in(folder).fit_folder, **own)
 
 
 def trained_in(folder: CellFolder) -> CellFolder:
@@ -306,18 +335,13 @@ def train(job: Job, home: CellFolder, folder: CellFolder, claim: Claim) -> None:
     """Train, keep all of it in `home`, and tell the progress of the cell in `folder` too."""
     cell = home.cell
     dataset = open_dataset(cell.dataset, job.data)
-    log = CellLog(home, folder, claim, job.trainer)
-    log.progress(0, 1)
     start = time.perf_counter()
-    method = cell.build().to(device_here(job.device))
-    method.fit(dataset.tracks("train"), dataset.tracks("dev"), log)
-    method.save(home.fit_folder)
-    home.mark_fitted({"fit_s": time.perf_counter() - start, "provenance": job.provenance()})
+    with Load() as load:
+        log = CellLog(home, folder, claim, job.trainer, load)
+        log.progress(0, 1)
+        method = cell.build().to(device_here(job.device))
+        method.fit(dataset.tracks("train"), dataset.tracks("dev"), log)
+        method.save(home.fit_folder)
+    facts = {"fit_s": time.perf_counter() - start, "peak_bytes": load.peak_bytes}
+    home.mark_fitted({**facts, "provenance": job.provenance()})
     shutil.rmtree(home.path / "checkpoints", ignore_errors=True)
-
-
-def separated(method: Separator, track: Track) -> dict[str, Audio]:
-    """Return a track's estimates, by its mixture alone unless the method is a bound."""
-    if isinstance(method, Oracle):
-        return method.separate_track(track)
-    return method.separate(track.mixture, track.rate)

@@ -66,9 +66,10 @@ def references(source: str, data: Path) -> References:
     """
     if source in DATASETS and not Path(source).is_dir():
         corpus = open_dataset(source, data)
+        names = corpus.names("test")
         return References(
             source, corpus.TITLE, corpus.CITATION, corpus.LICENCE, corpus.digest("test"),
-            corpus.names("test"), corpus.FULL_SIZES["test"],
+            names, corpus.FULL_SIZES.get("test", len(names)),
             lambda name: corpus.load("test", name),
         )  # fmt: skip
     root = Path(source)

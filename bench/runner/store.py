@@ -5,6 +5,8 @@
         claim.<n>.json     who computes it; see `bench.runner.claim`
         state.json         stage and progress as last written; or failed: the traceback
         curves.jsonl       what training told, a line a step
+        pictures/          what it looked like at some steps
+        examples/          excerpts of a few estimates, to be heard
         checkpoints/       of a training that has not ended
         fit/               what was learnt; fit.json beside it is written last
         estimates/         of an experiment that keeps them; see `bench.runner.estimates`
@@ -29,7 +31,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.runner.plan import Cell
@@ -140,6 +144,22 @@ class CellFolder:
                     continue
                 lines[line["step"]] = line
         return list(lines.values())
+
+    def add_picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
+        """Keep values in [0, 1], ``(bins, frames)``, as a grey picture of a step of training."""
+        from PIL import Image
+
+        grey = np.clip(np.rint(255 * values[::-1]), 0, 255).astype(np.uint8)
+        sink = io.BytesIO()
+        Image.fromarray(grey).save(sink, "PNG")
+        folder = self.path / "pictures"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / f"{step:06d}-{name}.png", sink.getvalue())
+
+    def pictures(self) -> list[tuple[int, str, Path]]:
+        """Return step, name and file of each picture, in order."""
+        found = sorted((self.path / "pictures").glob("??????-*.png"))
+        return [(int(path.stem[:6]), path.stem[7:], path) for path in found]
 
     def mark_fitted(self, facts: Mapping[str, Any]) -> None:
         """Say that what was learnt is whole."""

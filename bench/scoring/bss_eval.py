@@ -19,10 +19,11 @@ reference, p = P_j e and q = P e,
 
 What makes it fast. Correlations are summed over blocks in the frequency domain, so memory does not
 grow with the track. G, the Gram matrix of the delayed references, depends on the references
-alone: `References` factors it once, ``G = C C'``, for every estimate, with all right-hand sides
-together. Version 3 needs no filters: with b the products of the delayed references with e and
-``y = C^-1 b``, |P e|^2 = |y|^2, and likewise for one reference. Version 4 takes all energies in
-the frequency domain by Parseval, without an inverse transform. All is computed in float64.
+alone: `References` factors it once, ``G = C C'``, for every estimate, and as G is block Toeplitz,
+in the square of its size. Version 3 needs no signals: with b the products of the delayed references
+with e, and x the filters of P_j e, |P_j e|^2 = x'b, and what is left of b, ``r = b - G x``, gives
+|P e - P_j e|^2 = r' G^-1 r without cancellation, however small it is. Version 4 takes all energies
+in the frequency domain by Parseval, without an inverse transform. All is computed in float64.
 
 References
 ----------
@@ -38,41 +39,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.errors import BenchError
-from bench.scoring.projection import Factor, correlations, fast_length
+from bench.scoring.projection import Factor, correlations
+from bench.scoring.ratios import Scores, image_scores, source_scores
+from bench.scoring.windows import energies
 
 FILTER_LENGTH = 512
-#: Numbers in the largest array of a step over windows: 64 MiB of complex values.
-WINDOWS = 1 << 22
-#: Bins that are multiplied with the filters at a time, few enough to stay in the cache.
-BINS = 512
-#: Energies below this share of the signals' are float64 noise (130 dB down) and count as 0.
-FLOOR = 1e-13
-#: An interference below this share of the target is computed again without cancellation.
-CLOSE = 1e-7
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Ratios in dB, ``(..., target)``, version 4 ``(..., target, window)``.
-
-    Infinite where the error is 0, NaN where a ratio is undefined: a silent reference, or a signal
-    and an error that are both 0. ISR is NaN in version 3, which has none.
-    """
-
-    sdr: NDArray[np.float64]
-    isr: NDArray[np.float64]
-    sir: NDArray[np.float64]
-    sar: NDArray[np.float64]
 
 
 class References:
@@ -99,11 +78,11 @@ class References:
         self.n_targets, self.n_channels, self.n_samples = self.signals.shape
         self.rows = self.signals.flatten(0, 1)
         #: Whether any sample of a target is not 0.
-        self.audible = (self.signals != 0).any(-1).any(-1)
+        self.audible = torch.linalg.vector_norm(self.signals, torch.inf, (-1, -2)) > 0
 
     @cached_property
     def lags(self) -> Tensor:
-        """Correlations of all references, ``(row, row, 2 taps - 1)``."""
+        """Correlations of all references, ``(row, row, taps)``."""
         return correlations(self.rows, [self.rows], self.taps)
 
     @cached_property
@@ -113,9 +92,8 @@ class References:
 
     @cached_property
     def own(self) -> list[Factor]:
-        """The factor of the Gram matrix of each reference; the first leads that of all."""
-        others = [Factor(self.lags[part, part]) for part in map(self._rows_of, self.targets[1:])]
-        return [self.whole.leading(self.n_channels), *others]
+        """The factor of the Gram matrix of each reference."""
+        return [Factor(self.lags[part, part]) for part in map(self._rows_of, self.targets)]
 
     @property
     def targets(self) -> range:
@@ -131,7 +109,7 @@ class References:
         Returns
         -------
         Tensor
-            ``(row, tap, estimate, channel)``.
+            ``(tap, row, estimate, channel)``.
         """
         rows = estimates.flatten(0, 1)
         if "lags" in vars(self):
@@ -139,8 +117,17 @@ class References:
         else:  # one pass over the references serves both
             both = correlations(self.rows, [self.rows, rows], self.taps)
             vars(self)["lags"], lags = both[:, : len(rows)], both[:, len(rows) :]
-        ahead = lags[..., self.taps - 1 :].transpose(1, 2)
-        return ahead.reshape(-1, self.taps, self.n_targets, self.n_channels)
+        shape = (self.taps, len(self.rows), self.n_targets, self.n_channels)
+        return lags.permute(2, 0, 1).reshape(shape).contiguous()
+
+    def _filters_alone(self, b: Tensor) -> Tensor:
+        """Return, shaped as b, the filters of each reference that come nearest its own estimate."""
+        filters = torch.zeros_like(b)
+        for j in self.targets:
+            mine = self._rows_of(j)
+            found = self.own[j].solve(b[:, mine, j].flatten(0, 1))
+            filters[:, mine, j] = found.reshape(self.taps, self.n_channels, self.n_channels)
+        return filters
 
     def _checked(self, estimates: Any) -> Tensor:
         """Return estimates on the device of the references.
@@ -163,36 +150,14 @@ class References:
         tensor = self._checked(estimates)
         b = self._products(tensor)
         energy = torch.linalg.vector_norm(tensor, dim=(-1, -2), dtype=torch.float64).square()
-        everything = self.whole.projected(b.flatten(0, 1)).sum(-1)
-        target = torch.stack(
-            [
-                self.own[j].projected(b[self._rows_of(j), :, j].flatten(0, 1)).sum()
-                for j in self.targets
-            ]
-        )
-        interference = everything - target
-        for j in self.targets:
-            if interference[j] < CLOSE * target[j]:
-                interference[j] = self._remainder(j, b[:, :, j])
-        interference = torch.where(interference > FLOOR * energy, interference, 0.0)
-        artifacts = energy - target - interference
-        artifacts = torch.where(artifacts > FLOOR * energy, artifacts, 0.0)
-        heard = self.audible & (energy > 0)
-        sdr = ratio_db(target, interference + artifacts, heard)
-        sir = ratio_db(target, interference, heard)
-        sar = ratio_db(target + interference, artifacts, heard)
-        return Scores(sdr, np.full_like(sdr, np.nan), sir, sar)
-
-    def _remainder(self, j: int, b: Tensor) -> Tensor:
-        """Return the energy that all references explain beyond reference j, to full precision.
-
-        With the rows of j first, it is the part of |y|^2 that belongs to the other rows.
-        """
-        mine = self._rows_of(j)
-        order = [*range(mine.start, mine.stop)]
-        order += [row for row in range(len(self.rows)) if row not in order]
-        y = Factor(self.lags[order][:, order]).half(b[order].flatten(0, 1))
-        return y[self.n_channels * self.taps :].square().sum()
+        alone = self._filters_alone(b)
+        # In their own rows the filters leave rounding, which corrects x'b as in `Factor.energy`;
+        # in the others, what those explain beyond them.
+        rest = b - self.whole.product(alone.flatten(0, 1)).reshape(b.shape)
+        target = (alone * (b + rest)).sum((0, 1, 3))
+        beyond = [self.whole.energy(rest[:, :, j].flatten(0, 1)) for j in self.targets]
+        interference = torch.stack(beyond)
+        return source_scores(energy, target, interference, self.audible)
 
     def score_images(self, estimates: Any, window: int, hop: int) -> Scores:
         """Score estimates ``(target, channels, samples)`` by version 4."""
@@ -200,75 +165,9 @@ class References:
             raise BenchError(f"window and hop must be at least 1 sample, not {window} and {hop}")
         tensor = self._checked(estimates)
         b = self._products(tensor)
-        filters = self.whole.solve(b.flatten(0, 1).flatten(1, 2)).reshape(b.shape)
-        filters_own = torch.zeros_like(filters)
-        for j in self.targets:
-            mine = self._rows_of(j)
-            found = self.own[j].solve(b[mine, :, j].flatten(0, 1))
-            filters_own[mine, :, j] = found.reshape(-1, self.taps, self.n_channels)
-        length = min(window, self.n_samples)
-        n_fft = fast_length(length + self.taps - 1)
-        # (bin, row, estimate * channel)
-        hats = [
-            torch.fft.rfft(f, n_fft, dim=1).transpose(0, 1).flatten(2, 3).contiguous()
-            for f in (filters, filters_own)
-        ]
-        # (target, channel, window, sample)
-        s, e = (x.unfold(-1, length, hop) for x in (self.signals, tensor))
-        step = max(1, WINDOWS // (8 * n_fft * len(self.rows)))
-        parts = [
-            self._energies(s[:, :, i : i + step], e[:, :, i : i + step], n_fft, *hats)
-            for i in range(0, s.shape[2], step)
-        ]
-        return image_scores(torch.cat(parts, dim=-1))
-
-    def _energies(
-        self, s: Tensor, e: Tensor, n_fft: int, whole_hat: Tensor, own_hat: Tensor
-    ) -> Tensor:
-        """Return |s|^2, |e - s|^2, |p - s|^2, |q - p|^2, |e - q|^2, |p|^2, |q|^2 and |e|^2.
-
-        Returns
-        -------
-        Tensor
-            ``(8, target, window)``.
-        """
-        s, e = s.double(), e.double()
-        plain = [x.square().sum((1, 3)) for x in (s, e - s, e)]
-        # Parseval: each bin but the first, and the last of an even length, stands for two.
-        weight = torch.full((n_fft // 2 + 1,), 2.0 / n_fft, dtype=s.dtype, device=s.device)
-        weight[0] /= 2
-        if n_fft % 2 == 0:
-            weight[-1] /= 2
-        # (bin, window, row): the matrix products below are over rows.
-        s_hat, e_hat = (torch.fft.rfft(x.flatten(0, 1), n_fft).permute(2, 1, 0) for x in (s, e))
-        shape = (s.shape[2], self.n_targets, 2 * self.n_channels)
-        total = torch.zeros(5, *shape[:2], dtype=s.dtype, device=s.device)
-        for i in range(0, len(weight), BINS):
-            part = slice(i, i + BINS)
-            reference, estimate = (x[part].contiguous() for x in (s_hat, e_hat))
-            q = reference @ whole_hat[part]
-            # Reference j reaches estimate j alone: the other rows of its filters are 0.
-            p = reference @ own_hat[part]
-            for k, x in enumerate((p - reference, q - p, estimate - q, p, q)):
-                squares = weight[part] @ torch.view_as_real(x).square_().flatten(1)
-                total[k] += squares.reshape(shape).sum(-1)
-        return torch.stack([*plain[:2], *total.transpose(-1, -2), plain[2]])
-
-
-def image_scores(energies: Tensor) -> Scores:
-    """Return the ratios of version 4 from the energies of `References._energies`."""
-    s, error, spatial, interference, artifacts, p, q, e = energies
-    noise = FLOOR * (s + e)
-    spatial, interference, artifacts = (
-        torch.where(part > noise, part, 0.0) for part in (spatial, interference, artifacts)
-    )
-    heard = s > 0
-    return Scores(
-        ratio_db(s, error, heard),
-        ratio_db(s, spatial, heard),
-        ratio_db(p, interference, heard),
-        ratio_db(q, artifacts, heard),
-    )
+        whole = self.whole.solve(b.flatten(0, 1).flatten(1, 2)).reshape(b.shape)
+        alone = self._filters_alone(b)
+        return image_scores(energies(self.signals, tensor, whole, alone, window, hop))
 
 
 def bss_eval_sources(references: Any, estimates: Any, filter_length: int = FILTER_LENGTH) -> Scores:
@@ -378,10 +277,3 @@ def checked(signals: Any, what: str) -> Tensor:
     if not bool(torch.isfinite(tensor.sum(-1)).all()):
         raise BenchError(f"{what} have samples that are NaN or infinite")
     return tensor
-
-
-def ratio_db(signal: Tensor, error: Tensor, defined: Tensor) -> NDArray[np.float64]:
-    """Return ``10 log10(signal / error)``; NaN where it is not defined, or 0 over 0."""
-    ratio = 10 * torch.log10(signal / error)
-    made: NDArray[np.float64] = torch.where(defined, ratio, torch.nan).cpu().numpy()
-    return made

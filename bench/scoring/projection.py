@@ -8,36 +8,41 @@ signals.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.fft
 import scipy.linalg
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.errors import BenchError
+from bench.scoring import toeplitz
 
 #: Length of the transforms over which correlations are summed, in samples.
-BLOCK = 1 << 13
-#: Numbers in the arrays of a step over blocks, few enough that memory is used again.
-STEP = 1 << 19
+BLOCK = 1 << 12
+#: Blocks that are transformed at a time: few enough that memory, and with few rows the processor's
+#: cache, is used again.
+BLOCKS = 8
+#: Relative error of the product of the factors up to which the fast ones are taken.
+EXACT = 1e-13
 
 
 class Factor:
-    """A Cholesky factor of the Gram matrix of delayed signals.
+    """A Cholesky factor ``G = C C'`` of the Gram matrix of delayed signals.
 
-    Where they depend on each other (silent or equal channels, tracks shorter than the filters),
-    the least multiple of the identity that lets the matrix be factored is added: it moves no
-    projection by more than its share of the energy. On the CPU the matrix is made and factored in
-    place by LAPACK, half of it; on a GPU by PyTorch.
+    Rows and columns of G go by delay, then by signal: so it is block Toeplitz, and on the CPU it
+    is factored as such, without being made. A product with a probe checks the result; where it is
+    not exact enough (signals that nearly depend on each other), and on a GPU, the whole matrix is
+    made and factored. Where they do depend on each other (silent or equal channels, tracks shorter
+    than the filters), the least multiple of the identity that lets the matrix be factored is
+    added: it moves no projection by more than its share of the energy.
 
     Parameters
     ----------
     lags
-        Correlations ``(row, row, 2 taps - 1)`` as `correlations` gives them.
+        Correlations ``(row, row, taps)`` as `correlations` gives them.
 
     Raises
     ------
@@ -46,70 +51,79 @@ class Factor:
     """
 
     def __init__(self, lags: Tensor) -> None:
-        self.taps = (lags.shape[-1] + 1) // 2
+        self.n_rows, self.taps = lags.shape[1:]
         self.on_cpu = lags.device.type == "cpu"
-        scale = float(lags[..., self.taps - 1].diagonal().max()) or 1.0
+        self.n_fft = fast_length(2 * self.taps)
+        #: C: in LAPACK's order of axes on the CPU, a tensor on a GPU.
+        self.lower: Any
+        half = torch.fft.rfft(lags, self.n_fft)
+        #: Transforms of the correlations at all lags, ``(bin, row, row)``.
+        self.spectra = (half + half.transpose(0, 1).conj() - lags[..., :1]).permute(2, 0, 1)
+        if self.on_cpu and self._factored_as_toeplitz(lags):
+            return
+        scale = float(lags[..., 0].diagonal().max()) or 1.0
         for share in (0.0, 1e-15, 1e-14, 1e-13, 1e-12, 1e-11, 1e-10):
-            if self._factored(lags, share * scale):
+            if self._factored(gram(lags), share * scale):
                 return
         raise BenchError("the references are too alike to be told apart by delays")
 
-    def _factored(self, lags: Tensor, load: float) -> bool:
+    def _factored_as_toeplitz(self, lags: Tensor) -> bool:
+        """Factor by the first row of blocks; tell whether the product of the factors is G."""
+        upper = toeplitz.cholesky(lags.permute(1, 2, 0).flatten(1).numpy())
+        if upper is None:
+            return False
+        self.lower = upper.T
+        probe = np.random.default_rng(0).standard_normal(len(upper))
+        made = scipy.linalg.blas.dtrmv(self.lower, probe, lower=1, trans=1)
+        made = scipy.linalg.blas.dtrmv(self.lower, made, lower=1, overwrite_x=1)
+        true = self.product(torch.from_numpy(probe)).numpy()
+        return bool(np.linalg.norm(made - true) < EXACT * np.linalg.norm(true))
+
+    def _factored(self, full: Tensor, load: float) -> bool:
         """Factor the matrix with `load` added to its diagonal; tell whether that went well."""
-        n, taps = len(lags), self.taps
-        if self.on_cpu:
-            blocks = np.empty((n, taps, n, taps))
-            for a in range(n):
-                for b in range(a + 1):
-                    blocks[a, :, b] = toeplitz_view(lags[a, b].numpy(), taps)
-            gram = blocks.reshape(n * taps, n * taps)
-            if load:
-                gram[np.diag_indices(n * taps)] += load
-            # Its lower triangle is the upper one in LAPACK's order of axes.
-            self.upper, info = scipy.linalg.lapack.dpotrf(gram.T, lower=0, clean=0, overwrite_a=1)
-            return bool(info == 0)
-        index = torch.arange(taps, device=lags.device)
-        index = index[:, None] - index[None, :] + taps - 1
-        full = lags[..., index].transpose(1, 2).reshape(n * taps, n * taps)
         full.diagonal().add_(load)
+        if self.on_cpu:  # symmetric, so its axes may change places
+            self.lower, info = scipy.linalg.lapack.dpotrf(
+                full.numpy().T, lower=1, clean=0, overwrite_a=1
+            )
+            return bool(info == 0)
         self.lower, trouble = torch.linalg.cholesky_ex(full)
         return not bool(trouble.any())
 
-    def leading(self, n: int) -> Factor:
-        """Return the factor of the first `n` rows alone: the leading block of this one."""
-        part, size = copy.copy(self), n * self.taps
-        if self.on_cpu:
-            part.upper = np.asfortranarray(self.upper[:size, :size])
-        else:
-            part.lower = self.lower[:size, :size]
-        return part
-
-    def half(self, b: Tensor) -> Tensor:
-        """Return ``C^-1 b`` for columns ``(n, ...)``."""
-        columns = b.reshape(len(b), -1)
-        if self.on_cpu:
-            y, _ = scipy.linalg.lapack.dtrtrs(self.upper, columns.numpy(), lower=0, trans=1)
-            return torch.from_numpy(y).reshape(b.shape)
-        solved: Tensor = torch.linalg.solve_triangular(self.lower, columns, upper=False)
-        return solved.reshape(b.shape)
-
-    def projected(self, b: Tensor) -> Tensor:
-        """Return ``b' G^-1 b``, the energy of a projection, for each column."""
-        return self.half(b).square().sum(0)
+    def product(self, x: Tensor) -> Tensor:
+        """Return ``G x`` for columns ``(n, ...)``, in the frequency domain."""
+        hat = torch.fft.rfft(x.reshape(self.taps, self.n_rows, -1), self.n_fft, dim=0)
+        whole: Tensor = torch.fft.irfft(self.spectra @ hat, self.n_fft, dim=0)
+        return whole[: self.taps].reshape(x.shape)
 
     def solve(self, b: Tensor) -> Tensor:
         """Return ``G^-1 b`` for columns ``(n, columns)``."""
         if self.on_cpu:
-            x, _ = scipy.linalg.lapack.dpotrs(self.upper, b.numpy(), lower=0)
-            return torch.from_numpy(np.ascontiguousarray(x))
-        return torch.cholesky_solve(b, self.lower)
+            # For one column three times as fast as dpotrs.
+            y, _ = scipy.linalg.lapack.dtrtrs(self.lower, b.numpy(), lower=1)
+            x, _ = scipy.linalg.lapack.dtrtrs(self.lower, y, lower=1, trans=1, overwrite_b=1)
+            return torch.from_numpy(x).contiguous()
+        solved: Tensor = torch.cholesky_solve(b, self.lower)
+        return solved
+
+    def energy(self, b: Tensor) -> Tensor:
+        """Return ``b' G^-1 b``, the energy of a projection, summed over columns ``(n, columns)``.
+
+        As ``x'(2 b - G x)`` with ``x = G^-1 b``, in which an error of x counts by its square.
+        """
+        x = self.solve(b)
+        return (x * (2 * b - self.product(x))).sum()
 
 
-def toeplitz_view(lags: NDArray[np.float64], taps: int) -> NDArray[np.float64]:
-    """Return the matrix ``[i, k] = lags[i - k + taps - 1]`` without a copy."""
-    (step,) = lags.strides
-    start = lags[taps - 1 :]
-    return np.lib.stride_tricks.as_strided(start, (taps, taps), (step, -step), writeable=False)
+def gram(lags: Tensor) -> Tensor:
+    """Return the Gram matrix ``(taps * row, taps * row)`` of correlations ``(row, row, taps)``."""
+    n_rows, taps = lags.shape[1:]
+    before = lags.transpose(0, 1)[..., 1:].flip(-1)
+    # For each row the blocks of all lags, the largest first: block row i begins i blocks earlier.
+    line = torch.cat([before, lags], dim=-1).flip(-1).transpose(1, 2).flatten(1)
+    windows = line.unfold(-1, taps * n_rows, n_rows).transpose(0, 1)
+    back = torch.arange(taps - 1, -1, -1, device=lags.device)
+    return windows[back].reshape(taps * n_rows, taps * n_rows)
 
 
 def fast_length(n: int) -> int:
@@ -118,9 +132,9 @@ def fast_length(n: int) -> int:
 
 
 def correlations(a: Tensor, others: Sequence[Tensor], taps: int) -> Tensor:
-    """Return ``sum_t a[t] b[t + lag]`` for every pair of rows and lags of up to ``taps - 1``.
+    """Return ``sum_t a[t] b[t + lag]`` for every pair of rows and lags of 0 to ``taps - 1``.
 
-    A block of a meets the same stretch of b and ``taps - 1`` samples on each side; the products of
+    A block of a meets the same stretch of b and the ``taps - 1`` samples after it; the products of
     their transforms are summed over blocks, and one inverse transform a pair gives all lags.
 
     Parameters
@@ -133,29 +147,27 @@ def correlations(a: Tensor, others: Sequence[Tensor], taps: int) -> Tensor:
     Returns
     -------
     Tensor
-        ``(row of a, row of b, 2 taps - 1)``: lags from ``1 - taps`` on.
+        ``(row of a, row of b, taps)``.
     """
     reach, n_samples = taps - 1, a.shape[-1]
     n_fft = max(BLOCK, fast_length(4 * taps))
-    length = n_fft - 2 * reach
-    n_b = sum(map(len, others))
-    step = length * max(1, STEP // ((len(a) + n_b) * n_fft))
-    total = torch.zeros(n_fft // 2 + 1, len(a), n_b, dtype=torch.complex128, device=a.device)
-    for start in range(0, n_samples, step):
-        end = start + length * -(-min(step, n_samples - start) // length)
+    length = n_fft - reach
+    shape = n_fft // 2 + 1, len(a), sum(map(len, others))
+    total = torch.zeros(shape, dtype=torch.complex128, device=a.device)
+    for start in range(0, n_samples, BLOCKS * length):
+        end = start + length * min(BLOCKS, -(-(n_samples - start) // length))
         blocks_a = stretch(a, start, end).unfold(-1, length, length)
-        b = torch.cat([stretch(other, start - reach, end + reach) for other in others])
+        b = torch.cat([stretch(other, start, end + reach) for other in others])
         blocks_b = b.unfold(-1, n_fft, length)
         # (bin, row of a, block) @ (bin, block, row of b)
         one = torch.fft.rfft(blocks_a, n_fft).permute(2, 0, 1)
         two = torch.fft.rfft(blocks_b, n_fft).permute(2, 1, 0)
         total += one.contiguous().conj_physical_() @ two.contiguous()
     lags: Tensor = torch.fft.irfft(total.permute(1, 2, 0), n_fft)
-    return lags[..., : 2 * reach + 1]
+    return lags[..., :taps]
 
 
 def stretch(rows: Tensor, start: int, end: int) -> Tensor:
-    """Return the samples from `start` to `end` as float64, zeros beyond either end of the rows."""
-    n = rows.shape[-1]
-    inside = rows[:, max(start, 0) : min(end, n)].double()
-    return torch.nn.functional.pad(inside, (max(-start, 0), max(end - n, 0)))
+    """Return the samples from `start` to `end` as float64, zeros beyond the end of the rows."""
+    inside = rows[:, start:end].double()
+    return torch.nn.functional.pad(inside, (0, end - start - inside.shape[-1]))

@@ -17,6 +17,9 @@ from bench.runner.plan import Cell
 from bench.runner.results import Results
 from bench.runner.store import CellFolder, locked, read_json, write_text
 from bench.tracking.content import cell_tags, log_inputs, log_scores
+from bench.tracking.description import describe_cell, describe_experiment
+from bench.tracking.media import log_examples, log_pictures
+from bench.tracking.model import log_model
 from bench.tracking.store import (
     ARTIFACTS,
     address,
@@ -260,6 +263,11 @@ class Tracker:
                 log_scores(self.client, run_id, folder, name, prefix=prefix)
         else:
             self.client.set_tag(run_id, "error", folder.error() or "not finished")
+        if folder.is_done():
+            describe_cell(self.client, run_id, folder)
+            log_pictures(self.client, run_id, folder)
+            if folder.cell.learns:
+                log_model(self.client, run_id, folder)
         self.client.set_terminated(run_id, "FINISHED" if folder.is_done() else "FAILED")
         self._write_note(folder, note | recorded_as(folder))
 
@@ -280,6 +288,10 @@ class Tracker:
 
         def end() -> None:
             self.client.log_artifacts(self.parent_id, str(report), "report")
+            describe_experiment(self.client, self.parent_id, self.results, report)
+            runs = {f.path: str(self._note(f).get("run_id", "")) for f in self.results.folders}
+            known = {path: run_id for path, run_id in runs.items() if run_id}
+            log_examples(self.client, self.results, report, known)
             self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED")
 
         self._attempt(end)
