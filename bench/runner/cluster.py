@@ -24,6 +24,8 @@ POLL_S = 0.5
 #: What a Dask worker with a GPU offers, and a cell that is faster on one asks for.
 GPU = {"GPU": 1}
 DEVICES = ("auto", "cpu", "cuda")
+#: What a local worker does first: a terminal's Ctrl-C is for the parent, which ends the workers.
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 STRATEGIES = ("ddp_spawn", "ddp_fork")
 #: A cell whose worker is killed as often as this, and once more, has failed.
 DEATHS = 2
@@ -179,6 +181,7 @@ def connected(place: Place) -> Iterator[Any]:
         "distributed.scheduler.allowed-failures": DEATHS,
         "distributed.logging.distributed": "critical",
         "distributed.worker.daemon": False,
+        "distributed.worker.preload": [DEAF],
     }
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("distributed"):
@@ -211,7 +214,7 @@ def local(place: Place) -> Any:
         threads_per_worker=1,
         processes=True,
         host="127.0.0.1",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         memory_limit=0,
         silence_logs=logging.CRITICAL,
     )
@@ -241,7 +244,7 @@ def slurm(jobs: int) -> Any:
             "--scheduler slurm needs dask-jobqueue: pip install 'singing-voice-bench[slurm]'"
         ) from None
     try:
-        cluster = SLURMCluster(scheduler_options={"dashboard": False})
+        cluster = SLURMCluster(scheduler_options={"dashboard_address": "127.0.0.1:0"})
     except (ValueError, TypeError) as error:
         raise BenchError(
             f"--scheduler slurm: {str(error).splitlines()[0]}; say it under jobqueue.slurm in a "
