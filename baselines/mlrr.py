@@ -32,6 +32,7 @@ from sklearn.exceptions import ConvergenceWarning
 from baselines.proximal import Matrix, singular_value_threshold, soft_threshold
 from bench import masks, stft
 from bench.errors import BenchError
+from bench.excerpts import held
 from bench.masks import Masks
 from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
 from bench.track import TARGETS, Track
@@ -161,6 +162,7 @@ class MLRR(MaskSeparator):
     ) -> Self:
         """Learn the dictionaries from the references of `tracks`; see `Separator.fit`."""
         rate = common_rate(tracks)
+        tracks = held(tracks, self.seed)
         dictionaries = {}
         for target in TARGETS:
             spectra = [stft.forward(t.references[target], self.n_fft, self.hop) for t in tracks]

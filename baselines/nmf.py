@@ -35,6 +35,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from bench import masks, stft
 from bench.errors import BenchError
+from bench.excerpts import held
 from bench.masks import Masks
 from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
 from bench.track import TARGETS, Track
@@ -75,7 +76,7 @@ class NMF(MaskSeparator):
         self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
     ) -> Self:
         """Learn the dictionaries from the references of `tracks`; see `Separator.fit`."""
-        rate = common_rate(tracks)
+        rate, tracks = common_rate(tracks), held(tracks, self.seed)
         log = log or FitLog()
         dictionaries = {}
         targets = TARGETS if self.form == "supervised" else ("vocals",)

@@ -39,7 +39,14 @@ from baselines.drnn.segments import Segments
 from bench import masks, stft
 from bench.errors import BenchError
 from bench.masks import Masks
-from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
+from bench.separator import (
+    FitLog,
+    LevelledSeparator,
+    MaskSeparator,
+    Spectrogram,
+    common_rate,
+    separator,
+)
 from bench.track import TARGETS, Track
 
 Matrix = NDArray[np.float64]
@@ -159,7 +166,7 @@ class Unrolled(nn.Module):
 
 
 @separator
-class SupervisedRNMF(MaskSeparator):
+class SupervisedRNMF(LevelledSeparator):
     """Robust NMF unrolled into a network and trained; soft mask.
 
     Parameters
@@ -193,13 +200,15 @@ class SupervisedRNMF(MaskSeparator):
     ) -> Self:
         """Train on `tracks`; see `Separator.fit`."""
         rate, log = common_rate(tracks), log or FitLog()
-        segments = Segments(tracks, LEVEL, self.n_fft, self.hop, FRAMES, 0, "random", "any")
+        transform = (self.n_fft, self.hop)
+        segments = Segments(tracks, LEVEL, *transform, FRAMES, 0, "random", "any", self.seed)
         network = Unrolled(self._dictionary(segments), self.ridge, self.weight).to(self.device)
-        segments.audio = segments.audio.to(self.device)
         optimizer = torch.optim.Adam(network.parameters(), lr=self.learning_rate)
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.epochs)
         for epoch in range(self.epochs):
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
+            segments.draw(epoch)
+            segments.audio = segments.audio.to(self.device)
             total, n_values = 0.0, 0
             for batch in segments.epoch(generator, BATCH):
                 x, references = segments.magnitudes(batch)
@@ -238,8 +247,7 @@ class SupervisedRNMF(MaskSeparator):
         network = Unrolled(weights["synthesis"][0], self.ridge, self.weight)
         network.load_state_dict(weights)
         magnitudes = np.abs(spectrogram)
-        level = np.sqrt(np.square(magnitudes).mean(axis=(1, 2), keepdims=True))
-        scaled = magnitudes * (LEVEL / np.where(level > 0, level, 1.0))
+        scaled = magnitudes * (LEVEL / self.level(magnitudes))
         inputs = torch.from_numpy(scaled.transpose(0, 2, 1)).float().to(self.device)
         with torch.no_grad():
             parts = network.to(self.device)(inputs).cpu().double().numpy()

@@ -69,8 +69,8 @@ class RPCAhFASST(RPCAh):
     VERSION: ClassVar[int] = 2
     GROUP: ClassVar[str] = "unsupervised"
 
-    drums: int = Field(10, ge=1)
-    voices: int = Field(30, ge=1)
+    drums: int = Field(20, ge=1)
+    voices: int = Field(20, ge=1)
     iterations: int = Field(50, ge=1)
     seed: int = Field(0, ge=0)
 

@@ -1,3 +1,36 @@
-"""A benchmark suite for singing-voice separation: every method on one split, scored by one code."""
+"""Benchmark suite for singing-voice separation."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bench.songs import SongSeparator
 
 __version__ = "0.1.0"
+
+
+def load(name: str) -> SongSeparator:
+    """Return a method ready for songs of any rate and length.
+
+    Parameters
+    ----------
+    name
+        A method's name, an MLflow run (``runs:/ID``) or model (``models:/…``), or a folder of
+        weights; see `bench.loading`.
+
+    Raises
+    ------
+    BenchError
+        Nothing is known by that name, or it is not trained.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).standard_normal((2, 8000))
+    >>> sorted(load("rpca").separate(noise, 8000))
+    ['accompaniment', 'vocals']
+    """
+    loaded: SongSeparator = importlib.import_module("bench.loading").load(name)
+    return loaded

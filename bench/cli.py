@@ -1,10 +1,14 @@
-"""The command line: ``bench run``, ``report``, ``list``, ``ui``."""
+"""The command line: ``bench run``, ``status``, ``report``, ``score``, ``list``, ``ui``."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import signal
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +18,16 @@ from rich.table import Table
 from rich.text import Text
 
 import bench
+from bench.commands import data as data_commands
+from bench.commands.imported import import_scores
+from bench.commands.separate import separate
 from bench.errors import BenchError, nearest
 from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, prepare, show_tables
 
 if TYPE_CHECKING:
+    from bench.datasets.dataset import Dataset
+    from bench.runner.results import Results
+    from bench.runner.standing import Standing
     from bench.runner.store import CellFolder
 
 app = typer.Typer(
@@ -26,6 +36,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+app.add_typer(data_commands.app, name="data")
+app.command()(separate)
+app.command("import")(import_scores)
 console = Console()
 
 
@@ -54,9 +67,23 @@ def run(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Local processes; 0: all in this one. Default: one a core."),
+        typer.Option(
+            min=0,
+            help="Local processes, or jobs of SLURM; 0: all in this one. Default: one a core.",
+        ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
+    scheduler: Annotated[
+        str,
+        typer.Option(help="Address of a Dask scheduler, such as tcp://127.0.0.1:8786; or slurm."),
+    ] = "",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try cells again that failed before.")
+    ] = False,
+    trainer: Annotated[
+        list[str] | None,
+        typer.Option(help="key=value for Lightning's Trainer, as devices=4; repeatable."),
+    ] = None,
     override: Annotated[
         list[str] | None, typer.Option("-o", help="key=value over the file's, repeatable.")
     ] = None,
@@ -64,70 +91,173 @@ def run(
         bool, typer.Option("--dry-run", help="Say what would be computed, and stop.")
     ] = False,
 ) -> None:
-    """Run what is missing of an experiment, and write its report."""
+    """Run what is missing of an experiment, and write its report.
+
+    Cells that failed before are left alone, unless --retry-failed is given.
+    """
     from bench.datasets import open_dataset
     from bench.runner import cluster, plan, results
     from bench.runner import experiment as experiments
+    from bench.runner.standing import DAMAGED, standing
     from bench.runner.store import CellFolder
 
     spec = experiments.read(experiment, override or ())
     dataset = open_dataset(spec.dataset, data)
     with console.status("reading the corpus"):
         cells = plan.cells(spec, dataset)
-    folders = [CellFolder(RUNS, cell) for cell in cells]
-    pending = {f.path: f for f in folders if not f.is_done()}
+    stands = [(folder, standing(folder)) for folder in (CellFolder(RUNS, c) for c in cells)]
+    left = {"done", *([] if retry_failed else ["failed"])}
+    pending = [folder for folder, stand in stands if stand.state not in left]
+    n_failed = 0 if retry_failed else sum(stand.state == "failed" for _, stand in stands)
+    n_done = len(cells) - len(pending) - n_failed
     if dry_run:
-        show_plan(folders)
-        print(f"{len(cells)} cells: {len(pending)} to compute, {len(cells) - len(pending)} reused")
+        show_plan(stands, retry_failed)
+        rest = f", {n_failed} failed before" if n_failed else ""
+        print(f"{len(cells)} cells: {len(pending)} to compute, {n_done} reused{rest}")
         return
-    chosen = cluster.device(device)
+    place = cluster.place(workers, threads, scheduler, device, len(pending), trainer or [])
     prepare(REPORTS / spec.name)
+    prepare(RUNS)
     results.note(RUNS, spec, dataset, cells, override or [])
-    found = results.recall(RUNS, spec.name)
-    n_workers = cluster.default_workers(len(pending)) if workers is None else workers
+    for folder, stand in stands:
+        if stand.why == DAMAGED:
+            print(f"{folder.cell.name}: {DAMAGED}")
     try:
-        failed = compute(found, list(pending.values()), data, chosen, n_workers, threads, console)
+        with terminating():
+            tally = compute(results.recall(RUNS, spec.name), pending, data, place, console)
     except KeyboardInterrupt:
         print(
             "bench: stopped; finished cells and checkpoints are kept, the same command goes on",
             file=sys.stderr,
         )
         raise typer.Exit(130) from None
+    if n_failed:
+        print(f"{n_failed} failed before and were not tried again: --retry-failed tries them")
     print(
-        f"{len(cells)} cells: {len(pending) - failed} computed, "
-        f"{len(cells) - len(pending)} reused, {failed} failed"
+        f"{len(cells)} cells: {tally.computed} computed, {n_done + tally.found} reused, "
+        f"{n_failed + tally.failed} failed"
     )
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if n_failed + tally.failed else 0)
 
 
-def show_plan(folders: list[CellFolder]) -> None:
-    """Print each cell and whether it must be computed, and why."""
-    from bench.runner.cell import trained_in
-
-    for folder in folders:
-        if folder.is_done():
-            why = "reused: its scores are there"
-        elif folder.cell.learns and trained_in(folder).is_fitted():
-            why = "to compute: trained, but not scored"
-        else:
-            why = "to compute: " + ("it failed before" if folder.error() else "never finished")
-        print(f"{folder.cell.fingerprint[:12]}  {folder.cell.name}: {why}")
+def show_plan(stands: list[tuple[CellFolder, Standing]], retry_failed: bool) -> None:
+    """Print each cell and whether it would be computed, and why."""
+    for folder, stand in stands:
+        word = {"done": "reused: ", "running": "computed elsewhere: "}.get(stand.state)
+        if stand.state == "failed":
+            word = "to compute: failed before: " if retry_failed else "left alone: failed before: "
+        text = f"{folder.cell.name}: {word or 'to compute: '}{stand.why}"
+        print(f"{folder.cell.fingerprint[:12]}  {text}")
 
 
-@app.command()
-def report(
-    name: Annotated[str, typer.Argument(help="An experiment's name, or its file.")],
-) -> None:
-    """Write a report again from what was tracked."""
-    from bench.report.write import write
+@contextlib.contextmanager
+def terminating() -> Iterator[None]:
+    """Take a polite end (SIGTERM), as clusters send it, for Ctrl-C."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def tracked(name: str) -> Results:
+    """Return what an experiment has come to, by its name or its file."""
     from bench.runner import experiment as experiments
     from bench.runner import results
 
     if name.endswith((".yaml", ".yml")):
         name = experiments.read(Path(name)).name
-    found = results.recall(RUNS, name)
-    prepare(REPORTS / name)
-    show_tables(console, found, write(found, REPORTS))
+    return results.recall(RUNS, name)
+
+
+NAME = Annotated[str, typer.Argument(help="An experiment's name, or its file.")]
+
+
+@app.command()
+def status(
+    name: NAME,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where failed cells failed.")
+    ] = False,
+) -> None:
+    """Say where an experiment stands, while it runs or after."""
+    from bench.runner.standing import standing
+
+    found = tracked(name)
+    stands = [(folder, standing(folder)) for folder in found.folders]
+    for folder, stand in stands:
+        if stand.state in ("running", "failed"):
+            print(f"{folder.cell.name}: {stand.state}: {stand.why}")
+        if stand.state == "failed" and traceback:
+            print(folder.state().get("traceback", ""))
+    states = Counter(stand.state for _, stand in stands)
+    counts = ", ".join(f"{states[s]} {s}" for s in ("done", "running", "failed", "planned"))
+    print(f"{len(stands)} cells: {counts}")
+
+
+@app.command()
+def track(name: NAME) -> None:
+    """Record in MLflow, from the cells' folders, what the store does not have."""
+    from bench.report.write import write
+    from bench.tracking.tracker import Tracker
+
+    found = tracked(name)
+    prepare(REPORTS / found.experiment.name)
+    tracker = Tracker(found, Path())
+    tracker.connect()
+    tracker.forget_missing()
+    ended = [folder for folder in found.folders if folder.is_done() or folder.error()]
+    for folder in ended:
+        if not tracker.finish(folder):
+            break
+    failed = sum(folder.error() is not None for folder in ended)
+    tracker.close(failed, write(found, REPORTS))
+    if tracker.trouble:
+        raise BenchError(tracker.trouble)
+    print(f"{len(found.folders)} cells: {len(ended)} in MLflow, {failed} of them as failed")
+
+
+@app.command()
+def report(
+    name: NAME,
+    data: Annotated[
+        Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
+    ] = Path("data"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Prove that it is what its scores give; write nothing.")
+    ] = False,
+) -> None:
+    """Write a report again from what was tracked, or check one that is there."""
+    from bench.report.compare import problems
+    from bench.report.write import write
+    from bench.runner import experiment as experiments
+
+    if check:
+        if name.endswith((".yaml", ".yml")):
+            name = experiments.read(Path(name)).name
+        found_wrong = problems(REPORTS / name, RUNS)
+        verdict = f"{len(found_wrong)} wrong" if found_wrong else "is what its scores give"
+        print("\n".join([*found_wrong, f"{REPORTS / name}: {verdict}"]))
+        raise typer.Exit(1 if found_wrong else 0)
+    found = tracked(name)
+    prepare(REPORTS / found.experiment.name)
+    show_tables(console, found, write(found, REPORTS, corpus_of(found, data)))
+
+
+def corpus_of(found: Results, data: Path) -> Dataset | None:
+    """Return the corpus that results were scored on, or None where it is not here any more."""
+    from bench.datasets import open_dataset
+
+    try:
+        dataset = open_dataset(found.experiment.dataset, data)
+        same = dataset.digest("test") in {cell.digests["test"] for cell in found.cells}
+    except BenchError:
+        return None
+    return dataset if same else None
 
 
 KINDS = ("experiments", "methods", "datasets")
@@ -147,6 +277,9 @@ def score(
         str | None, typer.Option(help="An experiment in whose tables and MLflow runs it appears.")
     ] = None,
     record: Annotated[bool, typer.Option("--record", help="Record it in MLflow.")] = False,
+    museval_json: Annotated[
+        Path | None, typer.Option(help="Write museval's JSON there too, a file a track.")
+    ] = None,
     data: Annotated[
         Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
     ] = Path("data"),
@@ -159,7 +292,10 @@ def score(
 
     row = label or estimates.resolve().name
     truth = elsewhere.references(references, data)
-    cell = elsewhere.cell(row, truth, estimates, protocol or ["bss_eval_v3"])
+    protocols = protocol or (["museval"] if museval_json else ["bss_eval_v3"])
+    if museval_json and "museval" not in protocols:
+        protocols = [*protocols, "museval"]
+    cell = elsewhere.cell(row, truth, estimates, protocols)
     own = CellFolder(RUNS, cell)
     name = into or re.sub(r"[^A-Za-z0-9_.-]+", "-", row).strip("-.") or "scores"
     if into is not None:
@@ -172,6 +308,14 @@ def score(
                 estimates,
                 lambda done, n: status.update(f"scoring track {done + 1}/{n}"),
             )
+    if museval_json:
+        from bench.scoring import museval_json as files
+
+        scores = own.scores("museval")
+        if scores is not None:
+            print(
+                f"museval's JSON: {len(files.write(scores, museval_json))} tracks in {museval_json}"
+            )
     if into is None:
         found = elsewhere.alone(own, truth, name)
     else:
@@ -180,8 +324,11 @@ def score(
     folder = write(found, REPORTS)
     if record or into is not None:
         tracker = Tracker(found, Path())
+        tracker.open()
         tracker.finish(own)
         tracker.close(0, folder)
+        if tracker.trouble:
+            print(f"bench: {tracker.trouble}", file=sys.stderr)
     show_tables(console, found, folder)
 
 
@@ -214,7 +361,8 @@ def list_names(
             for name in datasets.DATASETS:
                 corpus = datasets.find(name)
                 sizes = ", ".join(f"{n} {split}" for split, n in corpus.FULL_SIZES.items())
-                table.add_row(name, f"{corpus.TITLE}: {sizes} tracks. Licence: {corpus.LICENCE}.")
+                about = f"{corpus.TITLE}: {sizes} tracks" if sizes else corpus.TITLE
+                table.add_row(name, f"{about}. Licence: {corpus.LICENCE}.")
         console.print(table)
         console.print()
 

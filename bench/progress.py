@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -15,13 +16,15 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
+from bench.runner.standing import duration, progress, time_left
 from bench.runner.store import CellFolder
 
-POLL_S = 0.5
-UNITS = {"fit": "step", "separate": "track"}
+#: Seconds between two looks at the folders, and between two plain lines of one stage.
+POLL_S, LINE_S = 0.5, 60.0
+#: What each stage counts.
+UNITS = {"fit": "step", "separate": "track", "score": "track"}
 
 
 class Monitor:
@@ -31,37 +34,32 @@ class Monitor:
     ----------
     console
         Where to show it.
-    folders
-        The cells that will run.
-    follow
-        Called with the folder of each running cell at every look.
+    total
+        Cells that will run.
     """
 
-    def __init__(
-        self, console: Console, folders: Sequence[CellFolder], follow: Callable[[CellFolder], None]
-    ) -> None:
-        self.console, self.folders, self.follow = console, folders, follow
+    def __init__(self, console: Console, total: int) -> None:
+        self.console, self.total, self.n_ended = console, total, 0
         self.progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TextColumn("{task.fields[unit]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
             transient=True,
             disable=not console.is_terminal,
         )
-        self.all = self.progress.add_task("all cells", total=len(folders), unit="cells")
+        self.all = self.progress.add_task("all cells", total=total, unit="cells", left="")
         self.tasks: dict[CellFolder, tuple[str, TaskID]] = {}
-        self.told: set[tuple[CellFolder, str]] = set()
-        self.ended: set[CellFolder] = set()
+        self.told: dict[tuple[CellFolder, str], float] = {}
+        #: When each running cell was begun, and the time of what an earlier run left of it.
+        self.running: dict[CellFolder, tuple[float, float]] = {}
+        self.begun = time.monotonic()
         self.stop = threading.Event()
         self.lock = threading.Lock()
         self.thread = threading.Thread(target=self._watch, daemon=True)
-        # What an interrupted run left is no progress of this one.
-        self.before = {folder: folder.state().get("time", 0.0) for folder in folders}
 
     def __enter__(self) -> Self:
         self.progress.start()
@@ -80,37 +78,49 @@ class Monitor:
 
     def _watch(self) -> None:
         while not self.stop.wait(POLL_S):
-            for folder in self.folders:
-                with self.lock:
-                    self._look(folder)
+            with self.lock:
+                for folder, (_, before) in self.running.items():
+                    state = folder.state()
+                    if state.get("stage") in UNITS and state["time"] > before:
+                        self._show(folder, state)
 
-    def _look(self, folder: CellFolder) -> None:
-        state = folder.state()
-        stage = state.get("stage", "")
-        stale = state.get("time", 0.0) <= self.before[folder]
-        if folder in self.ended or stage not in UNITS or stale:
-            return
-        name = folder.cell.name
-        if not self.console.is_terminal and (folder, stage) not in self.told:
-            self.console.print(f"{name}: {stage}", highlight=False, markup=False)
-            self.told.add((folder, stage))
+    def _show(self, folder: CellFolder, state: Mapping[str, Any]) -> None:
+        name, stage, left = folder.cell.name, state["stage"], time_left(state)
+        if not self.console.is_terminal:
+            last = self.told.get((folder, stage))
+            if last is None or time.monotonic() - last > LINE_S:
+                self.told[folder, stage] = time.monotonic()
+                self._print(f"{name}: {progress(state)}")
         if folder not in self.tasks or self.tasks[folder][0] != stage:
             self._remove(folder)
-            task = self.progress.add_task(f"{name}: {stage}", total=None, unit=UNITS[stage])
+            task = self.progress.add_task(
+                f"{name}: {stage}", total=state["total"], unit=UNITS[stage], left=""
+            )
             self.tasks[folder] = stage, task
-        task = self.tasks[folder][1]
-        self.progress.update(task, completed=state["done"], total=state["total"])
-        self.follow(folder)
+        self.progress.update(self.tasks[folder][1], completed=state["done"], left=left[2:])
+
+    def _print(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _remove(self, folder: CellFolder) -> None:
         if folder in self.tasks:
             self.progress.remove_task(self.tasks.pop(folder)[1])
 
-    def end(self, folder: CellFolder, why: str | None) -> None:
-        """Show that a cell has ended, and with `why` that it failed."""
+    def begin(self, folder: CellFolder) -> None:
+        """Show a cell from now on."""
         with self.lock:
-            self.ended.add(folder)
+            now = time.monotonic()
+            self.running.setdefault(folder, (now, folder.state().get("time", 0.0)))
+
+    def end(self, folder: CellFolder, how: str) -> None:
+        """Show that a cell has ended, and how."""
+        with self.lock:
+            self.n_ended += 1
             self._remove(folder)
-            self.progress.advance(self.all)
-        text = f"{folder.cell.name}: done" if why is None else f"{folder.cell.name}: failed: {why}"
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+            now = time.monotonic()
+            took = now - self.running.pop(folder)[0]
+            rest = (now - self.begun) / self.n_ended * (self.total - self.n_ended)
+            left = f", about {duration(rest)} left" if rest else ""
+            self.progress.update(self.all, completed=self.n_ended, left=left[2:])
+        count = f"[{self.n_ended}/{self.total}]"
+        self._print(f"{count} {folder.cell.name}: {how} ({duration(took)}{left})")

@@ -8,11 +8,13 @@ only `masks`; a bound that is shown the true sources derives from `Oracle`.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
@@ -39,15 +41,22 @@ class FitLog:
     ----------
     folder
         Where checkpoints outlive a crash, or None: then nothing is kept.
+    trainer
+        Settings for Lightning's Trainer by whoever runs it, such as ``devices``; never
+        hyperparameters, since they must change no number beyond its rounding.
     """
 
     folder: Path | None = None
+    trainer: Mapping[str, Any] = MappingProxyType({})
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Note `values` at `step` of a curve."""
 
     def progress(self, done: int, total: int) -> None:
         """Note that `done` of `total` steps are behind us."""
+
+    def picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
+        """Note what something looks like at `step`: values in [0, 1], ``(bins, frames)``."""
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, pydantic.Field))
@@ -71,6 +80,8 @@ class Separator(ABC):
     AFTER_TRAINING
         Hyperparameters that matter in separation alone: cells that differ in no others share one
         training.
+    ON_GPU
+        Whether it is faster on a GPU: then a sweep lets it wait for one.
     device
         ``cpu`` or ``cuda``, chosen by whoever runs it; never a hyperparameter.
     """
@@ -78,6 +89,7 @@ class Separator(ABC):
     VERSION: ClassVar[int] = 1
     GROUP: ClassVar[str] = "unsupervised"
     AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset()
+    ON_GPU: ClassVar[bool] = False
     device: ClassVar[str] = "cpu"
 
     def to(self, device: str) -> Self:
@@ -118,6 +130,25 @@ class Separator(ABC):
         BenchError
             Audio that is empty or not finite, or a rate the method was not trained for.
         """
+
+    def grid(self, rate: int) -> int:
+        """Return the samples on whose multiples a piece of a long song may begin.
+
+        A piece that begins there has the frames, and the states, of the whole song.
+        """
+        return 1
+
+    def for_song(self, blocks: Iterable[Audio], rate: int) -> Self:
+        """Return the method prepared for pieces of one long song; by default itself.
+
+        Parameters
+        ----------
+        blocks
+            The song from its start to its end, ``(channels, samples)`` each.
+        rate
+            Sampling rate in hertz.
+        """
+        return self
 
     def hyperparameters(self) -> dict[str, Any]:
         """Return the fields and their values, in order."""
@@ -199,6 +230,10 @@ class MaskSeparator(Separator):
     def __post_init__(self) -> None:
         stft.check_settings(self.n_fft, self.hop)
 
+    def grid(self, rate: int) -> int:
+        """Return the hop; see `Separator.grid`."""
+        return self.hop
+
     @abstractmethod
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
         """Return for each target its share, in the spectrogram's shape.
@@ -211,6 +246,36 @@ class MaskSeparator(Separator):
         check_mixture(mixture, rate, self)
         spectrogram = stft.forward(mixture, self.n_fft, self.hop)
         return apply(self.masks(spectrogram, rate), spectrogram, mixture.shape[-1], self)
+
+
+@separator
+class LevelledSeparator(MaskSeparator):
+    """A method of masks whose model hears every mixture at one level.
+
+    Attributes
+    ----------
+    song_level
+        Of the song that a piece was cut from, see `level`; None where a mixture is whole.
+    """
+
+    song_level: ClassVar[NDArray[np.float64] | None] = None
+
+    def level(self, magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the root mean square of each channel, 1 where it is silent: ``(channels, 1, 1)``.
+
+        That of the whole song where `magnitudes` are of a piece of it.
+        """
+        found = self.song_level
+        if found is None:
+            found = np.sqrt(np.square(magnitudes).mean(axis=(1, 2), keepdims=True))
+        return np.where(found > 0, found, 1.0)
+
+    def for_song(self, blocks: Iterable[Audio], rate: int) -> Self:
+        """Return a copy that knows the level of the whole song; see `Separator.for_song`."""
+        made = copy.copy(self)
+        power = stft.mean_power(blocks, self.n_fft, self.hop)
+        vars(made)["song_level"] = np.sqrt(power)[:, None, None]
+        return made
 
 
 @separator

@@ -10,6 +10,7 @@ it drops the last partial frame and lets the first and last half window fade.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, overload
 
 import numpy as np
@@ -32,6 +33,28 @@ def check_settings(n_fft: int, hop: int) -> None:
         raise BenchError(f"n_fft must be an even number of samples, at least 4, not {n_fft}")
     if hop < 1 or (n_fft // 2) % hop:
         raise BenchError(f"hop must divide n_fft / 2 = {n_fft // 2} samples, and {hop} does not")
+
+
+def from_seconds(window_s: float, hop_s: float, rate: int) -> tuple[int, int]:
+    """Return window and hop in samples, the nearest that have an inverse.
+
+    The hop comes first, then the even multiple of it that is nearest to the window.
+
+    Parameters
+    ----------
+    window_s, hop_s
+        In seconds.
+    rate
+        In hertz.
+
+    Examples
+    --------
+    >>> from_seconds(0.064, 0.032, 16_000), from_seconds(0.064, 0.016, 44_100)
+    ((1024, 512), (2824, 706))
+    """
+    hop = max(1, round(hop_s * rate))
+    n_fft = 2 * hop * max(1, round(window_s * rate / (2 * hop)))
+    return max(4, n_fft), hop
 
 
 def window(n_fft: int) -> Tensor:
@@ -128,6 +151,48 @@ def inverse(
     added = torch.nn.functional.fold(frames, (1, total), (1, n_fft), stride=(1, hop))
     left = n_fft - hop
     return added[:, 0, 0, left : left + n_samples] * (2 * hop / n_fft)
+
+
+def mean_power(blocks: Iterable[NDArray[Any]], n_fft: int, hop: int) -> NDArray[Any]:
+    """Return the mean of the squared magnitudes that `forward` makes of a song, read in blocks.
+
+    Parameters
+    ----------
+    blocks
+        Of the song, from its start to its end, ``(channels, samples)`` each.
+    n_fft, hop
+        As given to `forward`.
+
+    Returns
+    -------
+    array
+        ``(channels,)``.
+    """
+    check_settings(n_fft, hop)
+    left = n_fft - hop
+    kept: Tensor | None = None
+    total, n_seen, count = torch.zeros(1, dtype=torch.float64), 0, 0
+
+    def add(padded: Tensor) -> Tensor:
+        """Add the frames that lie whole in `padded`; return what is left of it."""
+        nonlocal total, count
+        frames = (padded.shape[1] - n_fft) // hop + 1
+        if frames > 0:
+            power = forward_unpadded(padded[:, : (frames - 1) * hop + n_fft], n_fft, hop)
+            total = total + power.abs().square().mean(dim=1).sum(dim=1)
+            count += frames
+        return padded[:, max(frames, 0) * hop :]
+
+    for block in blocks:
+        tensor = as_tensor(block)
+        n_seen += tensor.shape[1]
+        start = tensor.new_zeros(len(tensor), left) if kept is None else kept
+        kept = add(torch.cat([start, tensor], dim=1))
+    if kept is not None:
+        rest = (n_frames(n_seen, n_fft, hop) - count - 1) * hop + n_fft
+        add(torch.nn.functional.pad(kept, (0, max(0, rest - kept.shape[1]))))
+    mean: NDArray[Any] = (total / max(count, 1)).numpy()
+    return mean
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,84 +15,170 @@ from rich.console import Console
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.runner.cell import Job
+    from bench.runner.cluster import Place
     from bench.runner.plan import Cell
     from bench.runner.results import Results
     from bench.runner.store import CellFolder
+    from bench.tracking.tracker import Tracker
 
 #: Below the working directory.
 RUNS, REPORTS, EXPERIMENTS = Path("runs"), Path("reports"), Path("experiments")
 
 
+@dataclass(frozen=True)
+class Tally:
+    """How the pending cells of a run came out: computed here, by others, or failed."""
+
+    computed: int
+    found: int
+    failed: int
+
+
 def prepare(folder: Path) -> None:
-    """Make the folder that will be written at the end, before any work is done."""
+    """Make the folder that will be written at the end, before any work is done.
+
+    Raises
+    ------
+    BenchError
+        It cannot be made, or not be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
     except OSError as error:
         raise BenchError(f"{folder} cannot be written: {error.strerror}; nothing was run") from None
 
 
 def compute(
     found: Results,
-    pending: list[CellFolder],
+    pending: Sequence[CellFolder],
     data: Path,
-    device: str,
-    workers: int,
-    threads: int,
+    place: Place,
     console: Console,
-) -> int:
-    """Run the pending cells, record all in MLflow, write the report; return how many failed."""
+) -> Tally:
+    """Run the pending cells, record all in MLflow, write the report; return how it went.
+
+    Raises
+    ------
+    BenchError
+        A folder can no longer be written, or the workers have gone. What is finished is kept.
+    """
     from bench import provenance
-    from bench.progress import Monitor
+    from bench.datasets import open_dataset
     from bench.report.write import write
-    from bench.runner import cluster
     from bench.runner.cell import Job
     from bench.tracking import store
     from bench.tracking.tracker import Tracker
 
     behind = store.unrecorded(found, Path())
+    dataset = open_dataset(found.experiment.dataset, data)
     if not pending and not behind:
-        show_tables(console, found, write(found, REPORTS))
-        return 0
+        show_tables(console, found, write(found, REPORTS, dataset))
+        return Tally(0, 0, 0)
     tracker = Tracker(found, Path())
-    for folder in behind:
-        tracker.finish(folder)
-    by_cell = {id(folder.cell): folder for folder in pending}
-    job = Job(RUNS.resolve(), data.resolve(), device, threads, provenance.commit())
-    failed = 0
-    cells = ordered([folder.cell for folder in pending])
+    tracker.open()
+    if tracker.trouble:
+        print(f"bench: {tracker.trouble}", file=sys.stderr, flush=True)
+    job = Job(
+        runs=RUNS.resolve(),
+        data=data.resolve(),
+        device=place.device,
+        threads=place.threads,
+        commit=provenance.commit(),
+        began=time.time(),
+        keep_estimates=found.experiment.keep_estimates,
+        trainer=place.trainer,
+    )
     try:
-        with Monitor(console, pending, tracker.follow) as monitor:
-            for cell, why in cluster.run(job, cells, workers, threads):
-                folder = by_cell[id(cell)]
-                if why is not None and folder.error() is None:
-                    folder.fail(why, why)  # its process could not
-                monitor.end(folder, why)
-                with monitor.lock:
-                    tracker.finish(folder)
-                failed += why is not None
+        tally = run_cells(job, ordered(pending, found.folders), place, tracker, behind, console)
     except KeyboardInterrupt:
         tracker.interrupt()
         raise
-    report_folder = write(found, REPORTS)
-    tracker.close(failed, report_folder)
+    report_folder = write(found, REPORTS, dataset)
+    tracker.close(sum(folder.error() is not None for folder in found.folders), report_folder)
     if tracker.trouble:
         print(f"bench: {tracker.trouble}", file=sys.stderr)
     show_tables(console, found, report_folder)
-    return failed
+    return tally
 
 
-def ordered(cells: list[Cell]) -> list[Cell]:
-    """Return cells with those that train first, so that no long one begins last.
+def run_cells(
+    job: Job,
+    pending: Sequence[CellFolder],
+    place: Place,
+    tracker: Tracker,
+    behind: Sequence[CellFolder],
+    console: Console,
+) -> Tally:
+    """Run cells in this order, and record them and those that are `behind`."""
+    from bench.progress import Monitor
+    from bench.runner import cluster
+    from bench.tracking.recorder import Recorder
 
-    One that shares the training of another follows, so that no worker waits for it.
+    by_cell = {id(folder.cell): folder for folder in pending}
+    counts = {"done": 0, "found": 0, "failed": 0}
+    words = {"done": "done", "found": "done by another process", "failed": "failed: "}
+    with Recorder(tracker, behind) as recorder, Monitor(console, len(pending)) as monitor:
+
+        def begin(cell: Cell) -> None:
+            monitor.begin(by_cell[id(cell)])
+            recorder.begin(by_cell[id(cell)])
+
+        cells = [folder.cell for folder in pending]
+        for cell, outcome in cluster.run(job, cells, place, begin):
+            folder = by_cell[id(cell)]
+            if outcome.status == "stopped":
+                raise BenchError(
+                    f"{outcome.why}; stopped at {cell.name}; what is finished is kept, and the "
+                    "same command goes on"
+                )
+            if outcome.status == "failed" and folder.error() is None:
+                folder.fail(outcome.why, outcome.why)  # its process could not
+            counts[outcome.status] += 1
+            monitor.end(folder, words[outcome.status] + outcome.why)
+            recorder.end(folder)
+    return Tally(counts["done"], counts["found"], counts["failed"])
+
+
+def ordered(pending: Sequence[CellFolder], folders: Sequence[CellFolder]) -> list[CellFolder]:
+    """Return the pending cells with the longest first, so that none of them ends last alone.
+
+    How long a cell takes is taken from the finished one of its method that shares most of its
+    hyperparameters; where there is none it may be long, and one that learns more so. A cell that
+    shares the training of another comes last, so that no worker waits for it.
     """
-    return sorted(cells, key=lambda cell: (not cell.learns, cell.trainer is not cell))
+    known = [(folder.cell, seconds(folder)) for folder in folders if folder.is_done()]
+
+    def key(folder: CellFolder) -> tuple[bool, float, bool]:
+        cell = folder.cell
+        near = [(alike(cell, other), s) for other, s in known if other.method == cell.method]
+        expected = max(near)[1] if near else float("inf")
+        return cell.trainer is not cell, -expected, not cell.learns
+
+    return sorted(pending, key=key)
+
+
+def alike(cell: Cell, other: Cell) -> int:
+    """Return how many hyperparameters two cells of a method share."""
+    return sum(
+        other.hyperparameters.get(name) == value for name, value in cell.hyperparameters.items()
+    )
+
+
+def seconds(folder: CellFolder) -> float:
+    """Return how long a finished cell took, its training too."""
+    facts = folder.score_facts(next(iter(folder.cell.protocols)))
+    parts: Mapping[str, float | None] = {**facts, **facts.get("fit", {})}
+    return sum(parts.get(name) or 0.0 for name in ("fit_s", "separate_s", "score_s"))
 
 
 def show_tables(console: Console, found: Results, folder: Path) -> None:
     """Print the tables of an experiment, and where its report lies."""
+    from bench.report.rows import long_rows
     from bench.report.terminal import tables
 
-    for table in tables(found):
+    for table in tables(found, long_rows(found)):
         console.print(table)
     print(f"report: {folder}")

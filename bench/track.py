@@ -6,7 +6,8 @@ last. ``rate`` is in hertz. The mixture is the sum of the references.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +32,8 @@ class Track:
     rate
         Sampling rate in hertz.
     references
-        For each of `TARGETS`, float64 audio ``(channels, samples)``, all of one shape.
+        For each of `TARGETS`, float64 audio ``(channels, samples)``, all of one shape. A
+        `Recording` leaves it in its files until it is asked for.
 
     pitch
         The voice's pitch as labelled in the corpus, in semitones (MIDI numbers, 0 where there is
@@ -55,13 +57,15 @@ class Track:
                 f"track {self.name!r} has references {sorted(self.references)}, "
                 f"but needs exactly {list(TARGETS)}"
             )
+        if self.rate <= 0:
+            raise BenchError(f"track {self.name!r} has a sampling rate of {self.rate} Hz")
+        if isinstance(self.references, Recording):
+            return  # checks each target as it is read
         shapes = {target: audio.shape for target, audio in self.references.items()}
         if len(set(shapes.values())) != 1:
             raise BenchError(f"references of track {self.name!r} differ in shape: {shapes}")
         for target, audio in self.references.items():
             check_audio(audio, f"{target} of track {self.name!r}")
-        if self.rate <= 0:
-            raise BenchError(f"track {self.name!r} has a sampling rate of {self.rate} Hz")
 
     @property
     def mixture(self) -> Audio:
@@ -72,12 +76,98 @@ class Track:
     @property
     def n_samples(self) -> int:
         """Length in samples."""
+        if isinstance(self.references, Recording):
+            return self.references.shape[-1]
         return int(next(iter(self.references.values())).shape[-1])
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels."""
+        if isinstance(self.references, Recording):
+            return self.references.shape[0]
+        return int(next(iter(self.references.values())).shape[0])
 
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.n_samples / self.rate
+
+    def excerpt(self, start: int, n_samples: int) -> Track:
+        """Return `n_samples` of the track from `start`, or up to its end; no more is read.
+
+        Labels of pitch are left out: they stand at times of their own.
+        """
+        stop = min(start + n_samples, self.n_samples)
+        if isinstance(self.references, Recording):
+            read = self.references.read
+            references = {target: read(target, start, stop - start) for target in TARGETS}
+        else:
+            references = {t: audio[:, start:stop] for t, audio in self.references.items()}
+        return Track(self.name, self.rate, references)
+
+
+class Recording(Mapping[str, Audio]):
+    """References that stay in their files: each target is read whole when it is asked for.
+
+    What was read is kept for as long as the recording is, so that a target is decoded once.
+
+    Parameters
+    ----------
+    name
+        Of the track, for messages.
+    measure
+        Returns the shape of each target, ``(channels, samples)``; called once, when it is needed.
+    read
+        From a target, a first sample and a number of samples to audio ``(channels, samples)``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        measure: Callable[[], tuple[int, int]],
+        read: Callable[[str, int, int], Audio],
+    ) -> None:
+        self.name, self._measure, self._read = name, measure, read
+        self._whole: dict[str, Audio] = {}
+
+    @functools.cached_property
+    def shape(self) -> tuple[int, int]:
+        """``(channels, samples)`` of each target."""
+        shape = self._measure()
+        if min(shape) < 1:
+            raise BenchError(f"track {self.name!r} is empty: its shape is {shape}")
+        return shape
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(TARGETS)
+
+    def __len__(self) -> int:
+        return len(TARGETS)
+
+    def __getitem__(self, target: str) -> Audio:
+        if target not in TARGETS:
+            raise KeyError(target)
+        if target not in self._whole:
+            self._whole[target] = self.read(target, 0, self.shape[1])
+        return self._whole[target]
+
+    def read(self, target: str, start: int, n_samples: int) -> Audio:
+        """Read a part of a target.
+
+        Raises
+        ------
+        BenchError
+            A file is damaged: it gives less than it promised, or samples that are not finite.
+        """
+        audio = self._read(target, start, n_samples)
+        what = f"{target} of track {self.name!r}"
+        if audio.shape != (self.shape[0], n_samples):
+            raise BenchError(
+                f"{what} has {audio.shape[-1]} samples in {len(audio)} channel(s) where "
+                f"{n_samples} in {self.shape[0]} are expected; its file is damaged"
+            )
+        check_audio(audio, what)
+        return audio
 
 
 def check_audio(audio: Audio, what: str) -> None:

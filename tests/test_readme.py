@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.report.tables import number
+from bench.report.layout import number
 
 ROOT = Path(__file__).resolve().parents[1]
 

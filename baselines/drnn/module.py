@@ -10,16 +10,20 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from baselines.drnn.inference import improvement
+from baselines.drnn.inference import TINY, clip_estimates, improvement
 from baselines.drnn.network import DRNNNetwork
 from baselines.drnn.objective import discriminative
 from baselines.drnn.segments import Excerpts, Segments
+from bench import stft
+from bench.track import TARGETS
 
 if TYPE_CHECKING:
     from baselines.drnn.separator import DRNN
@@ -65,6 +69,8 @@ class DRNNModule(pl.LightningModule):
         super().__init__()
         self.settings, self.network, self.segments, self.dev = settings, network, segments, dev
         self.register_buffer("audio", segments.audio, persistent=False)
+        # It is the same on all devices: DDP need not send it round at each step.
+        self._ddp_params_and_buffers_to_ignore = ["audio"]
 
     def val_dataloader(self) -> list[int]:
         """Return the numbers of the dev clips."""
@@ -105,6 +111,22 @@ class DRNNModule(pl.LightningModule):
         snri = improvement(self.network, sources, cut.n_fft, cut.hop, cut.n_frames)
         self.log(DEV_METRIC, snri, on_epoch=True, batch_size=sources.shape[1])
 
+    @torch.no_grad()
+    def pictures(self) -> dict[str, NDArray[np.float32]]:
+        """Return the voice's mask on the first dev clip, and its estimated spectrogram.
+
+        Each is ``(bins, frames)`` in [0, 1]; the spectrogram's level from 70 dB below the peak of
+        the mixture.
+        """
+        cut = self.segments
+        mixture = self.dev[0].to(self.device).sum(0, keepdim=True)
+        magnitudes = stft.forward(mixture, cut.n_fft, cut.hop).abs()
+        voice = clip_estimates(self.network, magnitudes, cut.n_frames)[0, TARGETS.index("vocals")]
+        share = (voice / magnitudes[0].clamp(min=TINY)).clamp(max=1)
+        level = 1 + 20 / 70 * torch.log10((voice / magnitudes.max()).clamp(min=TINY))
+        shown = {"dev_mask_vocals": share, "dev_spectrogram_vocals": level.clamp(0, 1)}
+        return {name: values.float().cpu().numpy() for name, values in shown.items()}
+
 
 class Epoch(Iterable[Excerpts]):
     """The batches of one epoch, the same for the same seed and epoch whatever came before."""
@@ -130,15 +152,28 @@ class MiniBatches(DRNNModule):
         self.clip_norm = settings.clip_norm
 
     def train_dataloader(self) -> Epoch:
-        """Return the batches of the coming epoch."""
+        """Return the batches of the coming epoch, cut from other excerpts of a large corpus."""
         chosen = self.settings
+        if self.segments.draw(self.current_epoch):
+            self.register_buffer("audio", self.segments.audio.to(self.device), persistent=False)
+            self.segments.audio = self.get_buffer("audio")
         return Epoch(self.segments, chosen.seed, self.current_epoch, chosen.batch_size)
 
     def training_step(self, batch: Excerpts, index: int) -> Tensor:
-        """Return the objective of a batch, a frame and bin on average."""
-        total, n_values = self.cost(batch)
-        loss = total / n_values
-        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=1)
+        """Return the objective of a batch, a frame and bin on average.
+
+        Of several processes each takes a part of the batch, weighted so that the mean of their
+        gradients is that of the batch: as many devices as you like give the same training.
+        """
+        n = self.trainer.world_size
+        part = batch if n == 1 else batch.part(self.global_rank, n)
+        n_own, n_frames = int(part.n_frames.sum()), int(batch.n_frames.sum())
+        if n_own == 0:  # fewer sequences than processes: one without weight
+            part = batch.part(0, len(batch.clip))
+        total, n_values = self.cost(part)
+        loss = total / n_values * (n * n_own / n_frames)
+        value = loss.detach()
+        self.log("train/loss", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=n > 1)
         return loss
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

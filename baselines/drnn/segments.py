@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from bench import stft
+from bench.excerpts import held
 from bench.track import TARGETS, Track
 
 Shift = Literal["random"] | int
@@ -54,6 +55,10 @@ class Excerpts:
         for batch in torch.split(order, batch_size):
             yield Excerpts(*(part[batch] for part in vars(self).values()))
 
+    def part(self, nth: int, n: int) -> Excerpts:
+        """Return every `n`-th sequence from the `nth` on."""
+        return Excerpts(*(values[nth::n] for values in vars(self).values()))
+
 
 class Segments:
     """The training clips, cut into sequences anew each epoch.
@@ -76,6 +81,8 @@ class Segments:
     pairing
         ``own``: a voice is heard over its own accompaniment; ``any``: over that of any clip, drawn
         anew each epoch, in which every voice and every accompaniment is heard once.
+    seed
+        Of the excerpts of a corpus larger than memory.
     """
 
     def __init__(
@@ -88,15 +95,32 @@ class Segments:
         reach: int,
         shift: Shift = "random",
         pairing: Pairing = "own",
+        seed: int = 0,
     ) -> None:
-        self.shift, self.pairing = shift, pairing
+        self.shift, self.pairing, self.level, self.seed = shift, pairing, level, seed
         self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
+        self.span = (n_frames + 2 * reach - 1) * hop + n_fft
+        first = held(tracks, seed)
+        #: What each epoch's excerpts are cut from, or None where all is held, and the last draw.
+        self.corpus, self.drawn = None if first is tracks else tracks, 0
+        self.take(first)
+
+    def draw(self, epoch: int) -> bool:
+        """Take other excerpts of a corpus larger than memory; tell whether there are others."""
+        if self.corpus is None or epoch == self.drawn:
+            return False
+        self.take(held(self.corpus, self.seed, epoch))
+        self.drawn = epoch
+        return True
+
+    def take(self, tracks: Sequence[Track]) -> None:
+        """Hold the audio of `tracks`, each at the same level."""
+        n_fft, hop, level = self.n_fft, self.hop, self.level
         clips = [mono_references(track) for track in tracks]
         lengths = torch.tensor([clip.shape[1] for clip in clips])
         self.lengths = lengths
         gains = [level / max(rms(clip.double(), n_fft, hop), 1e-12) for clip in clips]
         scaled = [clip * gain for clip, gain in zip(clips, gains, strict=True)]
-        self.span = (n_frames + 2 * reach - 1) * hop + n_fft
         #: ``(targets, samples)``, every clip after the last, float32. Each goes on from its start
         #: for as long as a sequence, so that one cut anywhere lies in one piece.
         self.audio = torch.cat([extended(clip, self.span) for clip in scaled], dim=1)

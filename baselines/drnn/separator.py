@@ -36,8 +36,9 @@ from baselines.drnn.inference import clip_estimates
 from baselines.drnn.network import DRNNNetwork
 from bench import masks, stft
 from bench.errors import BenchError
+from bench.excerpts import held
 from bench.masks import Masks
-from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
+from bench.separator import FitLog, LevelledSeparator, Spectrogram, common_rate, separator
 from bench.track import TARGETS, Track
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ LEVEL = 9.0
 
 
 @separator
-class DRNN(MaskSeparator):
+class DRNN(LevelledSeparator):
     """Deep recurrent network with the masking layer and the discriminative objective.
 
     Parameters
@@ -100,6 +101,7 @@ class DRNN(MaskSeparator):
 
     VERSION: ClassVar[int] = 2
     GROUP: ClassVar[str] = "supervised"
+    ON_GPU: ClassVar[bool] = True
     AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset({"test_mask"})
 
     recurrent: Literal["none", "all"] | int = 2
@@ -165,13 +167,14 @@ class DRNN(MaskSeparator):
 
         settings = (self.n_fft, self.hop)
         reach = self.context // 2
-        segments = Segments(tracks, LEVEL, *settings, self.frames, reach, self.shift, self.pairing)
+        cut = (LEVEL, *settings, self.frames, reach, self.shift, self.pairing, self.seed)
+        segments = Segments(tracks, *cut)
         network = self.network(common_rate(tracks))
         network.initialise(torch.Generator().manual_seed(self.seed))
         if self.features != "magnitude":
             mixture = segments.clips.sum(0, keepdim=True)
             network.features.settle(stft.forward(mixture, *settings)[0].abs().T)
-        clips = [mono_references(track) for track in dev]
+        clips = [mono_references(track) for track in held(dev, self.seed)]
         levels = [
             LEVEL / max(rms(c.sum(0, keepdim=True).double(), *settings), 1e-12) for c in clips
         ]
@@ -190,6 +193,10 @@ class DRNN(MaskSeparator):
         self.rate_ = rate
         return self
 
+    def grid(self, rate: int) -> int:
+        """Return where the state begins anew; see `Separator.grid`."""
+        return self.hop * (1 if self.recurrent == "none" else self.frames)
+
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
         """Return each target's share; channels are separated one by one.
 
@@ -200,8 +207,7 @@ class DRNN(MaskSeparator):
         network = self.network(rate).to(self.device)
         network.load_state_dict({k: torch.from_numpy(v) for k, v in self.weights_.items()})
         magnitudes = np.abs(spectrogram)
-        level = np.sqrt(np.square(magnitudes).mean(axis=(1, 2), keepdims=True))
-        scaled = magnitudes * (LEVEL / np.where(level > 0, level, 1.0))
+        scaled = magnitudes * (LEVEL / self.level(magnitudes))
         inputs = torch.from_numpy(scaled).float().to(self.device)
         found = clip_estimates(network, inputs, self.frames).cpu().double().numpy()
         estimates = {target: found[:, i] for i, target in enumerate(TARGETS)}

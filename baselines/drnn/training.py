@@ -7,7 +7,7 @@ import math
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -26,12 +26,18 @@ class Teller(Callback):
         self.told = log
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell the epoch's figures."""
+        """Tell the epoch's figures, once of all processes."""
+        if not trainer.is_global_zero:
+            return
         done = trainer.current_epoch + 1
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         values = {k: float(v) for k, v in trainer.callback_metrics.items()}
         self.told.metrics(done, values | {"train/learning_rate": rate})
         self.told.progress(done, trainer.max_epochs or done)
+        module = cast(DRNNModule, pl_module)
+        if module.dev and done & (done - 1) == 0:  # 1, 2, 4, 8...: changes come early
+            for name, seen in module.pictures().items():
+                self.told.picture(done, name, seen)
 
 
 class BestWeights(Callback):
@@ -103,7 +109,10 @@ def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
             accelerator="gpu" if device == "cuda" else "cpu",
             callbacks=callbacks,
             gradient_clip_val=module.clip_norm,
+            **log.trainer,
         )
+        if trainer.world_size > 1 and not module.automatic_optimization:
+            raise BenchError("lbfgs trains on one device; leave out --trainer devices")
         last = folder / "last.ckpt"
         with warnings.catch_warnings():
             # The loader is a plain iterable by design: batches are drawn, not read.
@@ -113,11 +122,19 @@ def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
                 trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
-    weights = best.weights or weights_of(module)
+        kept = best.weights or best_kept(last) if trainer.world_size > 1 else best.weights
+    weights = kept or weights_of(module)
     finite = all(bool(torch.isfinite(w).all()) for w in weights.values())
     if not finite or not math.isfinite(float(trainer.callback_metrics.get("train/loss", 0.0))):
         raise BenchError("training diverged: the loss is not finite; lower learning_rate")
     return weights
+
+
+def best_kept(checkpoint: Path) -> dict[str, Tensor] | None:
+    """Return the weights of the best dev epoch from a checkpoint: other processes trained it."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    best: dict[str, Any] = state["callbacks"].get(BestWeights.__qualname__, {})
+    return best.get("weights")
 
 
 def is_readable(checkpoint: Path) -> bool:
@@ -133,15 +150,14 @@ def is_readable(checkpoint: Path) -> bool:
 
 
 def quiet_trainer(**settings: Any) -> pl.Trainer:
-    """Return a Trainer on one device that prints nothing and keeps no log of its own."""
+    """Return a Trainer that prints nothing and keeps no log; on one device unless told so."""
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     return pl.Trainer(
-        devices=1,
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
         deterministic=True,
-        **settings,
+        **{"devices": 1, **settings},
     )

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 DATASETS = {
     "mir1k": "bench.datasets.mir1k:MIR1K",
+    "musdb18": "bench.datasets.musdb18:MUSDB18",
+    "musdb18_7s": "bench.datasets.musdb18:MUSDB18Sample",
+    "musdb18hq": "bench.datasets.musdb18:MUSDB18HQ",
+    "dsd100": "bench.datasets.dsd100:DSD100",
+    "ikala": "bench.datasets.ikala:IKala",
+    "folder": "bench.datasets.folder:Folder",
     "synthetic": "bench.datasets.synthetic:Synthetic",
 }
 

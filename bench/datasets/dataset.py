@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, overload
 
 import numpy as np
 
+from bench import audio
 from bench.errors import BenchError, nearest
-from bench.track import TARGETS, Audio, Track
+from bench.track import TARGETS, Audio, Recording, Track
 
 SPLITS = ("train", "dev", "test")
 
@@ -52,7 +53,11 @@ class Dataset(ABC):
     TITLE, CITATION, LICENCE, SOURCE
         What to print and to cite, and how to get it.
     FULL_SIZES
-        Tracks of each split in the complete corpus.
+        Tracks of each split in the complete corpus; empty where there is no such number.
+    KNOWN
+        Names of all tracks of a split, where they are known.
+    SHARES_AUDIO
+        Whether its licence lets a report that is passed on carry excerpts of its audio.
     """
 
     TITLE: ClassVar[str]
@@ -60,6 +65,8 @@ class Dataset(ABC):
     LICENCE: ClassVar[str]
     SOURCE: ClassVar[str]
     FULL_SIZES: ClassVar[Mapping[str, int]]
+    KNOWN: ClassVar[Mapping[str, Collection[str]]] = {}
+    SHARES_AUDIO: ClassVar[bool] = False
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -88,6 +95,20 @@ class Dataset(ABC):
     def fingerprint(self, split: str, name: str) -> str:
         """Return what stands for the content of one track in the digest."""
 
+    def probe(self, split: str, name: str) -> None:
+        """Check one track as far as that is cheap; by default it is loaded whole.
+
+        Raises
+        ------
+        BenchError
+            The track is missing or damaged.
+        """
+        self.load(split, name)
+
+    def rate(self) -> int:
+        """Return the sampling rate of the first test track, in hertz."""
+        return self.load("test", self.names("test")[0]).rate
+
     def tracks(self, split: str) -> Tracks:
         """Return the tracks of `split`, loaded when asked for."""
         return Tracks(self, split)
@@ -98,11 +119,11 @@ class Dataset(ABC):
         Raises
         ------
         BenchError
-            A track is damaged: every one is loaded and checked on the way.
+            A track is damaged: every one is probed on the way.
         """
         sha = hashlib.sha256()
         for name in self.names(split):
-            self.load(split, name)
+            self.probe(split, name)
             sha.update(f"{name}\0{self.fingerprint(split, name)}\n".encode())
         return sha.hexdigest()
 
@@ -117,6 +138,66 @@ def check_split(split: str) -> None:
     """
     if split not in SPLITS:
         raise BenchError(f"no split {split!r}; {nearest(split, SPLITS)}")
+
+
+def chosen(names: Sequence[str], split: str, looked_for: str, remedy: str) -> list[str]:
+    """Return the names that were found of a split, sorted; there may be no dev tracks.
+
+    Raises
+    ------
+    BenchError
+        There are none to train on, or none to test.
+    """
+    if not names and split != "dev":
+        raise BenchError(f"no {split} tracks: looked for {looked_for}; {remedy}")
+    return sorted(names)
+
+
+def streamed(name: str, parts: Mapping[str, Sequence[Path]]) -> Track:
+    """Return a track whose targets are sums of WAV or FLAC files, read when they are asked for.
+
+    Parameters
+    ----------
+    name
+        Of the track.
+    parts
+        For each target its files.
+
+    Raises
+    ------
+    BenchError
+        A file is missing or damaged, or two differ in rate, channels or length.
+    """
+    paths = [path for target in TARGETS for path in parts[target]]
+    headers = {path: audio.header(path) for path in paths}
+    first = headers[paths[0]]
+    for path, header in headers.items():
+        if header != first:
+            raise BenchError(
+                f"{path} has {header.n_channels} channel(s) of {header.n_samples} samples at "
+                f"{header.rate} Hz where {paths[0].name} has {first.n_channels} of "
+                f"{first.n_samples} at {first.rate} Hz"
+            )
+
+    def read(target: str, start: int, n_samples: int) -> Audio:
+        total = audio.read(parts[target][0], start, n_samples)
+        for path in parts[target][1:]:
+            total += audio.read(path, start, n_samples)
+        return total
+
+    recording = Recording(name, lambda: (first.n_channels, first.n_samples), read)
+    if first.n_samples < 1:
+        raise BenchError(f"{paths[0]} is empty: it holds no samples")
+    return Track(name, first.rate, recording)
+
+
+def sha256(paths: Sequence[Path]) -> str:
+    """Return the SHA-256 of the contents of files, one after the other; memory holds a block."""
+    whole = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
 
 
 def equal_energy(name: str, rate: int, sources: Mapping[str, Audio]) -> Track:

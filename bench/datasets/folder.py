@@ -1,14 +1,48 @@
-"""Audio in plain folders: ``<track>/vocals.wav`` and ``<track>/accompaniment.wav``, or FLAC."""
+"""Audio in plain folders: ``<track>/vocals.wav`` and ``<track>/accompaniment.wav``, or FLAC.
+
+As a corpus of your own: ``train|dev|test/<track>/{vocals,accompaniment}.wav``, any rate, any
+channels; dev may be left out, and train where nothing is learnt. As references or estimates of
+`bench score`: the tracks alone, without the splits.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import ClassVar
 
+from bench import audio
+from bench.datasets.dataset import Dataset, check_split, chosen, sha256, streamed
 from bench.errors import BenchError
 from bench.track import TARGETS, Audio, Track
 
 SUFFIXES = (".wav", ".flac")
+
+
+class Folder(Dataset):
+    """A corpus of your own, in the folder that ``--data`` names."""
+
+    TITLE: ClassVar = "a corpus of one's own"
+    CITATION: ClassVar = "not stated."
+    LICENCE: ClassVar = "not stated"
+    SOURCE: ClassVar = "put train|dev|test/<track>/{vocals,accompaniment}.wav (or .flac) there"
+    FULL_SIZES: ClassVar = {}
+
+    def names(self, split: str) -> list[str]:
+        """Return the folders of tracks of `split`; see `Dataset.names`."""
+        check_split(split)
+        home = self.root / split
+        found = [path.name for path in home.glob("[!.]*") if path.is_dir()]
+        remedy = f"{self.SOURCE}, or name the folder that holds it by --data or BENCH_DATA"
+        return chosen(found, split, f"{home}/<track>/vocals.wav and accompaniment.wav", remedy)
+
+    def load(self, split: str, name: str) -> Track:
+        """Return a track whose files are read when they are asked for; see `Dataset.load`."""
+        return load_track(self.root / split, name)
+
+    def fingerprint(self, split: str, name: str) -> str:
+        """Return the SHA-256 of the files of both targets."""
+        return sha256([find_audio(self.root / split / name, target) for target in TARGETS])
 
 
 def track_names(root: Path) -> list[str]:
@@ -43,38 +77,15 @@ def find_audio(folder: Path, target: str) -> Path:
     return found[0]
 
 
-def read_audio(path: Path) -> tuple[Audio, int]:
-    """Return audio ``(channels, samples)``, float64, and its rate in hertz.
-
-    Raises
-    ------
-    BenchError
-        The file cannot be read.
-    """
-    import soundfile
-
-    try:
-        audio, rate = soundfile.read(path, dtype="float64", always_2d=True)
-    except (OSError, soundfile.SoundFileError) as error:
-        raise BenchError(f"{path} cannot be read ({str(error).rpartition(': ')[2]})") from None
-    return audio.T.copy(), int(rate)
-
-
 def load_track(root: Path, name: str) -> Track:
-    """Return a track whose references lie in ``root/name``.
+    """Return a track whose references lie in ``root/name``, read when they are asked for.
 
     Raises
     ------
     BenchError
         A file is missing or damaged, or the two differ in rate, channels or length.
     """
-    audio, rates = {}, set()
-    for target in TARGETS:
-        audio[target], rate = read_audio(find_audio(root / name, target))
-        rates.add(rate)
-    if len(rates) > 1:
-        raise BenchError(f"references of track {name!r} in {root} have several rates: {rates}")
-    return Track(name, rates.pop(), audio)
+    return streamed(name, {target: [find_audio(root / name, target)] for target in TARGETS})
 
 
 def load_estimates(root: Path, track: Track) -> dict[str, Audio]:
@@ -88,7 +99,8 @@ def load_estimates(root: Path, track: Track) -> dict[str, Audio]:
     estimates = {}
     for target in TARGETS:
         path = find_audio(root / track.name, target)
-        estimates[target], rate = read_audio(path)
+        rate = audio.header(path).rate
+        estimates[target] = audio.read(path)
         if rate != track.rate:
             raise BenchError(f"{path} has {rate} Hz and its reference {track.rate} Hz")
     return estimates

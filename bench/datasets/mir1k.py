@@ -19,6 +19,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.audio import declared_size
 from bench.datasets.dataset import Dataset, check_split, equal_energy
 from bench.errors import BenchError
 from bench.track import Track
@@ -46,6 +47,7 @@ class MIR1K(Dataset):
         "unpack it there"
     )
     FULL_SIZES: ClassVar = {"train": 171, "dev": 4, "test": 825}
+    KNOWN: ClassVar = {"dev": DEV_CLIPS}
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -120,10 +122,3 @@ def split_of(name: str) -> str | None:
         return None
     splits = dict.fromkeys(TRAIN_SINGERS, "train") | dict.fromkeys(TEST_SINGERS, "test")
     return splits.get(singer[1])
-
-
-def declared_size(path: Path) -> int:
-    """Return the file size that a RIFF header declares, in bytes: libsndfile reads past a cut."""
-    with path.open("rb") as file:
-        header = file.read(8)
-    return int.from_bytes(header[4:8], "little") + 8 if header[:4] == b"RIFF" else 0

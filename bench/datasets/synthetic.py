@@ -47,6 +47,7 @@ class Synthetic(Dataset):
     TITLE: ClassVar = "Synthetic karaoke"
     CITATION: ClassVar = "made by bench.datasets.synthetic"
     LICENCE: ClassVar = "MIT, as the code that makes it"
+    SHARES_AUDIO: ClassVar = True
     SOURCE: ClassVar = "nothing to get: it is made by code"
     FULL_SIZES: ClassVar = {"train": 12, "dev": 3, "test": 8}
 

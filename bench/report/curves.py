@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bench.report.rows import seed_values, table_rows
-from bench.runner.experiment import Figure
+from bench.runner.experiment import Figure, without_value
 from bench.runner.results import Results
 from bench.scoring.aggregate import OverSeeds, over_seeds
 
@@ -83,17 +82,14 @@ def shown(results: Results, figure: Figure) -> Shown:
     metrics = experiment.metrics(protocol)
     values = seed_values(results)
     values = values[(values["protocol"] == protocol) & (values["target"] == target)]
-    done = {
-        row.label for row in table_rows(results) if row.status == "done" and row.group != "bound"
-    }
+    done = {row.label for row in table_rows(results) if row.status == "done" and row.ranked}
     found: dict[str, list[Point]] = {}
     for entry in experiment.methods:
         for label, hyperparameters in entry.variants():
             if label not in done or (over and over not in entry.sweep):
                 continue
             others = [f"{k} = {hyperparameters[k]}" for k in entry.sweep if k != over]
-            stem = re.sub(rf"[\s,(]*(\S+ = )?\{{{over}\}}\)?", "", entry.label)
-            curve = ", ".join([stem, *others]) if over else ""
+            curve = ", ".join([without_value(entry.label, over), *others]) if over else ""
             mine = values[values["row"] == label].sort_values("seed")
             seeds = {m: mine[mine["metric"] == m]["value"].to_list() for m in metrics}
             x = hyperparameters[over] if over else label

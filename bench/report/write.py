@@ -1,12 +1,16 @@
 """The folder of a report.
 
-It holds ``table.md``, ``table.tex``, ``rows.csv``, ``scores.parquet``, ``provenance.json``, and
-``figure.svg`` where the experiment asks for a figure.
+It holds ``index.html``, ``table.md``, ``table.tex``, ``rows.csv``, ``scores.parquet``,
+``provenance.json``, ``figure.svg`` where the experiment asks for a figure, and where tracks are
+shown ``pictures/`` and, if the corpus may be passed on, ``audio/``. All but the last two are made
+from ``scores.parquet`` and ``provenance.json`` alone.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +18,21 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import provenance
-from bench.report import curves, figure, tables
+from bench.datasets.dataset import Dataset
+from bench.report import curves, examples, figure, latex, markdown
 from bench.report.curves import Shown
 from bench.report.findings import findings
+from bench.report.page import page
 from bench.report.rows import long_rows
+from bench.runner.plan import Cell
 from bench.runner.results import SCHEMA_VERSION, Results
-from bench.runner.store import write_bytes, write_text
+from bench.runner.store import CellFolder, read_json, write_bytes
+
+#: Folders of a report that hold its examples.
+EXAMPLE_FOLDERS = ("pictures", "audio")
 
 
-def write(results: Results, reports: Path) -> Path:
+def write(results: Results, reports: Path, dataset: Dataset | None = None) -> Path:
     """Write the report of an experiment.
 
     Parameters
@@ -31,6 +41,9 @@ def write(results: Results, reports: Path) -> Path:
         What its cells have left.
     reports
         The folder of all reports.
+    dataset
+        The corpus, for spectrograms and audio of three of its test tracks; without it those of
+        the report that is there stay, if they are of the same cells.
 
     Returns
     -------
@@ -39,20 +52,45 @@ def write(results: Results, reports: Path) -> Path:
     """
     folder = reports / results.experiment.name
     folder.mkdir(parents=True, exist_ok=True)
+    facts = sources(results)
+    if dataset is not None and results.experiment.examples:
+        told, made = examples.make(results, dataset, runs_of(results))
+        for name in EXAMPLE_FOLDERS:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        for path, content in made.items():
+            (folder / path).parent.mkdir(exist_ok=True)
+            write_bytes(folder / path, content)
+        facts |= {"examples": told, "example_files": examples.hashes(made)}
+    else:
+        facts |= kept_examples(folder, facts)
+    for name, content in files(results, facts).items():
+        write_bytes(folder / name, content)
+    if not results.experiment.figure:
+        (folder / "figure.svg").unlink(missing_ok=True)
+    write_bytes(folder / "scores.parquet", scores_parquet(results))
+    text = json.dumps(facts, indent=1, ensure_ascii=False)
+    write_bytes(folder / "provenance.json", f"{text}\n".encode())
+    return folder
+
+
+def files(results: Results, facts: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the files that show scores, by name: the same bytes for the same scores.
+
+    `facts` are the content of ``provenance.json``.
+    """
     lines = long_rows(results)
-    beside = ""
+    shown, drawn, beside = None, b"", ""
     if results.experiment.figure:
         shown = curves.shown(results, results.experiment.figure)
-        if shown.points:
-            write_bytes(folder / "figure.svg", figure.svg(shown))
-            beside = with_findings(shown)
-    write_text(folder / "table.md", tables.markdown(results, lines, beside))
-    write_text(folder / "table.tex", tables.latex(results, lines))
-    write_text(folder / "rows.csv", lines.to_csv(index=False, lineterminator="\n"))
-    write_bytes(folder / "scores.parquet", scores_parquet(results))
-    text = json.dumps(sources(results), indent=1, ensure_ascii=False)
-    write_text(folder / "provenance.json", text + "\n")
-    return folder
+    if shown and shown.points:
+        drawn, beside = figure.svg(shown), with_findings(shown)
+    made = {
+        "index.html": page(results, lines, facts, shown if drawn else None, drawn).encode(),
+        "table.md": markdown.markdown(results, lines, beside).encode(),
+        "table.tex": latex.latex(results, lines).encode(),
+        "rows.csv": lines.to_csv(index=False, lineterminator="\n").encode(),
+    }
+    return {**made, "figure.svg": drawn} if drawn else made
 
 
 def with_findings(shown: Shown) -> str:
@@ -65,32 +103,90 @@ def with_findings(shown: Shown) -> str:
         "",
         "Means, with 95 % intervals over seeds (Student's t). What it shows:",
         "",
-        *[f"- {tables.escape_markdown(line)}" for line in findings(shown)],
+        *[f"- {markdown.escape_markdown(line)}" for line in findings(shown)],
     ]
     return "\n".join(lines)
 
 
 def scores_parquet(results: Results) -> bytes:
-    """Return the tidy scores as Parquet, the version of their columns in its metadata."""
+    """Return the tidy scores as Parquet.
+
+    The version of their columns is in its metadata, and how each cell came out (``cells``): one
+    that failed or is missing has no scores.
+    """
     scores = pa.Table.from_pandas(results.scores(), preserve_index=False)
-    metadata = {**(scores.schema.metadata or {}), b"schema_version": str(SCHEMA_VERSION).encode()}
+    cells = zip(results.cells, results.folders, strict=True)
+    told = [{"row": c.row, "seed": c.seed, "status": status(f)} for c, f in cells]
+    metadata = {
+        **(scores.schema.metadata or {}),
+        b"schema_version": str(SCHEMA_VERSION).encode(),
+        b"cells": json.dumps(told, ensure_ascii=False).encode(),
+    }
     sink = pa.BufferOutputStream()
     pq.write_table(scores.replace_schema_metadata(metadata), sink, compression="zstd")
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
 
+def status(folder: CellFolder) -> str:
+    """Return how a cell came out: ``done``, ``failed`` or ``missing``."""
+    return "done" if folder.is_done() else "failed" if folder.error() else "missing"
+
+
 def sources(results: Results) -> dict[str, Any]:
     """Return where each number of the report comes from."""
     cells = []
     for cell, folder in zip(results.cells, results.folders, strict=True):
-        facts = {name: folder.score_facts(name) for name in cell.protocols}
-        cells.append({"fingerprint": cell.fingerprint, **cell.to_json(), "scores": facts})
+        cells.append(
+            {
+                "fingerprint": cell.fingerprint,
+                **cell.to_json(),
+                "status": status(folder),
+                "error": folder.error(),
+                "mlflow_runs": mlflow_runs(folder, results.experiment.name),
+                "scores": {name: folder.score_facts(name) for name in cell.protocols},
+            }
+        )
     return {
-        "report": {"time": provenance.now(), "commit": provenance.commit()},
+        "report": {
+            "time": provenance.now(),
+            "commit": provenance.commit(),
+            "versions": provenance.versions(),
+        },
         "experiment": results.experiment.model_dump(),
         "overrides": list(results.overrides),
         "corpus": results.corpus,
         "schema_version": SCHEMA_VERSION,
         "cells": cells,
     }
+
+
+def mlflow_runs(folder: CellFolder, experiment: str) -> Sequence[str]:
+    """Return the ids of the MLflow runs that recorded a cell for an experiment."""
+    notes = read_json(folder.path / "mlflow.json") or {}
+    mine = [note for address, note in notes.items() if address.startswith(f"{experiment} @ ")]
+    return sorted({str(note["run_id"]) for note in mine if note.get("run_id")})
+
+
+def runs_of(results: Results) -> Path:
+    """Return the folder that holds the cells."""
+    return results.folders[0].path.parent
+
+
+def kept_examples(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an earlier report told of its examples, where it was made of the same cells."""
+    before = read_json(folder / "provenance.json") or {}
+    if not facts["experiment"]["examples"] or identity(before) != identity(facts):
+        for name in EXAMPLE_FOLDERS:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        return {"examples": [], "example_files": {}}
+    return {name: before.get(name, empty) for name, empty in
+            (("examples", []), ("example_files", {}))}  # fmt: skip
+
+
+def identity(facts: Mapping[str, Any]) -> list[Any]:
+    """Return what the examples of a report depend on: its cells and how they came out."""
+    named = [*Cell.__dataclass_fields__, "status"]
+    cells = [{name: cell.get(name) for name in named} for cell in facts.get("cells", [])]
+    shared = facts.get("corpus", {}).get("shares_audio", False)
+    return [shared, json.dumps(cells, sort_keys=True)]

@@ -2,30 +2,65 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
+import math
+import os
+import platform
 import shutil
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import threadpoolctl
 import torch
+from numpy.typing import NDArray
 
-from bench import methods, provenance
+from bench import methods, pieces, provenance
 from bench.datasets import open_dataset
 from bench.errors import BenchError
+from bench.runner.claim import Claim, claimed
+from bench.runner.estimates import keep, kept
+from bench.runner.load import Load
 from bench.runner.plan import Cell
-from bench.runner.store import CellFolder, locked
-from bench.scoring.protocols import score
-from bench.separator import FitLog, Oracle, Separator
+from bench.runner.store import CellFolder, FolderError
+from bench.scoring.protocols import Prepared, score
+from bench.separator import FitLog, Separator
 from bench.track import Audio, Track
 
 #: Seconds between two writes of a running cell's progress.
 HEARTBEAT_S = 0.5
+#: References of tracks that were prepared by a cell before, and what they may take in memory.
+PREPARED: dict[str, Prepared] = {}
+PREPARED_BYTES = 1 << 29
+#: What an error says that a disk is to blame for, whichever library met it.
+DISK_ERRORS = [os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell came out.
+
+    Attributes
+    ----------
+    status
+        ``done``; ``found``: another process has done it; ``busy``: another process is at it;
+        ``failed``; ``stopped``: its folder cannot be written, and it is not to blame.
+    why
+        One line, of ``failed`` and ``stopped``.
+    """
+
+    status: Literal["done", "found", "busy", "failed", "stopped"]
+    why: str = ""
+
+
+class Busy(Exception):  # noqa: N818 - no error: it will be done
+    """What the cell needs is being computed by another process."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +74,17 @@ class Job:
     data
         The folder that holds the corpora.
     device
-        ``cpu`` or ``cuda``.
+        ``cpu``, ``cuda``, or ``auto``: what is found where the cell runs.
     threads
         Of BLAS and PyTorch.
     commit
         Of the code when the run began: an edit or commit during a long training is not its code.
+    began
+        When the run did, in seconds since the epoch: a cell that failed since is not tried again.
+    keep_estimates
+        Whether they stay in the cell's folder.
+    trainer
+        Settings for Lightning's Trainer; see `bench.separator.FitLog`.
     """
 
     runs: Path
@@ -51,46 +92,73 @@ class Job:
     device: str
     threads: int
     commit: str
+    began: float = math.inf
+    keep_estimates: bool = False
+    trainer: Mapping[str, Any] = field(default_factory=dict)
 
-    def __call__(self, cell: Cell) -> str | None:
-        """Run a cell, unless another process has done it; return None, or why it failed."""
+    def __call__(self, cell: Cell) -> Outcome:
+        """Run a cell, unless another process has done it or is at it."""
         folder = CellFolder(self.runs, cell)
+        if not self.runs.is_dir():
+            why = f"{self.runs} is not on {platform.node()}: all hosts must share that folder"
+            return Outcome("stopped", why)
         try:
             torch.set_num_threads(self.threads)
-            with (
-                locked(folder.path / "lock"),
-                threadpoolctl.threadpool_limits(self.threads),
-            ):
-                if not folder.is_done():
-                    folder.begin()
-                    run_cell(self, cell, folder)
+            with claimed(folder.path) as claim, threadpoolctl.threadpool_limits(self.threads):
+                if claim is None:
+                    return Outcome("busy")
+                return self._outcome(cell, folder, claim)
+        except Busy:
+            return Outcome("busy")
         except Exception as error:  # noqa: BLE001 - a failed cell must not end the others
-            reason = f"{type(error).__name__}: {error}"
-            if isinstance(error, BenchError):
-                reason = str(error)
-            folder.fail(reason, traceback.format_exc())
-            return reason
-        return None
+            return failure(folder, error)
+
+    def _outcome(self, cell: Cell, folder: CellFolder, claim: Claim) -> Outcome:
+        """Run a cell that is claimed."""
+        if folder.is_done():
+            return Outcome("found")
+        state = folder.state()
+        if state.get("stage") == "failed" and state["time"] > self.began:
+            return Outcome("failed", state["error"])
+        folder.begin()
+        run_cell(self, cell, folder, claim)
+        return Outcome("done")
 
     def provenance(self) -> dict[str, Any]:
         """Return which code makes the numbers, and where."""
-        return {**provenance.capture(self.device), "commit": self.commit}
+        return {**provenance.capture(device_here(self.device)), "commit": self.commit}
 
 
 class CellLog(FitLog):
-    """Keeps curves and checkpoints in the folder `home`, and progress in that of the cell."""
+    """Keeps curves and checkpoints in the claimed folder `home`, and progress in the cell's.
 
-    def __init__(self, home: CellFolder, cell_folder: CellFolder) -> None:
-        self.cell_folder = home
+    What the machine does meanwhile goes into the curves too.
+    """
+
+    def __init__(
+        self,
+        home: CellFolder,
+        cell_folder: CellFolder,
+        claim: Claim,
+        trainer: Mapping[str, Any],
+        load: Load,
+    ) -> None:
+        self.cell_folder, self.claim, self.trainer, self.load = home, claim, trainer, load
         self.folder = home.path
         self.heartbeat = Heartbeat(cell_folder)
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line to the curves."""
-        self.cell_folder.add_metrics(step, values)
+        self.cell_folder.add_metrics(step, {**values, **self.load.metrics()})
+
+    def picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
+        """Keep a picture, to be recorded with the curves."""
+        self.cell_folder.add_picture(step, name, values)
 
     def progress(self, done: int, total: int) -> None:
-        """Write the heartbeat."""
+        """Write the progress; end here where another process has taken the training over."""
+        if not self.claim.holds():
+            raise Busy
         self.heartbeat.beat("fit", done, total)
 
 
@@ -99,66 +167,162 @@ class Heartbeat:
 
     def __init__(self, folder: CellFolder) -> None:
         self.folder, self.last, self.stage = folder, 0.0, ""
+        self.begun: dict[str, float] = {}
 
     def beat(self, stage: str, done: int, total: int) -> None:
         """Note that `done` of `total` steps of `stage` are behind us."""
+        if stage != self.stage:
+            self.begun = {"since": time.time(), "from": done}
         if stage != self.stage or time.monotonic() - self.last > HEARTBEAT_S:
-            self.folder.write_state(stage, done=done, total=total)
+            self.folder.write_state(stage, done=done, total=total, **self.begun)
             self.last, self.stage = time.monotonic(), stage
 
 
-def run_cell(job: Job, cell: Cell, folder: CellFolder) -> None:
-    """Do what is missing of a cell.
+def device_here(name: str) -> str:
+    """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    BenchError
+        CUDA is asked for and there is none.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise BenchError(f"PyTorch finds no CUDA device on {platform.node()}; use --device cpu")
+    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def failure(folder: CellFolder, error: Exception) -> Outcome:
+    """Note why a cell failed, unless the fault is with the disk: then it is as good as not begun.
+
+    Must be called where the error was caught.
+    """
+    reason = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, FolderError) or any(text in reason for text in DISK_ERRORS):
+        return Outcome("stopped", reason)
+    try:
+        folder.fail(reason, traceback.format_exc())
+    except FolderError as other:
+        return Outcome("stopped", str(other))
+    return Outcome("failed", reason)
+
+
+def run_cell(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> None:
+    """Do what is missing of a cell: training, then a track at a time separation and scores.
 
     Raises
     ------
     BenchError
         The data, or what the method made of them, cannot be used.
+    Busy
+        Another process has taken the cell over, or is at its training.
     """
-    dataset = open_dataset(cell.dataset, job.data)
-    method = fitted(job, cell, folder)
-    missing = [name for name in cell.protocols if folder.scores(name) is None]
+    tracks = open_dataset(cell.dataset, job.data).tracks("test")
+    separation = Separation(job, cell, folder, claim)
+    missing = [name for name in cell.protocols if folder.scores_bytes(name) is None]
     rows: dict[str, list[pd.DataFrame]] = {name: [] for name in missing}
-    tracks = dataset.tracks("test")
-    heartbeat = Heartbeat(folder)
-    separate_s = score_s = audio_s = 0.0
-    for done, track in enumerate(tracks):
-        heartbeat.beat("separate", done, len(tracks))
-        start = time.perf_counter()
-        estimates = separated(method, track)
-        middle = time.perf_counter()
-        for name in missing:
-            rows[name].append(pd.DataFrame(score(name, track, estimates)))
-        separate_s += middle - start
-        score_s += time.perf_counter() - middle
-        audio_s += track.duration_s
+    score_s = audio_s = 0.0
+    with Load() as load:
+        for done, track in enumerate(tracks):
+            estimates = separation.estimates(track, done, len(tracks))
+            start = time.perf_counter()
+            references = prepared(cell, track)
+            for name in missing:
+                rows[name].append(pd.DataFrame(score(name, track, estimates, references)))
+            score_s += time.perf_counter() - start
+            audio_s += track.duration_s
     facts = {
         "fit": trained_in(folder).fit_facts() if cell.learns else {},
-        "separate_s": separate_s,
+        "separate_s": separation.seconds,
         "score_s": score_s,
         "audio_s": audio_s,
         "n_tracks": len(tracks),
+        "peak_bytes": load.peak_bytes,
         "provenance": job.provenance(),
     }
     for name in missing:
+        if not claim.holds():
+            raise Busy
         folder.write_scores(name, pd.concat(rows[name], ignore_index=True), facts)
     folder.write_state("done")
 
 
-def fitted(job: Job, cell: Cell, folder: CellFolder) -> Separator:
-    """Return the method, trained now or before, by this cell or by one that shares its training."""
-    cls = methods.find(cell.method)
-    if not cell.learns:
-        return cell.build().to(job.device)
+def prepared(cell: Cell, track: Track) -> Prepared:
+    """Return a track's references, prepared once for all cells of this process.
+
+    They stay up to `PREPARED_BYTES`, the first that come: every cell goes through the tracks in
+    the same order, and would push out again those that come next.
+    """
+    key = f"{cell.digests['test']}/{track.name}"
+    if key in PREPARED:
+        return PREPARED[key]
+    made = Prepared(track)
+    if made.n_bytes + sum(other.n_bytes for other in PREPARED.values()) <= PREPARED_BYTES:
+        PREPARED[key] = made
+    return made
+
+
+class Separation:
+    """Gives a cell's estimates: those that were kept, or new ones, fitting first if it must."""
+
+    def __init__(self, job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> None:
+        self.job, self.cell, self.folder, self.claim = job, cell, folder, claim
+        self.heartbeat = Heartbeat(folder)
+        self.method: Separator | None = None
+        self.seconds = 0.0
+
+    def estimates(self, track: Track, done: int, total: int) -> dict[str, Audio]:
+        """Return the estimates of a track, the first after `done` of `total`."""
+        found = kept(self.folder, track)
+        if found is not None:
+            self.heartbeat.beat("score", done, total)
+            self.seconds += found[1]
+            return found[0]
+        if self.method is None:
+            self.method = fitted(self.job, self.cell, self.folder, self.claim)
+        self.heartbeat.beat("separate", done, total)
+        start = time.perf_counter()
+        estimates = pieces.separate_track(self.method, track)
+        seconds = time.perf_counter() - start
+        self.seconds += seconds
+        if self.job.keep_estimates:
+            keep(self.folder, track, estimates, seconds)
+        return estimates
+
+
+def fitted(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> Separator:
+    """Return the method, trained now or before, by this cell or by one that shares its training.
+
+    Raises
+    ------
+    Busy
+        Another process trains it.
+    """
     home = trained_in(folder)
-    shared = contextlib.nullcontext() if home is folder else locked(home.path / "lock")
-    with shared:
-        if not home.is_fitted():
-            if home is not folder:
-                home.begin()
-            train(job, home, folder)
+    if cell.learns and not home.is_fitted():
+        with nullcontext(claim) if home is folder else claimed(home.path) as mine:
+            if mine is None:
+                raise Busy
+            if not home.is_fitted():
+                if home is not folder:
+                    home.begin()
+                train(job, home, folder, mine)
+    return ready(folder).to(device_here(job.device))
+
+
+def ready(folder: CellFolder) -> Separator:
+    """Return the method of a cell that is trained, or that learns nothing.
+
+    Raises
+    ------
+    BenchError
+        What it has learnt is not there.
+    """
+    cell = folder.cell
+    if not cell.learns:
+        return cell.build()
+    cls = methods.find(cell.method)
     own = {name: cell.hyperparameters[name] for name in cls.AFTER_TRAINING}
-    return cls.load(home.fit_folder, **own).to(job.device)
+    return cls.load(trained_in(folder).fit_folder, **own)
 
 
 def trained_in(folder: CellFolder) -> CellFolder:
@@ -167,22 +331,17 @@ def trained_in(folder: CellFolder) -> CellFolder:
     return folder if trainer is folder.cell else CellFolder(folder.path.parent, trainer)
 
 
-def train(job: Job, home: CellFolder, folder: CellFolder) -> None:
+def train(job: Job, home: CellFolder, folder: CellFolder, claim: Claim) -> None:
     """Train, keep all of it in `home`, and tell the progress of the cell in `folder` too."""
     cell = home.cell
     dataset = open_dataset(cell.dataset, job.data)
-    log = CellLog(home, folder)
-    log.progress(0, 1)
     start = time.perf_counter()
-    method = cell.build().to(job.device)
-    method.fit(dataset.tracks("train"), dataset.tracks("dev"), log)
-    method.save(home.fit_folder)
-    home.mark_fitted({"fit_s": time.perf_counter() - start, "provenance": job.provenance()})
+    with Load() as load:
+        log = CellLog(home, folder, claim, job.trainer, load)
+        log.progress(0, 1)
+        method = cell.build().to(device_here(job.device))
+        method.fit(dataset.tracks("train"), dataset.tracks("dev"), log)
+        method.save(home.fit_folder)
+    facts = {"fit_s": time.perf_counter() - start, "peak_bytes": load.peak_bytes}
+    home.mark_fitted({**facts, "provenance": job.provenance()})
     shutil.rmtree(home.path / "checkpoints", ignore_errors=True)
-
-
-def separated(method: Separator, track: Track) -> dict[str, Audio]:
-    """Return a track's estimates, by its mixture alone unless the method is a bound."""
-    if isinstance(method, Oracle):
-        return method.separate_track(track)
-    return method.separate(track.mixture, track.rate)

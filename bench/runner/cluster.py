@@ -1,102 +1,351 @@
-"""Where work runs: in this process, or on local workers of a Dask cluster."""
+"""Where work runs: in this process, on local workers, or on any Dask cluster."""
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+
+from bench import methods
 from bench.errors import BenchError
+from bench.runner.cell import Job, Outcome, device_here
 from bench.runner.plan import Cell
 
-Work = Callable[[Cell], str | None]
+#: Seconds until a cell that another process is at is looked at again.
+POLL_S = 0.5
+#: What a Dask worker with a GPU offers, and a cell that is faster on one asks for.
+GPU = {"GPU": 1}
+DEVICES = ("auto", "cpu", "cuda")
+STRATEGIES = ("ddp_spawn", "ddp_fork")
+#: A cell whose worker is killed as often as this, and once more, has failed.
+DEATHS = 2
+
+Ended = Iterator[tuple[Cell, Outcome]]
+Work = Callable[[Cell], Outcome]
 
 
-def device(name: str) -> str:
-    """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+@dataclass(frozen=True)
+class Place:
+    """Where work runs.
+
+    Attributes
+    ----------
+    workers
+        Local processes, or jobs of SLURM; 0 does all in this process.
+    threads
+        Of BLAS and PyTorch in each.
+    scheduler
+        Address of a Dask scheduler; ``slurm``: one that asks SLURM for workers; empty: local.
+    device
+        ``cpu``; ``cuda``: a cell that is faster on a GPU waits for a worker that offers one; or
+        ``auto``: what each worker finds, on workers elsewhere.
+    n_gpus
+        That local workers share.
+    trainer
+        Settings for Lightning's Trainer, in each training.
+    """
+
+    workers: int
+    threads: int
+    scheduler: str = ""
+    device: str = "cpu"
+    n_gpus: int = 0
+    trainer: Mapping[str, Any] = field(default_factory=dict)
+
+
+def place(
+    workers: int | None,
+    threads: int,
+    scheduler: str,
+    device: str,
+    n_cells: int,
+    trainer: Sequence[str] = (),
+) -> Place:
+    """Return where work runs by the words of the command line; a worker a core without `workers`.
 
     Raises
     ------
     BenchError
-        CUDA is asked for and there is none.
+        The words do not go together, or the device is unknown or not here.
     """
-    import torch
+    if device not in DEVICES:
+        raise BenchError(f"no device {device!r}; known: {', '.join(DEVICES)}")
+    if scheduler not in ("", "slurm") and workers is not None:
+        raise BenchError(
+            "--workers counts local processes or jobs of SLURM; with --scheduler ADDRESS all "
+            "workers that have joined it work"
+        )
+    if workers is None:
+        workers = max(1, min(len(os.sched_getaffinity(0)), n_cells))
+    settings = trainer_settings(trainer)
+    if scheduler:
+        return Place(max(1, workers), threads, scheduler, device, trainer=settings)
+    found = device_here(device)
+    n_gpus = torch.cuda.device_count() if found == "cuda" else 0
+    if found == "cuda" and settings.get("devices", 1) > n_gpus:
+        raise BenchError(f"--trainer devices={settings['devices']}: there are {n_gpus} GPUs here")
+    return Place(workers, threads, "", found, n_gpus, settings)
 
-    if name not in ("auto", "cpu", "cuda"):
-        raise BenchError(f"no device {name!r}; known: auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise BenchError("--device cuda: PyTorch finds no CUDA device here; use --device cpu")
-    return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"
+
+def trainer_settings(words: Sequence[str]) -> dict[str, Any]:
+    """Return the settings for Lightning's Trainer in ``key=value``.
+
+    Several devices train one model in processes that are started from the worker's: a strategy
+    that starts the whole program again would start the sweep again.
+
+    Raises
+    ------
+    BenchError
+        A key or value is none that leaves the numbers as they are.
+    """
+    settings: dict[str, Any] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        if key == "devices" and value.isdecimal() and int(value) > 0:
+            settings[key] = int(value)
+        elif key == "strategy" and value in STRATEGIES:
+            settings[key] = value
+        else:
+            raise BenchError(
+                f"--trainer {word}: known are devices=N and strategy={'|'.join(STRATEGIES)}; for "
+                "several nodes give each its own cells by --scheduler"
+            )
+    if settings.get("devices", 1) > 1:
+        settings.setdefault("strategy", STRATEGIES[0])
+    return settings
 
 
-def default_workers(n_cells: int) -> int:
-    """Return a worker a core, but no more than cells."""
-    return max(1, min(len(os.sched_getaffinity(0)), n_cells))
-
-
-def run(
-    work: Work, cells: Sequence[Cell], workers: int, threads: int
-) -> Iterator[tuple[Cell, str | None]]:
-    """Do `work` on each cell; yield each with None, or with why it failed, as they end.
+def run(job: Job, cells: Sequence[Cell], place: Place, begin: Callable[[Cell], None]) -> Ended:
+    """Do a job on each cell; yield each with how it came out, as they end.
 
     Parameters
     ----------
-    work
+    job
         Called with a cell, in this process or in a worker's.
     cells
-        In the order in which they should begin.
-    workers
-        Processes; 0 does all in this one, for debugging.
-    threads
-        Of BLAS and PyTorch in each.
+        In the order in which they should begin. One that another process is at comes back later.
+    place
+        Where.
+    begin
+        Called with each cell that is handed out.
+
+    Raises
+    ------
+    BenchError
+        The workers cannot be had, or cannot run the suite, or their scheduler has gone.
     """
-    if workers == 0:
-        for cell in cells:
-            yield cell, work(cell)
+    if place.workers == 0 and not place.scheduler:
+        yield from in_process(job, cells, begin)
         return
-    yield from run_on_dask(work, cells, workers, threads)
+    with connected(place) as client, answering():
+        gpu = {id(c) for c in cells if job.device == "cuda" and methods.find(c.method).ON_GPU}
+        yield from on_dask(client, job, cells, begin, lambda cell: id(cell) in gpu)
 
 
-def run_on_dask(
-    work: Work, cells: Sequence[Cell], workers: int, threads: int
-) -> Iterator[tuple[Cell, str | None]]:
-    """Do `work` on each cell in `workers` local processes."""
+def in_process(work: Work, cells: Sequence[Cell], begin: Callable[[Cell], None]) -> Ended:
+    """Do work on each cell in this process."""
+    waiting, in_vain = deque(cells), 0
+    while waiting:
+        cell = waiting.popleft()
+        begin(cell)
+        outcome = work(cell)
+        if outcome.status != "busy":
+            in_vain = 0
+            yield cell, outcome
+            continue
+        waiting.append(cell)
+        in_vain += 1
+        if in_vain >= len(waiting):
+            time.sleep(POLL_S)
+
+
+@contextlib.contextmanager
+def connected(place: Place) -> Iterator[Any]:
+    """Connect to the workers of a place, started here where they must be, and ended with it."""
     import dask
-    from dask.distributed import Client, LocalCluster, as_completed
+    from dask.distributed import Client
 
-    limits = {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "OPENBLAS")}
+    limits = {f"{name}_NUM_THREADS": str(place.threads) for name in ("OMP", "MKL", "OPENBLAS")}
     settings = {
         "distributed.nanny.pre-spawn-environ": limits,
-        "distributed.scheduler.allowed-failures": 0,
+        "distributed.scheduler.allowed-failures": DEATHS,
         "distributed.logging.distributed": "critical",
         "distributed.worker.daemon": False,
     }
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say we say in a line
     with dask.config.set(settings):
-        cluster = LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
+        if not place.scheduler:
+            with local(place) as cluster, Client(cluster) as client:
+                yield client
+        elif place.scheduler == "slurm":
+            with slurm(place.workers) as cluster, Client(cluster) as client:
+                yield client
+        else:
+            try:
+                client = Client(place.scheduler, timeout=10)
+            except (OSError, ValueError, ImportError) as error:
+                raise BenchError(
+                    f"no Dask scheduler answers at {place.scheduler} "
+                    f"({str(error).splitlines()[0]}); start one: dask scheduler --host 127.0.0.1"
+                ) from None
+            with client:
+                yield client
+
+
+def local(place: Place) -> Any:
+    """Start local workers; as many as there are GPUs have one each, and offer it."""
+    from dask.distributed import LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+    )
+    each = place.trainer.get("devices", 1)  # GPUs of a training
+    for i in range(place.workers):
+        spec = {**cluster.new_spec, "options": dict(cluster.new_spec["options"])}
+        if i < place.n_gpus // each:
+            seen = ",".join(str(i * each + k) for k in range(each))
+            spec["options"] |= {"resources": GPU, "env": {"CUDA_VISIBLE_DEVICES": seen}}
+        cluster.worker_spec[i] = spec
+    cluster.scale(place.workers)
+    return cluster
+
+
+def slurm(jobs: int) -> Any:
+    """Ask SLURM for workers, as the key ``jobqueue.slurm`` of Dask's settings says.
+
+    Raises
+    ------
+    BenchError
+        dask-jobqueue is not installed, or the settings do not do.
+    """
+    try:
+        from dask_jobqueue.slurm import SLURMCluster
+    except ImportError:
+        raise BenchError(
+            "--scheduler slurm needs dask-jobqueue: pip install 'singing-voice-bench[slurm]'"
+        ) from None
+    try:
+        cluster = SLURMCluster(scheduler_options={"dashboard": False})
+    except (ValueError, TypeError) as error:
+        raise BenchError(
+            f"--scheduler slurm: {str(error).splitlines()[0]}; say it under jobqueue.slurm in a "
+            "file of ~/.config/dask, or in one that DASK_CONFIG names"
+        ) from None
+    cluster.scale(jobs=jobs)
+    return cluster
+
+
+def on_dask(
+    client: Any,
+    work: Work,
+    cells: Sequence[Cell],
+    begin: Callable[[Cell], None],
+    on_gpu: Callable[[Cell], bool],
+) -> Ended:
+    """Do work on each cell on the workers of a client, those `on_gpu` only where one is offered.
+
+    No cell waits at a worker: one that dies takes down what it was doing, and no more.
+    """
+    from dask.distributed import wait
+
+    waiting = deque((0.0, cell) for cell in cells)
+    running: dict[Any, Cell] = {}
+    while waiting or running:
+        slots = free(client, [*running.values(), *(cell for _, cell in waiting)], on_gpu)
+        for cell in running.values():
+            slots[on_gpu(cell)] -= 1
+        for item in [item for item in waiting if item[0] <= time.monotonic()]:
+            if sum(slots.values()) <= 0:
+                break
+            cell = item[1]
+            if slots[on_gpu(cell)] > 0:
+                slots[on_gpu(cell)] -= 1
+                waiting.remove(item)
+                wanted = GPU if on_gpu(cell) else None
+                running[client.submit(work, cell, pure=False, resources=wanted)] = cell
+                begin(cell)
+        if running:
+            with contextlib.suppress(TimeoutError):
+                wait(list(running), timeout=POLL_S, return_when="FIRST_COMPLETED")
+        else:
+            time.sleep(POLL_S)
+        for future in [future for future in running if future.done()]:
+            cell, outcome = running.pop(future), result(future)
+            if outcome.status == "busy":
+                waiting.append((time.monotonic() + POLL_S, cell))
+            else:
+                yield cell, outcome
+
+
+def free(client: Any, cells: Iterable[Cell], on_gpu: Callable[[Cell], bool]) -> dict[bool, int]:
+    """Return how many of the cells the workers can take at once, with a GPU (True) and without.
+
+    One while there is no worker, so that a cluster that grows with its work has a reason to.
+    """
+    workers = client.scheduler_info()["workers"].values()
+    n_threads = sum(worker["nthreads"] for worker in workers)
+    n_gpus = int(sum(worker["resources"].get("GPU", 0) for worker in workers))
+    reserved = min(n_gpus, sum(map(on_gpu, cells)))
+    return {True: max(1, n_gpus), False: max(1, n_threads - reserved)}
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[None]:
+    """Say in one line that the scheduler has gone.
+
+    Raises
+    ------
+    BenchError
+        It has.
+    """
+    from distributed.client import ClosedClientError
+
+    try:
+        yield
+    except (OSError, CancelledError, ClosedClientError):
+        raise BenchError(
+            "the Dask scheduler has gone; what is finished is kept, and the same command goes on "
+            "when it is back"
+        ) from None
+
+
+def result(future: Any) -> Outcome:
+    """Return how a cell came out whose task has ended.
+
+    Raises
+    ------
+    BenchError
+        The workers cannot do it.
+    CancelledError
+        The scheduler has dropped it, or has gone.
+    """
+    from dask.distributed import KilledWorker
+
+    if future.status == "finished":
+        outcome: Outcome = future.result()
+        return outcome
+    if future.status == "error":
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            return Outcome("failed", f"its worker process was ended {DEATHS + 1} times")
+        raise BenchError(
+            f"the workers cannot run the suite ({type(error).__name__}: {error}); install the same "
+            "version there"
         )
-        with cluster, Client(cluster) as client:
-            waiting = iter(cells)
-            running: dict[Any, Cell] = {}
-
-            def submit(cell: Cell) -> Any:
-                future = client.submit(work, cell, pure=False)
-                running[future] = cell
-                return future
-
-            # No cell waits on a worker: one that dies takes down what it was doing, and no more.
-            done = as_completed([submit(cell) for cell in itertools.islice(waiting, workers)])
-            for future in done:
-                error = future.exception()
-                why = "its worker process was ended" if error else future.result()
-                yield running.pop(future), why
-                for cell in itertools.islice(waiting, 1):
-                    done.add(submit(cell))
+    raise CancelledError

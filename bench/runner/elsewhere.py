@@ -20,7 +20,7 @@ from bench.runner.experiment import Experiment
 from bench.runner.plan import Cell
 from bench.runner.results import Results, guest_entry
 from bench.runner.store import CellFolder
-from bench.scoring.protocols import protocol, score
+from bench.scoring.protocols import Prepared, protocol, score
 from bench.track import Track
 
 METHOD = "elsewhere"
@@ -66,9 +66,10 @@ def references(source: str, data: Path) -> References:
     """
     if source in DATASETS and not Path(source).is_dir():
         corpus = open_dataset(source, data)
+        names = corpus.names("test")
         return References(
             source, corpus.TITLE, corpus.CITATION, corpus.LICENCE, corpus.digest("test"),
-            corpus.names("test"), corpus.FULL_SIZES["test"],
+            names, corpus.FULL_SIZES.get("test", len(names)),
             lambda name: corpus.load("test", name),
         )  # fmt: skip
     root = Path(source)
@@ -121,8 +122,9 @@ def run(
         tell(done, len(truth.names))
         track = truth.load(name)
         found = folder.load_estimates(estimates, track)
+        references = Prepared(track)
         for protocol_name, frames in rows.items():
-            frames.append(pd.DataFrame(score(protocol_name, track, found)))
+            frames.append(pd.DataFrame(score(protocol_name, track, found, references)))
         audio_s += track.duration_s
     facts = {
         "fit": {},

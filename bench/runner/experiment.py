@@ -8,11 +8,12 @@ unknown key is refused with its line and the nearest known name.
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 import yaml
@@ -20,10 +21,11 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench import datasets, methods
+from bench import datasets, methods, stft
 from bench.errors import BenchError, nearest
 from bench.scoring import aggregate
 from bench.scoring.protocols import PROTOCOLS, protocol
+from bench.separator import Separator
 from bench.track import TARGETS
 
 Line = dict[tuple[str | int, ...], int]
@@ -77,6 +79,52 @@ class MethodEntry(Strict):
             yield (f"{label} ({', '.join(rest)})" if rest else label), {**self.fixed, **swept}
 
 
+class Transform(Strict):
+    """Window and hop of every method that has them and does not fix its own.
+
+    Parameters
+    ----------
+    n_fft, hop
+        In samples.
+    window_s, hop_s
+        In seconds instead, at the corpus's own rate.
+    """
+
+    n_fft: int | None = None
+    hop: int | None = None
+    window_s: float | None = Field(None, gt=0)
+    hop_s: float | None = Field(None, gt=0)
+
+    @pydantic.model_validator(mode="after")
+    def _one_unit(self) -> Self:
+        samples, seconds = (self.n_fft, self.hop), (self.window_s, self.hop_s)
+        if (None in samples) == (None in seconds) or (any(samples) and any(seconds)):
+            raise ValueError("give n_fft and hop in samples, or window_s and hop_s in seconds")
+        if self.n_fft and self.hop:
+            stft.check_settings(self.n_fft, self.hop)
+        return self
+
+    def samples(self, rate: int) -> dict[str, int]:
+        """Return ``n_fft`` and ``hop`` in samples at a rate in hertz."""
+        if self.window_s and self.hop_s:
+            n_fft, hop = stft.from_seconds(self.window_s, self.hop_s, rate)
+            return {"n_fft": n_fft, "hop": hop}
+        return {"n_fft": self.n_fft or 0, "hop": self.hop or 0}
+
+
+class Pivot(Strict):
+    """An ablation as a grid: a small table for each metric.
+
+    Parameters
+    ----------
+    rows, columns
+        A hyperparameter each, or ``label``: the method's label without its swept values.
+    """
+
+    rows: str
+    columns: str
+
+
 class Table(Strict):
     """The layout of the table.
 
@@ -86,10 +134,16 @@ class Table(Strict):
         A part of the table for each.
     metrics
         A column for each, in each protocol that has it; without them, all but GSDR.
+    rows
+        Their order within a group: as ``listed`` in the file, or ``ranked`` by the first metric.
+    pivot
+        Shows an ablation as a grid too.
     """
 
     targets: list[str] = Field(list(TARGETS), min_length=1)
     metrics: list[str] = []
+    rows: Literal["listed", "ranked"] = "listed"
+    pivot: Pivot | None = None
 
 
 class Figure(Strict):
@@ -125,8 +179,15 @@ class Experiment(Strict):
         Scoring protocols by name.
     published_source
         Where the published figures were read.
+    stft
+        Window and hop for all methods; each has its own without it.
     figure
         Drawn beside the table where it is given.
+    examples
+        Whether the report shows three tracks: the best, the median and the worst.
+    keep_estimates
+        Whether the estimates of the cells that it runs stay in their folders, 8 bytes a sample of
+        a target: a protocol that is added later scores them without separating again.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -138,7 +199,18 @@ class Experiment(Strict):
     methods: list[MethodEntry] = Field(min_length=1)
     table: Table = Table()
     published_source: str = ""
+    stft: Transform | None = None
     figure: Figure | None = None
+    examples: bool = True
+    keep_estimates: bool = False
+
+    def transform(self, method: type[Separator], rate: int | None) -> dict[str, int]:
+        """Return the window and hop of `stft` for a method that has them.
+
+        `rate` is in hertz; without it, settings in seconds are taken at 44,100.
+        """
+        settings = self.stft.samples(rate or 44_100) if self.stft else {}
+        return {name: n for name, n in settings.items() if name in methods.fields(method)}
 
     def metrics(self, protocol_name: str) -> list[str]:
         """Return the columns of the table of a protocol."""
@@ -146,8 +218,42 @@ class Experiment(Strict):
         chosen = self.table.metrics or [metric for metric in known if metric != "gsdr"]
         return [metric for metric in chosen if metric in known]
 
+    def pivot_place(
+        self, entry: MethodEntry, hyperparameters: Mapping[str, Any]
+    ) -> tuple[str, str] | None:
+        """Return row and column of a method's variant in the grid; None where it has no place.
 
-PARTS: dict[str, type[Strict]] = {"methods": MethodEntry, "table": Table, "figure": Figure}
+        `hyperparameters` are all of them, defaults too.
+        """
+        if self.table.pivot is None:
+            return None
+        pivot, label = self.table.pivot, entry.label
+        for name in (pivot.rows, pivot.columns):
+            label = without_value(label, name)
+        values = {**hyperparameters, "label": label}
+        if pivot.rows not in values or pivot.columns not in values:
+            return None
+        return str(values[pivot.rows]), str(values[pivot.columns])
+
+
+def without_value(label: str, name: str) -> str:
+    """Return a method's label without the place for a swept hyperparameter.
+
+    Examples
+    --------
+    >>> without_value("DRNN-2, γ = {gamma}", "gamma"), without_value("RPCA, {mask} mask", "k")
+    ('DRNN-2', 'RPCA, {mask} mask')
+    """
+    return re.sub(rf"[\s,(]*(\S+ = )?\{{{re.escape(name)}\}}\)?", "", label)
+
+
+PARTS: dict[str, type[Strict]] = {
+    "methods": MethodEntry,
+    "table": Table,
+    "figure": Figure,
+    "pivot": Pivot,
+    "stft": Transform,
+}
 
 
 def read(path: Path, overrides: Iterable[str] = ()) -> Experiment:
@@ -256,7 +362,8 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
             lambda over=experiment.figure.over: known("swept hyperparameter", over, swept),
             *("figure", "over"),
         )
-    labels: dict[str, tuple[str, dict[str, Any]]] = {}
+    labels: dict[str, dict[str, Any]] = {}
+    twins: dict[str, str] = {}
     for i, entry in enumerate(experiment.methods):
         cls = check(lambda entry=entry: methods.find(entry.method), "methods", i, "method")
         both = entry.fixed.keys() & entry.sweep.keys()
@@ -279,18 +386,48 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
                     lambda metric=metric: known("metric", metric, METRICS),
                     *("methods", i, "published", target),
                 )
+        common = experiment.transform(cls, None)
         for label, values in entry.variants():
-            made = methods.make(cls, values, where("methods", i, "fixed"))
+            made = methods.make(cls, {**common, **values}, where("methods", i, "fixed"))
             if label in labels:
                 raise BenchError(f"{where('methods', i, 'label')}: two rows are named {label!r}")
-            labels[label] = (entry.method, made.hyperparameters())
-            twins = [k for k, v in labels.items() if k != label and v == labels[label]]
-            if twins:
+            labels[label] = made.hyperparameters()
+            canonical = json.dumps([entry.method, labels[label]], sort_keys=True)
+            twin = twins.setdefault(canonical, label)
+            if twin != label:
                 raise BenchError(
-                    f"{where('methods', i)}: rows {twins[0]!r} and {label!r} are the same method "
+                    f"{where('methods', i)}: rows {twin!r} and {label!r} are the same method "
                     "with the same values; keep one"
                 )
+    if experiment.table.pivot:
+        check_pivot(experiment, labels, lambda *keys: where("table", "pivot", *keys))
     return experiment
+
+
+def check_pivot(
+    experiment: Experiment,
+    labels: Mapping[str, dict[str, Any]],
+    where: Callable[..., str],
+) -> None:
+    """Refuse a grid whose axes name no hyperparameter, or on which two rows fall together.
+
+    `labels` has all hyperparameters of each row.
+    """
+    pivot = experiment.table.pivot
+    names = {"label"}.union(*labels.values())
+    for axis in ("rows", "columns"):
+        try:
+            known("hyperparameter", getattr(pivot, axis), names)
+        except BenchError as error:
+            raise BenchError(f"{where(axis)}: {error}") from None
+    seen: dict[tuple[str, str], str] = {}
+    for entry in experiment.methods:
+        for label, _ in entry.variants():
+            place = experiment.pivot_place(entry, labels[label])
+            if place is not None and place in seen:
+                raise BenchError(f"{where()}: rows {seen[place]!r} and {label!r} fall on one place")
+            if place is not None:
+                seen[place] = label
 
 
 def known(kind: str, name: str, names: Iterable[str]) -> None:
@@ -304,11 +441,14 @@ def explained(error: Any, place: tuple[str | int, ...]) -> str:
     """Return a validation error in one line, with the nearest name for an unknown key."""
     key = ".".join(str(part) for part in place)
     if error["type"] == "extra_forbidden":
-        part = PARTS.get(str(place[0]), Experiment) if len(place) > 1 else Experiment
+        named = [PARTS[str(key)] for key in place[:-1] if str(key) in PARTS]
+        part = named[-1] if named else Experiment
         return f"unknown key {place[-1]!r}; {nearest(str(place[-1]), part.model_fields)}"
     if error["type"] == "missing":
         return f"key {key!r} is missing"
     message = re.sub(r"^Input should", "it should", error["msg"])
+    if error["type"] == "value_error":  # our own word on values that clash
+        return f"{key}: {error['ctx']['error']}"
     return f"{key} = {error['input']!r}: {message}"
 
 

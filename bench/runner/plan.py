@@ -136,13 +136,15 @@ def cells(experiment: Experiment, dataset: Dataset) -> list[Cell]:
             digests[split] = dataset.digest(split)
         return digests[split]
 
+    rate = dataset.rate() if experiment.stft else None
     planned = []
     for entry in experiment.methods:
         cls = methods.find(entry.method)
         splits = ("train", "dev", "test") if methods.learns(cls) else ("test",)
         needed = {split: digest(split) for split in splits}
+        common = experiment.transform(cls, rate)
         for row, values in entry.variants():
-            planned += variant_cells(experiment, entry, cls, row, values, needed)
+            planned += variant_cells(experiment, entry, cls, row, {**common, **values}, needed)
     return planned
 
 

@@ -29,7 +29,8 @@ class Results:
     experiment
         As it was run.
     corpus
-        Title, citation and licence of the dataset, and ``n_test`` of ``n_full`` test tracks.
+        Title, citation and licence of the dataset, ``n_test`` of ``n_full`` test tracks, and
+        whether it ``shares_audio``.
     cells
         All of them, those without scores too.
     folders
@@ -86,7 +87,8 @@ def note(
         "citation": dataset.CITATION,
         "licence": dataset.LICENCE,
         "n_test": len(dataset.names("test")),
-        "n_full": dataset.FULL_SIZES["test"],
+        "n_full": dataset.FULL_SIZES.get("test", len(dataset.names("test"))),
+        "shares_audio": dataset.SHARES_AUDIO,
     }
     value = {
         "experiment": experiment.model_dump(),
@@ -115,8 +117,9 @@ def welcome(runs: Path, name: str, guest: Cell) -> None:
 
 def guest_entry(guest: Cell) -> MethodEntry:
     """Return the line of an experiment that stands for estimates made elsewhere."""
-    digest = str(guest.hyperparameters["estimates"])[:12]
+    digest = str(guest.hyperparameters.get("estimates", ""))[:12]
     note = f"made elsewhere, scored from files (SHA-256 {digest}…)."
+    note = str(guest.hyperparameters.get("note", note))  # imported scores bring their own
     return MethodEntry(method=guest.method, label=guest.row, note=note)
 
 

@@ -2,10 +2,14 @@
 
     runs/<fingerprint>/
         cell.json          what the cell is
-        state.json         running: stage, progress, process; or failed: the traceback
+        claim.<n>.json     who computes it; see `bench.runner.claim`
+        state.json         stage and progress as last written; or failed: the traceback
         curves.jsonl       what training told, a line a step
+        pictures/          what it looked like at some steps
+        examples/          excerpts of a few estimates, to be heard
         checkpoints/       of a training that has not ended
         fit/               what was learnt; fit.json beside it is written last
+        estimates/         of an experiment that keeps them; see `bench.runner.estimates`
         scores/<key>.parquet, and <key>.json, written last: the marker of finished scores
 
 Each file appears whole, by a rename. A score counts as finished only where its marker is
@@ -20,16 +24,23 @@ import hashlib
 import io
 import json
 import os
+import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.runner.plan import Cell
+
+
+class FolderError(BenchError):
+    """A folder cannot be written: no fault of the cell, which is not marked as failed."""
 
 
 class CellFolder:
@@ -54,7 +65,15 @@ class CellFolder:
 
     def is_done(self) -> bool:
         """Tell whether the scores under every protocol are there and whole."""
-        return all(self.scores(name) is not None for name in self.cell.protocols)
+        return all(self.scores_bytes(name) is not None for name in self.cell.protocols)
+
+    def is_damaged(self) -> bool:
+        """Tell whether scores were finished and are no longer as they were written."""
+        return any(
+            self._scores_path(name).with_suffix(".json").is_file()
+            and self.scores_bytes(name) is None
+            for name in self.cell.protocols
+        )
 
     def is_fitted(self) -> bool:
         """Tell whether what was learnt is there, whole and as it was written."""
@@ -73,7 +92,7 @@ class CellFolder:
         return read_json(self.path / "state.json") or {}
 
     def write_state(self, stage: str, **values: Any) -> None:
-        """Write stage and progress: the heartbeat of a running cell."""
+        """Write stage and progress of a running cell."""
         state = {
             "stage": stage,
             "host": socket.gethostname(),
@@ -83,14 +102,28 @@ class CellFolder:
         write_text(self.path / "state.json", json.dumps({**state, **values}))
 
     def fail(self, reason: str, trace: str) -> None:
-        """Note that the cell failed, as far as its folder can be written."""
-        with contextlib.suppress(OSError, BenchError):
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.write_state("failed", error=reason, traceback=trace)
+        """Note that the cell failed.
+
+        Raises
+        ------
+        FolderError
+            The folder cannot be written.
+        """
+        make_folder(self.path)
+        self.write_state("failed", error=reason, traceback=trace)
 
     def begin(self) -> None:
-        """Make the folder and say what the cell is."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        """Make the folder and say what the cell is; what a kill left half-written goes.
+
+        Raises
+        ------
+        FolderError
+            The folder cannot be written.
+        """
+        make_folder(self.path)
+        for part in self.path.rglob(".*.part"):
+            if not part.name.startswith(".mlflow"):  # that one may be written right now
+                part.unlink(missing_ok=True)
         write_text(self.path / "cell.json", json.dumps(self.cell.to_json(), indent=1) + "\n")
 
     def add_metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -112,6 +145,22 @@ class CellFolder:
                 lines[line["step"]] = line
         return list(lines.values())
 
+    def add_picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
+        """Keep values in [0, 1], ``(bins, frames)``, as a grey picture of a step of training."""
+        from PIL import Image
+
+        grey = np.clip(np.rint(255 * values[::-1]), 0, 255).astype(np.uint8)
+        sink = io.BytesIO()
+        Image.fromarray(grey).save(sink, "PNG")
+        folder = self.path / "pictures"
+        folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(folder / f"{step:06d}-{name}.png", sink.getvalue())
+
+    def pictures(self) -> list[tuple[int, str, Path]]:
+        """Return step, name and file of each picture, in order."""
+        found = sorted((self.path / "pictures").glob("??????-*.png"))
+        return [(int(path.stem[:6]), path.stem[7:], path) for path in found]
+
     def mark_fitted(self, facts: Mapping[str, Any]) -> None:
         """Say that what was learnt is whole."""
         value = {**facts, "files": file_hashes(self.fit_folder)}
@@ -125,30 +174,37 @@ class CellFolder:
         self, protocol_name: str, scores: pd.DataFrame, facts: Mapping[str, Any]
     ) -> None:
         """Keep the scores under a protocol, and say last that they are whole."""
-        folder = self.path / "scores"
-        folder.mkdir(parents=True, exist_ok=True)
+        path = self._scores_path(protocol_name)
+        make_folder(path.parent)
         buffer = io.BytesIO()
         scores.to_parquet(buffer, index=False)
-        key = self.cell.score_key(protocol_name)
-        write_bytes(folder / f"{key}.parquet", buffer.getvalue())
+        write_bytes(path, buffer.getvalue())
         marker = {"sha256": hashlib.sha256(buffer.getvalue()).hexdigest(), **facts}
-        write_text(folder / f"{key}.json", json.dumps(marker, indent=1) + "\n")
+        write_text(path.with_suffix(".json"), json.dumps(marker, indent=1) + "\n")
+
+    def _scores_path(self, protocol_name: str) -> Path:
+        return self.path / "scores" / f"{self.cell.score_key(protocol_name)}.parquet"
+
+    def scores_bytes(self, protocol_name: str) -> bytes | None:
+        """Return the file of the finished scores under a protocol, or None."""
+        path = self._scores_path(protocol_name)
+        marker = read_json(path.with_suffix(".json"))
+        if marker is None:
+            return None
+        try:
+            content = path.read_bytes()
+        except OSError:
+            return None
+        return content if hashlib.sha256(content).hexdigest() == marker.get("sha256") else None
 
     def scores(self, protocol_name: str) -> pd.DataFrame | None:
         """Return the finished scores under a protocol, or None."""
-        path = self.path / "scores" / f"{self.cell.score_key(protocol_name)}.parquet"
-        marker = read_json(path.with_suffix(".json"))
-        if marker is None or not path.is_file():
-            return None
-        content = path.read_bytes()
-        if hashlib.sha256(content).hexdigest() != marker.get("sha256"):
-            return None
-        return pd.read_parquet(io.BytesIO(content))
+        content = self.scores_bytes(protocol_name)
+        return None if content is None else pd.read_parquet(io.BytesIO(content))
 
     def score_facts(self, protocol_name: str) -> dict[str, Any]:
         """Return what was noted of the scores."""
-        key = self.cell.score_key(protocol_name)
-        return read_json(self.path / "scores" / f"{key}.json") or {}
+        return read_json(self._scores_path(protocol_name).with_suffix(".json")) or {}
 
 
 @contextlib.contextmanager
@@ -182,10 +238,10 @@ def write_bytes(path: Path, content: bytes) -> None:
 
     Raises
     ------
-    BenchError
+    FolderError
         The folder cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -193,8 +249,23 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise BenchError(f"{path} cannot be written: {error.strerror}") from None
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise FolderError(f"{path} cannot be written: {error.strerror}") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder unless it is there.
+
+    Raises
+    ------
+    FolderError
+        It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FolderError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -11,48 +11,50 @@ last: a mean, a standard deviation and an interval. Nothing is rounded here.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.stats
+import scipy.special
 
 
-def weighted_mean(values: np.ndarray, weights: np.ndarray) -> float:
-    """Return the mean of the defined values, weighted; NaN where none is defined.
+def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return the mean of the defined values along the last axis, weighted; NaN where none is.
 
     Examples
     --------
-    >>> weighted_mean(np.array([1.0, 4.0, np.nan]), np.array([2, 1, 9]))
+    >>> float(weighted_mean(np.array([1.0, 4.0, np.nan]), np.array([2, 1, 9])))
     2.0
     """
     defined = ~np.isnan(values)
-    if not defined.any():
-        return float("nan")
+    weights = np.where(defined, weights, 0)
     with np.errstate(invalid="ignore"):  # plus and minus infinity have no mean
-        return float(np.average(values[defined], weights=weights[defined]))
+        total = np.where(defined, values * weights, 0.0).sum(axis=-1)
+        return np.asarray(total / weights.sum(axis=-1))
 
 
-def mean(values: np.ndarray, _: np.ndarray) -> float:
-    """Return the plain mean of the defined values; NaN where none is defined."""
-    return weighted_mean(values, np.ones(len(values)))
+def mean(values: np.ndarray, _: np.ndarray) -> np.ndarray:
+    """Return the plain mean of the defined values along the last axis; NaN where none is."""
+    return weighted_mean(values, np.ones(values.shape))
 
 
-def median(values: np.ndarray, _: np.ndarray) -> float:
-    """Return the median of the defined values; NaN where none is defined.
+def median(values: np.ndarray, _: np.ndarray) -> np.ndarray:
+    """Return the median of the defined values along the last axis; NaN where none is.
 
     Examples
     --------
-    >>> median(np.array([1.0, 2.0, np.nan, 9.0, 4.0]), np.ones(5))
+    >>> float(median(np.array([1.0, 2.0, np.nan, 9.0, 4.0]), np.ones(5)))
     3.0
     """
-    defined = values[~np.isnan(values)]
-    with np.errstate(invalid="ignore"):  # between plus and minus infinity lies nothing
-        return float(np.median(defined)) if len(defined) else float("nan")
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        # Between plus and minus infinity lies nothing, and neither does a median of nothing.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return np.asarray(np.nanmedian(values, axis=-1))
 
 
-Aggregate = Callable[[np.ndarray, np.ndarray], float]
+Aggregate = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Names = dict[str, str]
 
 #: For each protocol how tracks are put together, and each metric's name over tracks.
@@ -87,24 +89,49 @@ def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     -------
     DataFrame
         Columns `by`, target, protocol, metric (its name over tracks), value, n_tracks,
-        n_undefined, n_infinite. `n_tracks` counts all tracks of the group, those without a
-        defined score among them; the other two count scores, by window where there are windows.
+        n_scores, n_undefined, n_infinite. `n_tracks` counts all tracks of the group, those without
+        a defined score among them; the others count scores, by window where there are windows.
     """
     keys = [*by, "target", "protocol", "metric"]
+    tracks = track_values(scores, by)
+    counts = scores.groupby(keys, sort=False)["value"].agg(
+        n_scores="size",
+        n_undefined=lambda values: int(values.isna().sum()),
+        n_infinite=lambda values: int(np.isinf(values).sum()),
+    )
     rows = []
-    for key, group in scores.groupby(keys, sort=False):
+    for (key, group), count in zip(
+        tracks.groupby(keys, sort=False), counts.itertuples(index=False), strict=True
+    ):
         row = dict(zip(keys, key, strict=True))
         aggregate, names = OVER_TRACKS[str(row["protocol"])]
-        tracks = group.groupby("track", sort=False)
-        values = tracks["value"].median() if aggregate is median else tracks["value"].first()
-        weights = tracks["n_samples"].first()
         row["metric"] = names[str(row["metric"])]
-        row["value"] = aggregate(values.to_numpy(), weights.to_numpy())
-        row["n_tracks"] = len(values)
-        row["n_undefined"] = int(group["value"].isna().sum())
-        row["n_infinite"] = int(np.isinf(group["value"]).sum())
+        row["value"] = float(aggregate(group["value"].to_numpy(), group["n_samples"].to_numpy()))
+        row["n_tracks"] = len(group)
+        row |= count._asdict()
         rows.append(row)
-    return pd.DataFrame(rows, columns=[*keys, "value", "n_tracks", "n_undefined", "n_infinite"])
+    columns = ["value", "n_tracks", "n_scores", "n_undefined", "n_infinite"]
+    return pd.DataFrame(rows, columns=[*keys, *columns])
+
+
+def track_values(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Return one value a track: the median of its windows where the protocol has windows.
+
+    Parameters
+    ----------
+    scores, by
+        As for `over_tracks`.
+
+    Returns
+    -------
+    DataFrame
+        Columns `by`, target, protocol, metric (its name of one track), track, value, n_samples.
+        An undefined value is NaN.
+    """
+    keys = [*by, "target", "protocol", "metric", "track"]
+    values = scores.groupby(keys, sort=False)[["value", "n_samples"]]
+    # The median of one score is that score, an infinite one too.
+    return values.median().reset_index()
 
 
 @dataclass(frozen=True)
@@ -143,4 +170,5 @@ def over_seeds(values: Sequence[float]) -> OverSeeds:
         if n == 1 or not np.isfinite(found).all():
             return OverSeeds(mean_over, float("nan"), float("nan"))
         spread = float(found.std(ddof=1))
-    return OverSeeds(mean_over, spread, float(scipy.stats.t.ppf(0.975, n - 1)) * spread / n**0.5)
+    quantile = float(scipy.special.stdtrit(n - 1, 0.975))
+    return OverSeeds(mean_over, spread, quantile * spread / n**0.5)

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Protocol, TypedDict
 
 import numpy as np
@@ -46,6 +47,34 @@ USDR_CONSTANT = 1e-7
 
 Signals = NDArray[np.float64]
 Values = Mapping[str, NDArray[np.float64]]
+
+
+class Prepared(References):
+    """The references of a track, prepared once for every protocol and every estimate of it.
+
+    What is prepared never depends on what was scored before, to the last bit.
+    """
+
+    def __init__(self, track: Track) -> None:
+        super().__init__(np.stack([track.references[target] for target in TARGETS]))
+        _ = self.lags
+
+    @property
+    def array(self) -> Signals:
+        """The references, ``(target, channels, samples)``."""
+        return np.asarray(self.signals)
+
+    @cached_property
+    def mixture_sdr(self) -> NDArray[np.float64]:
+        """SDR of the mixture, taken for each target, by version 3."""
+        mixture = np.broadcast_to(self.array.sum(axis=0), self.array.shape)
+        return self.score_sources(mixture).sdr
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that it may come to take, about: signals, and the factors of all and of one."""
+        n = len(self.rows) * self.taps
+        return self.rows.nbytes + n * n * 8 * 5 // 4
 
 
 class ScoreRow(TypedDict):
@@ -68,13 +97,15 @@ class ScoringProtocol(Protocol):
     #: How its numbers are made and averaged, for captions.
     description: ClassVar[str]
 
-    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+    def values(self, references: Prepared, estimates: Signals, rate: int) -> Values:
         """Return values by metric.
 
         Parameters
         ----------
-        references, estimates
-            ``(target, channels, samples)`` each.
+        references
+            Of the track.
+        estimates
+            ``(target, channels, samples)``.
         rate
             Hertz.
         """
@@ -90,14 +121,11 @@ class BssEvalV3:
         "BSS Eval v3 (512 taps, whole track); means over tracks weighted by length"
     )
 
-    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+    def values(self, references: Prepared, estimates: Signals, rate: int) -> Values:
         """Return SDR, SIR, SAR and NSDR of each target."""
-        prepared = References(references)
-        scores = prepared.score_sources(estimates)
-        mixture = np.broadcast_to(references.sum(axis=0), references.shape)
-        baseline = prepared.score_sources(mixture)
+        scores = references.score_sources(estimates)
         with np.errstate(invalid="ignore"):  # a perfect mixture: infinity less infinity
-            nsdr = scores.sdr - baseline.sdr
+            nsdr = scores.sdr - references.mixture_sdr
         return {"sdr": scores.sdr, "sir": scores.sir, "sar": scores.sar, "nsdr": nsdr}
 
 
@@ -110,11 +138,11 @@ class BssEvalV4:
         "BSS Eval v4 (512 taps, windows of 1 s); median over windows, then over tracks"
     )
 
-    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+    def values(self, references: Prepared, estimates: Signals, rate: int) -> Values:
         """Return SDR, ISR, SIR and SAR of each target and window."""
-        scores = References(references).score_images(estimates, rate, rate)
-        energy = np.stack([np.einsum("cn,cn->n", s, s) for s in references])
-        power = window_sums(energy, rate, rate) / min(rate, references.shape[-1])
+        scores = references.score_images(estimates, rate, rate)
+        energy = np.stack([np.einsum("cn,cn->n", s, s) for s in references.array])
+        power = window_sums(energy, rate, rate) / min(rate, energy.shape[-1])
         silent = power <= SILENCE * energy.mean(axis=1, keepdims=True)
         return by_metric(scores, silent)
 
@@ -130,11 +158,11 @@ class Museval:
     )
     WINDOW: ClassVar[int] = 44_100
 
-    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+    def values(self, references: Prepared, estimates: Signals, rate: int) -> Values:
         """Return SDR, ISR, SIR and SAR of each target and window."""
-        scores = References(references).score_images(estimates, self.WINDOW, self.WINDOW)
+        scores = references.score_images(estimates, self.WINDOW, self.WINDOW)
         silent = np.zeros(scores.sdr.shape, dtype=bool)
-        for signals in (references, estimates):
+        for signals in (references.array, estimates):
             loud = np.abs(signals.sum(axis=1))
             silent |= (window_sums(loud, self.WINDOW, self.WINDOW) == 0).any(axis=0)
         return by_metric(scores, silent)
@@ -147,10 +175,10 @@ class Usdr:
     version: ClassVar[int] = 1
     description: ClassVar[str] = "uSDR (whole track); mean over tracks"
 
-    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+    def values(self, references: Prepared, estimates: Signals, rate: int) -> Values:
         """Return uSDR of each target."""
-        signal = np.square(references).sum(axis=(1, 2))
-        error = np.square(references - estimates).sum(axis=(1, 2))
+        signal = np.square(references.array).sum(axis=(1, 2))
+        error = np.square(references.array - estimates).sum(axis=(1, 2))
         ratio = 10 * np.log10((signal + USDR_CONSTANT) / (error + USDR_CONSTANT))
         return {"usdr": np.where(signal > 0, ratio, np.nan)}
 
@@ -162,12 +190,13 @@ class SiSdr:
     version: ClassVar[int] = 1
     description: ClassVar[str] = "SI-SDR (whole track); mean over tracks"
 
-    def values(self, references: Signals, estimates: Signals, rate: int) -> Values:
+    def values(self, references: Prepared, estimates: Signals, rate: int) -> Values:
         """Return SI-SDR of each target, and SI-SDRi over the mixture."""
-        mixture = np.broadcast_to(references.sum(axis=0), references.shape)
-        ours = scale_invariant(references, estimates)
+        sources = references.array
+        mixture = np.broadcast_to(sources.sum(axis=0), sources.shape)
+        ours = scale_invariant(sources, estimates)
         with np.errstate(invalid="ignore"):  # a perfect mixture: infinity less infinity
-            gain = ours - scale_invariant(references, mixture)
+            gain = ours - scale_invariant(sources, mixture)
         return {"si_sdr": ours, "si_sdri": gain}
 
 
@@ -218,7 +247,9 @@ def protocol(name: str) -> ScoringProtocol:
     return PROTOCOLS[name]
 
 
-def score(name: str, track: Track, estimates: Mapping[str, Audio]) -> list[ScoreRow]:
+def score(
+    name: str, track: Track, estimates: Mapping[str, Audio], prepared: Prepared | None = None
+) -> list[ScoreRow]:
     """Score one track under a protocol.
 
     Parameters
@@ -230,6 +261,8 @@ def score(name: str, track: Track, estimates: Mapping[str, Audio]) -> list[Score
     estimates
         For each target, audio of as many channels; one that is shorter than its reference is
         filled with zeros at its end, one that is longer is cut.
+    prepared
+        The track's references, where they were prepared before.
 
     Returns
     -------
@@ -247,9 +280,8 @@ def score(name: str, track: Track, estimates: Mapping[str, Audio]) -> list[Score
     missing = [target for target in TARGETS if target not in estimates]
     if missing:
         raise BenchError(f"track {track.name!r}: no estimate of {', '.join(missing)}")
-    references = np.stack([track.references[target] for target in TARGETS])
     fitted = [fit_length(estimates[target], track, target) for target in TARGETS]
-    values = chosen.values(references, np.stack(fitted), track.rate)
+    values = chosen.values(prepared or Prepared(track), np.stack(fitted), track.rate)
     return [
         ScoreRow(
             track=track.name,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import time
 from typing import TYPE_CHECKING
 
 from bench import provenance
@@ -12,6 +14,7 @@ from bench.scoring.aggregate import over_tracks
 from bench.tracking.store import json_text
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
 
 
@@ -58,29 +61,38 @@ def log_scores(
 
     `prefix` goes before the names of the metrics.
     """
+    from mlflow.entities import Metric, RunTag
+
     scores, facts = folder.scores(protocol), folder.score_facts(protocol)
     if scores is None:
         return
-    for row in over_tracks(scores).to_dict("records"):
-        key = f"{prefix}{row['target']}/{row['metric']}"
-        if math.isfinite(row["value"]):
-            client.log_metric(run_id, key, row["value"])
-        if row["n_undefined"]:
-            client.log_metric(run_id, f"{key}_undefined", row["n_undefined"])
-        if row["n_infinite"]:
-            client.log_metric(run_id, f"{key}_infinite", row["n_infinite"])
-    times = {
+    metrics: dict[str, float | None] = {
         "time/fit_s": facts.get("fit", {}).get("fit_s"),
         "time/separate_s": facts["separate_s"],
+        "n_tracks": facts["n_tracks"],
     }
     if facts["separate_s"] is not None:
         factor = facts["separate_s"] / max(facts["audio_s"], 1e-9)
-        times["time/real_time_factor"] = factor
-    for key, value in times.items():
-        if value is not None:
-            client.log_metric(run_id, key, value)
-    client.log_metric(run_id, "n_tracks", facts["n_tracks"])
-    client.set_tag(run_id, "commit", facts["provenance"]["commit"])
+        metrics["time/real_time_factor"] = factor
+    for row in over_tracks(scores).to_dict("records"):
+        key = f"{prefix}{row['target']}/{row['metric']}"
+        metrics[key] = row["value"] if math.isfinite(row["value"]) else None
+        metrics[f"{key}_undefined"] = row["n_undefined"] or None
+        metrics[f"{key}_infinite"] = row["n_infinite"] or None
+    now = int(time.time() * 1000)
+    logged = [Metric(key, v, now, 0) for key, v in metrics.items() if v is not None]
+    # In one go: a store may be far away.
+    client.log_batch(run_id, logged, tags=[RunTag("commit", facts["provenance"]["commit"])])
     client.log_dict(run_id, facts["provenance"], "provenance.json")
+    log_table(client, run_id, scores, f"scores/{protocol}.json")
+
+
+def log_table(client: MlflowClient, run_id: str, scores: pd.DataFrame, name: str) -> None:
+    """Log scores as the table `name`, over what is there: MLflow's own ``log_table`` adds to it."""
     table = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
-    client.log_table(run_id, table, f"scores/{protocol}.json")
+    client.log_text(run_id, table.to_json(orient="split", index=False), name)
+    tag = "mlflow.loggedArtifacts"
+    listed = json.loads(client.get_run(run_id).data.tags.get(tag, "[]"))
+    entry = {"path": name, "type": "table"}
+    if entry not in listed:
+        client.set_tag(run_id, tag, json.dumps([*listed, entry]))

@@ -62,12 +62,19 @@ def is_recorded(folder: CellFolder, workspace: Path, experiment: str) -> bool:
     notes = read_json(folder.path / "mlflow.json") or {}
     note = notes.get(address(experiment), {})
     met = (read_json(store_note(workspace)) or {}).get(store_name())
-    return bool(note.get("store") == met and is_current(note, folder.cell))
+    return bool(note.get("store") == met and is_current(note, folder))
 
 
-def is_current(note: dict[str, Any], cell: Cell) -> bool:
-    """Tell whether a note says that a cell is recorded with all its scores and its row."""
-    return bool(note.get("recorded") == score_keys(cell) and note.get("row") == cell.row)
+def is_current(note: dict[str, Any], folder: CellFolder) -> bool:
+    """Tell whether a note says that a cell is recorded as it stands."""
+    return recorded_as(folder).items() <= note.items()
+
+
+def recorded_as(folder: CellFolder) -> dict[str, Any]:
+    """Return what a note says of a cell that is recorded: its row, and its scores or failure."""
+    if folder.is_done():
+        return {"row": folder.cell.row, "recorded": score_keys(folder.cell)}
+    return {"row": folder.cell.row, "failed": folder.state().get("time")}
 
 
 def score_keys(cell: Cell) -> list[str]:
@@ -76,9 +83,10 @@ def score_keys(cell: Cell) -> list[str]:
 
 
 def unrecorded(results: Results, workspace: Path) -> Sequence[CellFolder]:
-    """Return the finished cells whose folders do not say that they are recorded."""
+    """Return the finished and failed cells whose folders do not say that they are recorded."""
     name = results.experiment.name
-    return [f for f in results.folders if f.is_done() and not is_recorded(f, workspace, name)]
+    ended = [f for f in results.folders if f.is_done() or f.error()]
+    return [f for f in ended if not is_recorded(f, workspace, name)]
 
 
 def first_line(error: Exception) -> str:

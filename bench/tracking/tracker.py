@@ -6,17 +6,20 @@ recorded is noted in the folder, so that nothing is recorded twice.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.runner.plan import Cell
 from bench.runner.results import Results
 from bench.runner.store import CellFolder, locked, read_json, write_text
 from bench.tracking.content import cell_tags, log_inputs, log_scores
+from bench.tracking.description import describe_cell, describe_experiment
+from bench.tracking.media import log_examples, log_pictures
+from bench.tracking.model import log_model
 from bench.tracking.store import (
     ARTIFACTS,
     address,
@@ -24,7 +27,7 @@ from bench.tracking.store import (
     first_line,
     is_current,
     json_text,
-    score_keys,
+    recorded_as,
     store_name,
     store_note,
     without_secret,
@@ -44,37 +47,58 @@ class Tracker:
     Attributes
     ----------
     trouble
-        Empty, or one line on a store that stopped answering. What it missed is recorded by the
-        next run of the experiment, from the folders.
-
-    Raises
-    ------
-    BenchError
-        The tracking store cannot be reached at the start.
+        Empty, or one line on a store that does not answer. What it misses is recorded when it is
+        back, by this run or the next of the experiment, from the folders.
     """
 
     def __init__(self, results: Results, workspace: Path) -> None:
-        from mlflow import MlflowClient
-
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
-        self.results = results
+        self.results, self.workspace = results, workspace
         self.uri = default_uri(workspace)
         self.name = results.experiment.name
         self.address = address(self.name)
         self.trouble = ""
+        self.connected = False
+        self.missed: set[Path] = set()
         self.runs: dict[Path, str] = {}
-        self.sent: dict[Path, int] = {}
+
+    def connect(self) -> None:
+        """Open the store, made if it is not there, and the experiment in it.
+
+        Raises
+        ------
+        BenchError
+            It cannot be reached.
+        """
+        from mlflow import MlflowClient
+
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         try:
-            with locked(workspace / "runs" / "mlflow.lock"):  # one process makes the tables
+            with locked(self.workspace / "runs" / "mlflow.lock"):  # one process makes the tables
                 self.client = MlflowClient(tracking_uri=self.uri)
-                self.store = self._identity(workspace)
-                self.experiment_id = self._experiment(workspace)
+                self.store = self._identity(self.workspace)
+                self.experiment_id = self._experiment(self.workspace)
                 self.parent_id = self._parent()
         except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
             raise BenchError(
-                f"MLflow cannot be used at {without_secret(self.uri)}: {first_line(error)}; "
-                "nothing was run"
+                f"MLflow cannot be used at {without_secret(self.uri)}: {first_line(error)}"
             ) from None
+        self.connected = True
+
+    def open(self) -> None:
+        """Connect now. A server that is away is noted in `trouble`, and asked again later.
+
+        Raises
+        ------
+        BenchError
+            A store on this machine cannot be used.
+        """
+        if self.uri.startswith(("http://", "https://")):
+            self._attempt(lambda: None)
+            return
+        try:
+            self.connect()
+        except BenchError as error:
+            raise BenchError(f"{error}; nothing was run") from None
 
     def _identity(self, workspace: Path) -> str:
         """Return what tells this store from another that was at its address, and note it."""
@@ -125,53 +149,95 @@ class Tracker:
         notes[self.address] = {**note, "store": self.store}
         write_text(folder.path / "mlflow.json", json_text(notes))
 
-    @contextlib.contextmanager
-    def _forgiving(self) -> Iterator[None]:
-        """Note that the store does not answer, and let the work go on."""
+    def _attempt(self, action: Callable[[], None]) -> bool:
+        """Do it, and tell whether the store took it; if not, the work goes on."""
         try:
-            yield
+            if not self.connected:
+                self.connect()
+            action()
         except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
             self.trouble = (
                 f"MLflow at {without_secret(self.uri)} does not take what it is sent "
-                f"({first_line(error)}); nothing is lost, and the same command records the rest "
-                "when it is back"
+                f"({first_line(error)}); nothing is lost: what it misses is recorded when it is "
+                f"back, by the same command or bench track {self.name}"
             )
+            return False
+        if not self.missed:
+            self.trouble = ""
+        return True
 
     def _run(self, folder: CellFolder) -> str:
         """Return the run of a cell, made if there is none yet."""
         if folder.path in self.runs:
             return self.runs[folder.path]
-        run_id = self._note(folder).get("run_id")
+        import mlflow.entities
+
         cell = folder.cell
+        run_id = self._note(folder).get("run_id") or self._unfinished(cell)
         if run_id:
             self.client.update_run(run_id, status="RUNNING", name=cell.name)
             self.client.set_tag(run_id, "row", cell.row)
-            self.runs[folder.path] = str(run_id)
-            return str(run_id)
-        tags = cell_tags(cell) | {"mlflow.parentRunId": self.parent_id}
-        run = self.client.create_run(self.experiment_id, run_name=cell.name, tags=tags)
-        log_inputs(self.client, run.info.run_id, cell)
-        for name, value in {"method": cell.method, **cell.hyperparameters}.items():
-            self.client.log_param(run.info.run_id, name, value)
-        if cell.seed is not None:
-            self.client.log_param(run.info.run_id, "seed", cell.seed)
-        self.runs[folder.path] = str(run.info.run_id)
-        self.sent[folder.path] = 0
-        self._write_note(folder, {"run_id": run.info.run_id})
-        return str(run.info.run_id)
+            if "error" in self.client.get_run(run_id).data.tags:
+                self.client.delete_tag(run_id, "error")
+        else:
+            tags = cell_tags(cell) | {"mlflow.parentRunId": self.parent_id}
+            run = self.client.create_run(self.experiment_id, run_name=cell.name, tags=tags)
+            run_id = run.info.run_id
+        if "run_id" not in self._note(folder):
+            log_inputs(self.client, run_id, cell)
+            values = {"method": cell.method, **cell.hyperparameters}
+            values |= {} if cell.seed is None else {"seed": cell.seed}
+            params = [mlflow.entities.Param(name, str(value)) for name, value in values.items()]
+            self.client.log_batch(run_id, params=params)
+            self._write_note(folder, {"run_id": run_id})
+        self.runs[folder.path] = str(run_id)
+        return str(run_id)
 
-    def follow(self, folder: CellFolder) -> None:
-        """Send what the curves of a running cell have gained."""
-        with self._forgiving(), locked(folder.path / "mlflow.lock"):
-            self._send_curves(folder)
+    def _unfinished(self, cell: Cell) -> str | None:
+        """Return a run of a cell that was made, but not noted in its folder: a crash between."""
+        query = f"tags.fingerprint = '{cell.fingerprint}' and tags.`bench.kind` = 'cell'"
+        found = self.client.search_runs([self.experiment_id], query, max_results=1)
+        return str(found[0].info.run_id) if found else None
+
+    def follow(self, folder: CellFolder) -> bool:
+        """Send what the curves of a running cell have gained; tell whether the store took it."""
+        return self._attempt(lambda: self._locked(self._send_curves, folder))
+
+    def finish(self, folder: CellFolder) -> bool:
+        """Record a finished or failed cell whole, unless that was done before.
+
+        Tells whether the store took it.
+        """
+        self.missed.add(folder.path)
+        if taken := self._attempt(lambda: self._locked(self._record, folder)):
+            self.missed.discard(folder.path)
+        return taken
+
+    def _locked(self, action: Callable[[CellFolder], None], folder: CellFolder) -> None:
+        with locked(folder.path / "mlflow.lock"):
+            action(folder)
+
+    def forget_missing(self) -> None:
+        """Drop the notes of runs that the store no longer has, so that they are recorded again."""
+        query = "tags.`bench.kind` = 'cell'"
+        known: set[str] = set()
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment_id], query, page_token=token)
+            known |= {run.info.run_id for run in page}
+            token = page.token
+            if not token:
+                break
+        for folder in self.results.folders:
+            if self._note(folder).get("run_id", "") not in {"", *known}:
+                self._write_note(folder, {})
 
     def _send_curves(self, folder: CellFolder) -> None:
         from mlflow.entities import Metric
 
-        lines = folder.curves()
         run_id = self._run(folder)
-        sent = self.sent.setdefault(folder.path, int(self._note(folder).get("sent", 0)))
-        new = [line for line in lines if line["step"] > sent]
+        sent = int(self._note(folder).get("sent", 0))
+        new = [line for line in folder.curves() if line["step"] > sent]
         if not new:
             return
         metrics = [
@@ -182,47 +248,50 @@ class Tracker:
         ]
         for start in range(0, len(metrics), 1000):
             self.client.log_batch(run_id, metrics=metrics[start : start + 1000])
-        self.sent[folder.path] = new[-1]["step"]
         self._write_note(folder, {"run_id": run_id, "sent": new[-1]["step"]})
 
-    def finish(self, folder: CellFolder) -> None:
-        """Record a finished or failed cell whole, unless that was done before."""
-        with self._forgiving(), locked(folder.path / "mlflow.lock"):
-            self._record(folder)
-
     def _record(self, folder: CellFolder) -> None:
-        if folder.is_done() and is_current(self._note(folder), folder.cell):
+        if is_current(self._note(folder), folder):
             return
-        run_id = self._run(folder)
         self._send_curves(folder)
-        if not folder.is_done():
+        run_id = self._run(folder)
+        note = self._note(folder)
+        if folder.is_done():
+            several = len(self.results.experiment.protocols) > 1
+            for name in folder.cell.protocols:
+                prefix = f"{name}/" if several else ""
+                log_scores(self.client, run_id, folder, name, prefix=prefix)
+        else:
             self.client.set_tag(run_id, "error", folder.error() or "not finished")
-            self.client.set_terminated(run_id, "FAILED")
-            return
-        several = len(self.results.experiment.protocols) > 1
-        for name in folder.cell.protocols:
-            prefix = f"{name}/" if several else ""
-            log_scores(self.client, run_id, folder, name, prefix=prefix)
-        self.client.set_terminated(run_id, "FINISHED")
-        sent = self.sent.get(folder.path, 0)
-        note = {
-            "run_id": run_id,
-            "sent": sent,
-            "recorded": score_keys(folder.cell),
-            "row": folder.cell.row,
-        }
-        self._write_note(folder, note)
+        if folder.is_done():
+            describe_cell(self.client, run_id, folder)
+            log_pictures(self.client, run_id, folder)
+            if folder.cell.learns:
+                log_model(self.client, run_id, folder)
+        self.client.set_terminated(run_id, "FINISHED" if folder.is_done() else "FAILED")
+        self._write_note(folder, note | recorded_as(folder))
 
     def interrupt(self) -> None:
         """Mark what was running as killed; the next run takes it up."""
-        with self._forgiving():
+
+        def kill() -> None:
+            done = {folder.path for folder in self.results.folders if folder.is_done()}
             for path, run_id in self.runs.items():
-                if not any(f.path == path and f.is_done() for f in self.results.folders):
+                if path not in done:
                     self.client.set_terminated(run_id, "KILLED")
             self.client.set_terminated(self.parent_id, "KILLED")
 
+        self._attempt(kill)
+
     def close(self, failed: int, report: Path) -> None:
         """End the parent run and put the report's files beside it."""
-        with self._forgiving():
+
+        def end() -> None:
             self.client.log_artifacts(self.parent_id, str(report), "report")
+            describe_experiment(self.client, self.parent_id, self.results, report)
+            runs = {f.path: str(self._note(f).get("run_id", "")) for f in self.results.folders}
+            known = {path: run_id for path, run_id in runs.items() if run_id}
+            log_examples(self.client, self.results, report, known)
             self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED")
+
+        self._attempt(end)

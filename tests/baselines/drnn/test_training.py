@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -302,3 +305,29 @@ def test_cuda_trains_and_separates_as_the_cpu_does(tracks, dev, test_track):
     methods = [DRNN(**SMALL, epochs=2).to(d).fit(tracks, dev) for d in ("cpu", "cuda")]
     cpu, cuda = (m.separate(test_track.mixture, 16_000)["vocals"] for m in methods)
     assert np.abs(cpu - cuda).max() < 1e-2 * np.abs(cpu).max()
+
+
+class OnTwo(FitLog):
+    """Trains on two devices, and notes what it is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.trainer = {"devices": 2, "strategy": "ddp_spawn"}
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        with (self.folder / "curves").open("a") as file:
+            file.write(f"{step} {values['train/loss']}\n")
+
+
+@pytest.mark.slow
+def test_two_devices_give_the_training_of_one(tracks, dev, tmp_path):
+    settings = {"hidden": 16, "layers": 2, "recurrent": 2, "epochs": 3, "batch_size": 4}
+    curve = []
+    log = FitLog()
+    log.metrics = lambda step, values: curve.append((step, values["train/loss"]))
+    alone = DRNN(**settings).fit(tracks, dev, log)
+    both = DRNN(**settings).fit(tracks, dev, OnTwo(tmp_path))
+    told = np.loadtxt(tmp_path / "curves")
+    np.testing.assert_allclose(told, curve, rtol=1e-5)
+    for name, weights in alone.weights_.items():
+        np.testing.assert_allclose(both.weights_[name], weights, rtol=0, atol=1e-5)

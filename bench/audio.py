@@ -1,0 +1,78 @@
+"""Audio files as soundfile reads them: what their headers say, and any part of their samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.track import Audio
+
+#: What a RIFF header declares where its writer did not know the size.
+UNKNOWN_SIZE = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a file says of its audio: rate in hertz, channels, samples of each."""
+
+    rate: int
+    n_channels: int
+    n_samples: int
+
+
+def header(path: Path) -> Header:
+    """Return what the header of a file says.
+
+    Raises
+    ------
+    BenchError
+        The file is missing, is no audio that soundfile knows, or is shorter than it declares.
+    """
+    import soundfile
+
+    found: Any = reading(path, soundfile.info)
+    if path.stat().st_size < declared_size(path):
+        raise BenchError(f"{path} is cut short")
+    return Header(int(found.samplerate), int(found.channels), int(found.frames))
+
+
+def read(path: Path, start: int = 0, n_samples: int = -1) -> Audio:
+    """Return `n_samples` from `start`, all by default: float64 ``(channels, samples)``.
+
+    Raises
+    ------
+    BenchError
+        The file cannot be read.
+    """
+    import soundfile
+
+    def part(path: str) -> Any:
+        return soundfile.read(path, n_samples, start, dtype="float64", always_2d=True)
+
+    samples, _ = reading(path, part)
+    audio: Audio = samples.T.copy()
+    return audio
+
+
+def reading(path: Path, action: Any) -> Any:
+    """Return what `action` makes of a file's path, its failure said in one line."""
+    import soundfile
+
+    try:
+        return action(str(path))
+    except (OSError, RuntimeError, soundfile.SoundFileError) as error:
+        reason = "no such file" if not path.exists() else str(error).rpartition(": ")[2]
+        raise BenchError(f"{path} cannot be read ({reason.strip().rstrip('.')})") from None
+
+
+def declared_size(path: Path) -> int:
+    """Return the file size that a RIFF header declares, in bytes: libsndfile reads past a cut.
+
+    0 where it declares none.
+    """
+    with path.open("rb") as file:
+        head = file.read(8)
+    size = int.from_bytes(head[4:8], "little")
+    return size + 8 if head[:4] == b"RIFF" and size != UNKNOWN_SIZE else 0

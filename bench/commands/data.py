@@ -1,0 +1,52 @@
+"""``bench data``: the corpora on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+app = typer.Typer(help="The corpora on this machine.", no_args_is_help=True)
+
+
+@app.callback()
+def data() -> None:
+    """Look at the corpora on this machine."""
+
+
+@app.command()
+def check(
+    name: Annotated[str, typer.Argument(help="A dataset's name, see bench list datasets.")],
+    data: Annotated[
+        Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
+    ] = Path("data"),
+) -> None:
+    """Say what of a corpus is there, what is missing and what is damaged; 1 where any is."""
+    from bench.datasets import open_dataset
+    from bench.datasets.check import check as check_corpus
+
+    console = Console()
+    corpus = open_dataset(name, data)
+    with console.status("reading") as status:
+        states = check_corpus(
+            corpus, lambda split, done, n: status.update(f"reading {split} {done + 1}/{n}")
+        )
+    table = Table("split", "here", "complete", "missing", "damaged", title=corpus.TITLE, box=None)
+    for state in states:
+        full = "–" if state.n_full is None else str(state.n_full)
+        missing = "–" if state.n_full is None else str(state.n_missing)
+        table.add_row(state.split, str(len(state.names)), full, missing, str(len(state.damaged)))
+    console.print(table)
+    for state in states:
+        if state.missing:
+            console.print(Text(f"missing in {state.split}: {', '.join(state.missing)}"))
+        for reason in state.damaged.values():
+            console.print(Text(f"damaged in {state.split}: {reason}"))
+    if any(state.n_missing for state in states):
+        console.print(Text(f"to get what is missing: {corpus.SOURCE}"))
+    console.print(Text(f"Cite: {corpus.CITATION}\nLicence: {corpus.LICENCE}."))
+    raise typer.Exit(1 if any(state.damaged for state in states) else 0)

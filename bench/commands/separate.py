@@ -1,0 +1,86 @@
+"""``bench separate``: a song through a method."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from bench.errors import BenchError
+
+
+def separate(
+    songs: Annotated[list[Path], typer.Argument(help="Files that soundfile or ffmpeg reads.")],
+    method: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            help="A method's name, an MLflow run (runs:/ID) or model (models:/…), or a folder of "
+            "weights.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Estimates go to OUT/SONG/.")] = Path("separated"),
+    flac: Annotated[bool, typer.Option("--flac", help="Write FLAC, not WAV.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Separate songs into vocals and accompaniment, which add up to the song."""
+    from bench.loading import load
+    from bench.runner.cell import device_here
+    from bench.songs import Format, separate_file
+
+    logging.basicConfig(format="bench: %(message)s")
+    logging.getLogger("bench").setLevel(logging.INFO)
+    names = [song.stem for song in songs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BenchError(f"two songs are named {twice[0]!r}: separate them into different --out")
+    loaded = load(method)
+    loaded.method.to(device_here(device))
+    suffix: Format = "flac" if flac else "wav"
+    failed = 0
+    for song in songs:
+        try:
+            with progress() as bar:
+                task = bar.add_task(song.name, total=1.0)
+
+                def tell(share: float, bar: Progress = bar, task: TaskID = task) -> None:
+                    bar.update(task, completed=share)
+
+                done = separate_file(loaded, song, out, suffix, tell)
+        except BenchError as error:
+            print(f"bench: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        print(
+            f"{song.name}: {done.audio_s:.1f} s of music in {done.wall_s:.1f} s, "
+            f"real-time factor {done.real_time_factor:.2f}: {done.folder}"
+        )
+    raise typer.Exit(2 if failed else 0)
+
+
+def progress() -> Progress:
+    """Return the bar of one song."""
+    console = Console()
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

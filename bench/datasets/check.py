@@ -1,0 +1,86 @@
+"""What of a corpus is there, what is missing and what is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bench.datasets.dataset import SPLITS, Dataset
+from bench.errors import BenchError
+from bench.track import TARGETS
+
+
+@dataclass(frozen=True)
+class SplitState:
+    """What was found of a split.
+
+    Attributes
+    ----------
+    split
+        Its name.
+    n_full
+        Tracks of the complete split; None where there is no such number.
+    names
+        Of the tracks that are here.
+    missing
+        Names that are known to be missing, where the corpus's names are known.
+    damaged
+        For each damaged track, what is wrong with it.
+    """
+
+    split: str
+    n_full: int | None
+    names: list[str]
+    missing: list[str]
+    damaged: Mapping[str, str]
+
+    @property
+    def n_missing(self) -> int:
+        """How many tracks of the complete split are not here."""
+        return max(0, (self.n_full or 0) - len(self.names))
+
+
+def check(
+    corpus: Dataset, tell: Callable[[str, int, int], None] = lambda split, done, n: None
+) -> list[SplitState]:
+    """Read every track of a corpus whole, and say how each split stands.
+
+    Parameters
+    ----------
+    corpus
+        Any.
+    tell
+        Told the split, and how many of how many of its tracks are behind us.
+
+    Raises
+    ------
+    BenchError
+        Nothing of the corpus is here.
+    """
+    found, reasons = {}, []
+    for split in SPLITS:
+        try:
+            found[split] = corpus.names(split)
+        except BenchError as error:
+            found[split] = []
+            reasons.append(error)
+    if not any(found.values()):
+        raise reasons[-1]  # where the test tracks were looked for
+    return [state(corpus, split, names, tell) for split, names in found.items()]
+
+
+def state(
+    corpus: Dataset, split: str, names: list[str], tell: Callable[[str, int, int], None]
+) -> SplitState:
+    """Return how a split stands whose tracks `names` are here."""
+    damaged = {}
+    for done, name in enumerate(names):
+        tell(split, done, len(names))
+        try:
+            track = corpus.load(split, name)
+            for target in TARGETS:
+                _ = track.references[target]
+        except BenchError as error:
+            damaged[name] = str(error)
+    missing = sorted(set(corpus.KNOWN.get(split, ())) - set(names))
+    return SplitState(split, corpus.FULL_SIZES.get(split), names, missing, damaged)

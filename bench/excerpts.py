@@ -1,0 +1,78 @@
+"""Training on a corpus larger than memory: random excerpts of its tracks, read when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+
+from bench.track import Track
+
+#: Samples of a target, over channels and tracks, that a training holds at a time: half a gigabyte
+#: in float64. It is in no hyperparameter, since no machine's memory may move a number.
+HELD = 2**26
+#: Of a very large corpus, excerpts of as many tracks as make this many seconds each.
+SHORTEST_S = 5.0
+
+
+def held(tracks: Sequence[Track], seed: int, draw: int = 0) -> Sequence[Track]:
+    """Return what a training may hold of `tracks`: all of them, or random excerpts.
+
+    Parameters
+    ----------
+    tracks
+        A corpus's, loaded one at a time.
+    seed, draw
+        The same two give the same excerpts; another draw, such as an epoch, gives others.
+
+    Returns
+    -------
+    sequence of Track
+        `tracks` itself where it holds no more than `HELD` samples a target. Else one excerpt a
+        track, all of one length but for tracks that are shorter; of a random part of the tracks
+        where the excerpts would be shorter than `SHORTEST_S`.
+    """
+    sizes = [(track.n_channels, track.n_samples, track.rate) for track in tracks]
+    if sum(channels * n for channels, n, _ in sizes) <= HELD:
+        return tracks
+    rng = np.random.default_rng([seed, draw])
+    each_s = HELD / sum(channels * rate for channels, _, rate in sizes)
+    order = rng.permutation(len(sizes))
+    if each_s < SHORTEST_S:
+        order = order[: max(1, int(len(sizes) * each_s / SHORTEST_S))]
+        each_s = SHORTEST_S
+    cuts = []
+    for index in sorted(order.tolist()):
+        _, n_samples, rate = sizes[index]
+        length = min(n_samples, int(each_s * rate))
+        cuts.append((index, int(rng.integers(n_samples - length + 1)), length))
+    return Excerpts(tracks, cuts)
+
+
+class Excerpts(Sequence[Track]):
+    """Excerpts of tracks, each read when it is asked for.
+
+    Parameters
+    ----------
+    tracks
+        What they are cut from.
+    cuts
+        For each excerpt the index of its track, its first sample and its length in samples.
+    """
+
+    def __init__(self, tracks: Sequence[Track], cuts: Sequence[tuple[int, int, int]]) -> None:
+        self.tracks, self.cuts = tracks, cuts
+
+    def __len__(self) -> int:
+        return len(self.cuts)
+
+    @overload
+    def __getitem__(self, index: int) -> Track: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Track]: ...
+    def __getitem__(self, index: int | slice) -> Track | list[Track]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        track, start, n_samples = self.cuts[index]
+        return self.tracks[track].excerpt(start, n_samples)

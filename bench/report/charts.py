@@ -1,0 +1,163 @@
+"""The charts of a page as SVG: scores by track, and the critical-difference diagram."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.report.figure import COLOURS, SETTINGS
+from bench.report.significance import Ranks
+
+#: Inches: of a panel, of a row in it.
+PANEL, ROW = 3.9, 0.24
+#: Up to so many tracks each is drawn as a dot.
+FEW = 30
+#: A page's own settings: text stays text, in the page's colour.
+PAGE: Any = {**SETTINGS, "svg.fonttype": "none", "text.parse_math": False, "font.size": 8.5}
+BLACK = "#000000"
+#: By group, told apart by the colour-blind.
+GROUP_COLOURS = {
+    "supervised": COLOURS[0],
+    "unsupervised": COLOURS[1],
+    "elsewhere": COLOURS[2],
+    "imported": COLOURS[3],
+    "bound": "#888888",
+}
+
+
+def distributions(
+    values: Mapping[str, NDArray[np.float64]], groups: Mapping[str, str], name: str
+) -> bytes:
+    """Return a box a row: median, quartiles, whiskers to 1.5 times their distance, and the rest.
+
+    Parameters
+    ----------
+    values
+        For each row the scores of its tracks; those that are not finite are not drawn.
+    groups
+        The group of each row.
+    name
+        Of the axis.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    finite = {label: scores[np.isfinite(scores)] for label, scores in values.items()}
+    with mpl.rc_context(PAGE):
+        figure = Figure(figsize=(PANEL, 0.55 + ROW * len(values)))
+        panel = figure.subplots()
+        for place, (label, scores) in enumerate(finite.items()):
+            colour = GROUP_COLOURS[groups[label]]
+            line = {"color": colour, "linewidth": 0.9}
+            few = len(scores) <= FEW
+            panel.boxplot(
+                [scores],
+                positions=[place],
+                orientation="horizontal",
+                widths=0.62,
+                patch_artist=True,
+                showfliers=not few,
+                manage_ticks=False,
+                boxprops={"facecolor": colour, "alpha": 0.35, "edgecolor": colour},
+                medianprops={"color": BLACK, "linewidth": 1.3},
+                flierprops={"marker": ".", "markersize": 2.5, "markeredgecolor": colour},
+                whiskerprops=line,
+                capprops=line,
+            )
+            if few:
+                panel.plot(scores, np.full(len(scores), place), ".", color=colour, markersize=3.5)
+        panel.set_yticks(range(len(values)), list(values))
+        panel.set_ylim(len(values) - 0.4, -0.6)
+        panel.set_xlabel(name)
+        panel.grid(visible=False, axis="y")
+        return saved(figure)
+
+
+def critical_difference(ranks: Ranks) -> bytes:
+    """Return a critical-difference diagram: mean ranks on an axis, a bar over each clique."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    labels, n = list(ranks.mean), len(ranks.mean)
+    half = (n + 1) // 2
+    bars = levels(ranks)
+    deepest = 0.55 + 0.34 * (max(bars, default=-1) + 1)
+    depth = deepest + 0.9 * half + 0.3
+    with mpl.rc_context(PAGE):
+        figure = Figure(figsize=(6.4, 0.42 + 0.2 * depth))
+        panel = figure.subplots()
+        margin = 0.42 * (n - 1)
+        panel.set_xlim(1 - margin, n + margin)
+        panel.set_ylim(depth, -1.3)
+        panel.axis("off")
+        panel.plot([1, n], [0, 0], color=BLACK, linewidth=1)
+        for tick in range(1, n + 1):
+            panel.plot([tick, tick], [0, -0.25], color=BLACK, linewidth=1)
+            panel.text(tick, -0.45, str(tick), ha="center", va="bottom")
+        for place, label in enumerate(labels):
+            left = place < half
+            y = deepest + 0.9 * (place if left else n - 1 - place) + 0.45
+            x, edge = ranks.mean[label], 1 - 0.03 * n if left else n + 0.03 * n
+            panel.plot([x, x, edge], [0, y, y], color="#888888", linewidth=0.8)
+            panel.plot([x], [0], "o", color=COLOURS[0], markersize=3.5)
+            text = f"{label}  {x:.2f}" if left else f"{x:.2f}  {label}"
+            side = "right" if left else "left"
+            panel.text(edge + (-0.06 if left else 0.06), y, text, ha=side, va="center")
+        for level, clique in zip(bars, ranks.cliques, strict=True):
+            ends = [ranks.mean[clique[0]] - 0.05, ranks.mean[clique[-1]] + 0.05]
+            y = 0.5 + 0.34 * level
+            panel.plot(ends, [y, y], color=COLOURS[1], linewidth=3, solid_capstyle="butt")
+        return saved(figure)
+
+
+def levels(ranks: Ranks) -> list[int]:
+    """Return for each clique's bar a level at which it meets no other, the highest free one."""
+    taken: list[float] = []
+    found = []
+    for clique in ranks.cliques:
+        start, stop = ranks.mean[clique[0]], ranks.mean[clique[-1]]
+        free = [i for i, end in enumerate(taken) if end < start - 0.15]
+        level = free[0] if free else len(taken)
+        taken[level : level + 1] = [stop]
+        found.append(level)
+    return found
+
+
+def saved(figure: Any) -> bytes:
+    """Return a figure as SVG without a background, the same bytes for the same content."""
+    sink = io.BytesIO()
+    figure.savefig(sink, format="svg", metadata={"Date": None}, transparent=True)
+    return sink.getvalue()
+
+
+def inline(svg: bytes, prefix: str, label: str) -> str:
+    """Return SVG as part of a page: in the text's own colour, its ids unlike any other's.
+
+    Parameters
+    ----------
+    svg
+        As matplotlib wrote it.
+    prefix
+        Of its ids, of letters and digits.
+    label
+        What it shows, for those who do not see it.
+    """
+    text = svg.decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    text = re.sub(r"url\(#", f"url(#{prefix}-", text)
+    text = re.sub(r'href="#', f'href="#{prefix}-', text)
+    text = text.replace(BLACK, "currentColor").replace("fill: #ffffff", "fill: none")
+    width = re.search(r'width="([\d.]+)pt" height="[\d.]+pt"', text)
+    if width:
+        size = f'style="width:{float(width[1]) / 12:.1f}em;max-width:100%;height:auto"'
+        text = text.replace(width[0], size, 1)
+    name = label.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    return text.replace("<svg", f'<svg role="img" aria-label="{name}"', 1).strip()

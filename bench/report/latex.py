@@ -1,0 +1,136 @@
+"""The tables of a report in LaTeX: a table environment each, for a plain article with booktabs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from bench.report.layout import NOTHING, Entry, Grid, Part, metric_name, parts
+from bench.runner.results import Results
+
+GREEK = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "lambda",
+    "mu",
+    "nu",
+    "rho",
+    "sigma",
+    "tau",
+    "theta",
+    "omega",
+]
+#: What LaTeX writes for signs that a label may hold.
+SIGNS = dict(zip("αβγδελμνρστθω", (f"$\\{name}$" for name in GREEK), strict=True)) | {
+    "–": "--", "—": "---", "≥": "$\\ge$", "≤": "$\\le$", "×": "$\\times$", "±": "$\\pm$",
+    "−": "$-$", "∞": "$\\infty$", "…": "\\dots{}", "|": "\\textbar{}", "<": "\\textless{}",
+    ">": "\\textgreater{}", "≈": "$\\approx$", "²": "$^2$", "→": "$\\to$",
+}  # fmt: skip
+#: Letters of a label beyond which it is broken into lines.
+LONG = 26
+CAPTION = (
+    "Bold: best; underlined: second; bounds and imported scores are not ranked. "
+    "Brackets: 95 % bootstrap interval over tracks. ≈: not significantly different "
+    "from the best (Wilcoxon, Holm, 0.05)."
+)
+
+
+def latex(results: Results, lines: pd.DataFrame) -> str:
+    """Return a table environment for each protocol and target, and for each grid."""
+    out = ["% Made by bench report; needs \\usepackage{booktabs}."]
+    for part in parts(results, lines):
+        caption = escape_latex(f"{part.caption}. {CAPTION}")
+        for grid in part.grids:
+            name = escape_latex(f"{metric_name(grid.metric)}. {part.caption}.")
+            out += framed(name, grid_tabular(grid), 5)
+        out += framed(caption, tabular(part))
+    return "\n".join(out).rstrip() + "\n"
+
+
+def framed(caption: str, lines: list[str], space_pt: int = 2) -> list[str]:
+    """Return a table environment, half of the space between its columns in points."""
+    space = f"\\setlength{{\\tabcolsep}}{{{space_pt}pt}}"
+    head = ["\\begin{table}", "\\centering", "\\footnotesize", space]
+    return [*head, f"\\caption{{{caption}}}", *lines, "\\end{table}", ""]
+
+
+def tabular(part: Part) -> list[str]:
+    """Return the lines of a tabular: a rule between groups, the published figures beside ours."""
+    names = [metric_name(metric) for metric in part.metrics]
+    n, beside = len(names), part.has_published
+    width = 2 + n * (2 if beside else 1)
+    out = [f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}", "\\toprule"]
+    if beside:
+        ours, theirs = (f"\\multicolumn{{{n}}}{{c}}{{{word}}}" for word in ("ours", "published"))
+        rules = f"\\cmidrule(lr){{2-{n + 1}}} \\cmidrule(lr){{{n + 3}-{width}}}"
+        out += [f" & {ours} & & {theirs} \\\\", rules]
+    out.append(" & ".join(["Method", *names, "Tracks", *(names if beside else ())]) + " \\\\")
+    for line in part.lines:
+        if line.starts_group:
+            title = f"\\multicolumn{{{width}}}{{l}}{{\\emph{{{line.starts_group}}}}} \\\\"
+            out += ["\\midrule", title]
+        entries = [line.entries[metric] for metric in part.metrics]
+        cells = [stacked(shown(entry), escape_latex(entry.interval)) for entry in entries]
+        cells = [label(line.row.label), *cells, escape_latex(line.tracks)]
+        cells += [published(entry) for entry in entries] if beside else []
+        out.append(" & ".join(cells) + " \\\\[1pt]")
+    return [*out, "\\bottomrule", "\\end{tabular}"]
+
+
+def grid_tabular(grid: Grid) -> list[str]:
+    """Return the lines of an ablation's grid."""
+    n = len(grid.columns)
+    name = f"\\multicolumn{{{n}}}{{c}}{{{escape_latex(grid.column_name)}}}"
+    head = [escape_latex(text) for text in (grid.row_name.capitalize(), *grid.columns)]
+    out = [f"\\begin{{tabular}}{{l{'r' * n}}}", "\\toprule", f" & {name} \\\\"]
+    out += [f"\\cmidrule(lr){{2-{n + 1}}}", " & ".join(head) + " \\\\", "\\midrule"]
+    for row in grid.rows:
+        found = [grid.places.get((row, column)) for column in grid.columns]
+        cells = [place(entry) if entry else escape_latex(NOTHING) for entry in found]
+        out.append(" & ".join([label(row), *cells]) + " \\\\[1pt]")
+    return [*out, "\\bottomrule", "\\end{tabular}"]
+
+
+def stacked(*lines: str) -> str:
+    """Return lines above each other in one cell, the first on the row's own line."""
+    first, *rest = [line for line in lines if line]
+    if not rest:
+        return first
+    small = "".join(f"\\\\[-1pt] {{\\tiny {line}}}" for line in rest)
+    return f"\\begin{{tabular}}[t]{{@{{}}r@{{}}}}{first}{small}\\end{{tabular}}"
+
+
+def place(entry: Entry) -> str:
+    """Return a number of a grid, its spread over seeds under it."""
+    spread = f"$\\pm$ {entry.spread:.2f}" if entry.spread >= 0 else ""
+    return stacked(shown(replace(entry, text=entry.mean)), spread)
+
+
+def label(text: str) -> str:
+    """Return a row's label, in several lines where it is long."""
+    text, n = escape_latex(text), len(text)
+    return text if n <= LONG else f"\\parbox[t]{{0.26\\linewidth}}{{\\raggedright {text}}}"
+
+
+def published(entry: Entry) -> str:
+    """Return a published figure; words, which are wider than a number, small and stacked."""
+    first, *words = escape_latex(entry.published).split()
+    return stacked(f"{{\\tiny {first}}}" if words else first, *words)
+
+
+def shown(entry: Entry) -> str:
+    """Return a number with its rank and its mark."""
+    frames = {"best": "\\textbf{%s}", "second": "\\underline{%s}"}
+    text = frames.get(entry.rank, "%s") % escape_latex(entry.text)
+    return text + ("\\rlap{$^{\\approx}$}" if entry.close else "")
+
+
+def escape_latex(text: str) -> str:
+    """Return text in which no character is a command; Greek letters and dashes become maths."""
+    named = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
+    text = "".join(named.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
+    return "".join(SIGNS.get(c, c) for c in text)

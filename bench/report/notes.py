@@ -1,0 +1,48 @@
+"""What stands under the tables of a report, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.report.layout import CLOSE, Part
+from bench.report.rows import Row, table_rows
+from bench.runner.results import Results
+
+
+def notes(results: Results, parts: Sequence[Part]) -> list[str]:
+    """Return the notes, one a line, unescaped."""
+    rows = table_rows(results)
+    lines = [
+        "The best value of a column is bold, the second underlined. Bounds (the mixture, and masks "
+        "made from the true sources) and imported scores are not ranked.",
+        "In brackets: the 95 % interval of a value by the percentile bootstrap over tracks. "
+        f"{CLOSE}: not significantly different from the best of its column (Wilcoxon's signed-rank "
+        "test, paired by track, p-values adjusted by Holm, level 0.05). Both speak of the choice "
+        "of tracks, not of the chance in a training.",
+    ]
+    if results.overrides:
+        lines.append(f"Not as in its file: run with -o {' -o '.join(results.overrides)}")
+    seeds = len(results.experiment.seeds)
+    if seeds > 1:
+        lines.append(
+            f"Rows of methods that draw at random are means over {seeds} seeds, ± the standard "
+            "deviation over seeds."
+        )
+    if any(part.has_published for part in parts):
+        lines.append(f"Published figures: {results.experiment.published_source or 'not stated.'}")
+    lines += [f"{row.label}: {row.note}" for row in rows if row.note]
+    lines += failures(results)
+    lines += [unfinished(row) for row in rows if row.status.startswith("missing")]
+    lines.append(f"Data: {results.corpus['citation']} Licence: {results.corpus['licence']}.")
+    return lines
+
+
+def failures(results: Results) -> list[str]:
+    """Return why each failed cell failed."""
+    cells = zip(results.cells, results.folders, strict=True)
+    return [f"{cell.name} failed: {folder.error()}" for cell, folder in cells if folder.error()]
+
+
+def unfinished(row: Row) -> str:
+    """Return that a row is not finished: its numbers are left out whole."""
+    return f"{row.label} is not finished ({row.status}): nothing of it is shown."

@@ -1,0 +1,264 @@
+"""The page of a report: ``index.html``, one file that needs nothing but its own folder.
+
+It opens from disk, asks nothing of any network (its own content security policy forbids it), and is
+the same bytes for the same scores.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+from markupsafe import Markup, escape
+from numpy.typing import NDArray
+
+from bench.report import charts
+from bench.report.answer import answer, p_value
+from bench.report.curves import Shown
+from bench.report.findings import findings
+from bench.report.layout import CLOSE, NOTHING, Part, metric_name, number, parts
+from bench.report.notes import notes
+from bench.report.rows import GROUPS, Row, table_rows, track_tables
+from bench.report.significance import Ranks, ranks
+from bench.report.speed import costs
+from bench.runner.results import Results
+from bench.scoring.aggregate import OVER_TRACKS
+
+#: More rows than these make a critical-difference diagram that nobody can read.
+MOST_RANKED = 20
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart and what it shows in words."""
+
+    svg: Markup
+    caption: str
+
+
+def page(
+    results: Results,
+    lines: pd.DataFrame,
+    facts: Mapping[str, Any],
+    shown: Shown | None,
+    figure: bytes,
+) -> str:
+    """Return the page.
+
+    Parameters
+    ----------
+    results
+        The experiment and its cells.
+    lines
+        Its rows, see `long_rows`.
+    facts
+        The content of ``provenance.json``.
+    shown, figure
+        What the experiment's figure shows, and its SVG; None and empty where there is none.
+    """
+    tables = parts(results, lines)
+    script, style = asset("page.js"), asset("page.css")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return template().render(
+        experiment=results.experiment,
+        corpus=results.corpus,
+        shares_audio=bool(results.corpus.get("shares_audio", False)),
+        answer=answer(results, tables[0]),
+        parts=tables,
+        spread=[chart_of_part(results, part, n) for n, part in enumerate(tables)],
+        figure=inline_figure(shown, figure) if shown else None,
+        findings=findings(shown) if shown else [],
+        costs=costs(results),
+        examples=facts.get("examples", []),
+        runs=runs(results, facts),
+        provenance=provenance(facts),
+        notes=notes(results, tables),
+        n_cells=len(results.cells),
+        n_done=sum(folder.is_done() for folder in results.folders),
+        script=Markup(script),  # noqa: S704 - our own file
+        style=Markup(style),  # noqa: S704 - our own file
+        script_digest=digest,
+    )
+
+
+@cache
+def template() -> jinja2.Template:
+    """Return the page's template, with autoescape on."""
+    loader = jinja2.FunctionLoader(asset)
+    environment = jinja2.Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {"CLOSE": CLOSE, "NOTHING": NOTHING, "GROUPS": GROUPS}
+    environment.filters |= {"metric": metric_name, "db": number, "p": p_value, "exact": exact}
+    environment.filters["prose"] = prose
+    return environment.get_template("page.html.j2")
+
+
+def asset(name: str) -> str:
+    """Return the text of a file of the page."""
+    return (resources.files("bench.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def prose(text: str) -> Markup:
+    """Return a sentence, what stands between backticks as code, all else escaped."""
+    pieces = [escape(piece) for piece in text.split("`")]
+    if len(pieces) % 2 == 0:
+        return escape(text)
+    framed = (Markup("<code>{}</code>").format(x) if i % 2 else x for i, x in enumerate(pieces))
+    return Markup("").join(framed)
+
+
+def exact(value: float) -> str:
+    """Return a value for sorting: six decimals, ``inf``, or nothing where there is none."""
+    return "" if math.isnan(value) else f"{value:.6f}" if math.isfinite(value) else str(value)
+
+
+@dataclass(frozen=True)
+class PartCharts:
+    """The charts of one table: scores by track, and ranks where there are some to compare."""
+
+    title: str
+    distributions: Sequence[Chart]
+    diagrams: Sequence[Chart]
+
+
+def chart_of_part(results: Results, part: Part, n: int) -> PartCharts:
+    """Return the charts of a table, the n-th of its page."""
+    scores = results.scores()
+    mine = scores[(scores["protocol"] == part.protocol) & (scores["target"] == part.target)]
+    tables = track_tables(mine, part.protocol)
+    rows = {row.label: row for row in table_rows(results) if row.status == "done"}
+    own = {over: metric for metric, over in OVER_TRACKS[part.protocol][1].items()}
+    distributions, diagrams = [], []
+    for m, metric in enumerate(part.metrics):
+        found = {k: tables[k, metric].over_seeds for k in rows if (k, metric) in tables}
+        if found:
+            distributions.append(distribution(found, rows, own[metric], f"d{n}{m}"))
+        compared = {k: v for k, v in found.items() if rows[k].ranked and not np.isnan(v).all()}
+        ranked = ranks(compared) if 2 < len(compared) <= MOST_RANKED else None
+        if ranked:
+            diagrams.append(diagram(ranked, own[metric], f"c{n}{m}"))
+    return PartCharts(title_of(results, part), distributions, diagrams)
+
+
+def title_of(results: Results, part: Part) -> str:
+    """Return a table's title: its target, and the protocol where there are several."""
+    several = len(results.experiment.protocols) > 1
+    return part.target.capitalize() + (f", {part.protocol}" if several else "")
+
+
+def distribution(
+    found: Mapping[str, NDArray[np.float64]], rows: Mapping[str, Row], metric: str, prefix: str
+) -> Chart:
+    """Return the chart of a metric's scores by track."""
+    name = f"{metric_name(metric)} (dB)"
+    groups = {label: rows[label].group for label in found}
+    svg = charts.distributions(found, groups, name)
+    lost = {label: int((~np.isfinite(scores)).sum()) for label, scores in found.items()}
+    left_out = ", ".join(f"{label} {n}" for label, n in lost.items() if n)
+    medians = ", ".join(
+        f"{label} {number(float(np.nanmedian(scores)))}"
+        for label, scores in found.items()
+        if not np.isnan(scores).all()
+    )
+    caption = f"{metric_name(metric)} by track."
+    if left_out:
+        caption += f" Not drawn, undefined or infinite: {left_out}."
+    label = f"{metric_name(metric)} by track. Medians in dB: {medians}"
+    return Chart(Markup(charts.inline(svg, prefix, label)), caption)  # noqa: S704 - escaped there
+
+
+def diagram(found: Ranks, metric: str, prefix: str) -> Chart:
+    """Return the critical-difference diagram of a metric."""
+    joined = "; ".join(", ".join(clique) for clique in found.cliques) or "none"
+    caption = (
+        f"{metric_name(metric)}: mean ranks over {found.n_tracks} tracks, 1 the best. A bar joins "
+        f"methods that are not told apart (Wilcoxon, Holm over all pairs). Friedman's test: "
+        f"p {p_value(found.friedman)}."
+    )
+    ranks_text = ", ".join(f"{label} {rank:.2f}" for label, rank in found.mean.items())
+    label = f"Mean ranks in {metric_name(metric)}: {ranks_text}. Not told apart: {joined}."
+    svg = charts.inline(charts.critical_difference(found), prefix, label)
+    return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
+
+
+def inline_figure(shown: Shown, figure: bytes) -> Chart:
+    """Return the experiment's figure as part of the page."""
+    names = ", ".join(metric_name(metric) for metric in shown.metrics)
+    what = f"against {shown.symbol}" if shown.symbol else "of each row"
+    label = f"{names} of the {shown.target} {what}; the sentences beside it say what it shows."
+    caption = "Means, with 95 % intervals over seeds (Student's t)."
+    svg = charts.inline(figure, "f", label)
+    return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
+
+
+def runs(results: Results, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return for each cell where it came from: seed, MLflow run, commit, hyperparameters."""
+    set_by_file = {
+        label: values for entry in results.experiment.methods for label, values in entry.variants()
+    }
+    made = []
+    for cell in facts["cells"]:
+        first: dict[str, Any] = next(iter(cell["scores"].values()), {})
+        commit = str(first.get("provenance", {}).get("commit", "")) or NOTHING
+        values = cell["hyperparameters"]
+        chosen = {k: values[k] for k in set_by_file.get(cell["row"], {}) if k in values}
+        made.append(
+            {
+                "row": cell["row"],
+                "method": cell["method"],
+                "seed": NOTHING if cell["seed"] is None else cell["seed"],
+                "status": cell["status"],
+                "runs": cell.get("mlflow_runs", []),
+                "commit": commit[:10] + ("-dirty" if commit.endswith("-dirty") else ""),
+                "chosen": chosen,
+                "others": {k: v for k, v in values.items() if k not in chosen},
+                "fingerprint": cell["fingerprint"][:12],
+            }
+        )
+    return made
+
+
+def provenance(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the numbers rest on: digests of the data, versions, machines, commits."""
+    digests: dict[str, str] = {}
+    versions: dict[str, set[str]] = {}
+    machines: set[str] = set()
+    commits: set[str] = set()
+    for cell in facts["cells"]:
+        digests |= cell["digests"]
+        for scored in cell["scores"].values():
+            for told in (scored.get("provenance"), scored.get("fit", {}).get("provenance")):
+                if not told:
+                    continue
+                commits.add(told["commit"])
+                machines.add(machine(told))
+                for name, version in told["versions"].items():
+                    versions.setdefault(name, set()).add(version)
+    return {
+        "digests": digests,
+        "versions": {name: ", ".join(sorted(found)) for name, found in versions.items()},
+        "machines": sorted(machines),
+        "commits": sorted(commits),
+    }
+
+
+def machine(told: Mapping[str, Any]) -> str:
+    """Return a machine in a line."""
+    on = told["machine"]
+    words = [on["processor"], f"{on['cores']} cores", f"{on['memory_gib']} GiB", on["system"]]
+    return ", ".join([*words, *([on["accelerator"]] if told["device"] == "cuda" else [])])

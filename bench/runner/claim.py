@@ -1,0 +1,177 @@
+"""Who computes a cell: a claim in its folder, which others see and a dead process loses.
+
+    runs/<fingerprint>/claim.<n>.json     host and process; the highest n is in force
+
+A claim appears by a hard link, which only one process on any host can make, already locked by the
+one that made it. On its own machine a claim is alive while that lock is held: the kernel lets go
+of it with the process, however that ends. From another machine, where such a lock may not be
+seen, it is alive while its time of change, a heartbeat, is younger than `STALE_S`, by the clock
+of the file server alone. The next claim has the next number, so that two that find the same one
+dead cannot both succeed; one that was taken over finds so before it writes a score.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.runner.store import FolderError
+
+#: Seconds between two heartbeats, and after which a claim from another machine is dead.
+BEAT_S, STALE_S = 5.0, 60.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to compute a cell; see `claimed`."""
+
+    path: Path
+
+    def holds(self) -> bool:
+        """Tell whether no other process has taken it over."""
+        return newest(self.path.parent) == self.path
+
+    def beat(self, released: threading.Event) -> None:
+        """Change the time of the claim until it is released."""
+        while not released.wait(BEAT_S):
+            with contextlib.suppress(OSError):
+                os.utime(self.path)
+
+
+@contextlib.contextmanager
+def claimed(folder: Path) -> Iterator[Claim | None]:
+    """Claim a cell's folder, made if it is not there; None where a living process has it.
+
+    Raises
+    ------
+    FolderError
+        The folder cannot be written.
+    """
+    part = folder / f".claim.{secrets.token_hex(8)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = part.open("x")
+    except OSError as error:
+        raise FolderError(f"{folder} cannot be written: {error.strerror}") from None
+    with file:
+        try:
+            with contextlib.suppress(OSError):  # no locks here: the heartbeat alone tells
+                fcntl.flock(file, fcntl.LOCK_EX)
+            json.dump({"host": platform.node(), "pid": os.getpid(), "machine": machine()}, file)
+            file.flush()
+            os.utime(part)
+            claim = take(folder, part)
+        except OSError as error:
+            raise FolderError(f"{folder} cannot be written: {error.strerror}") from None
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
+        if claim is None:
+            yield None
+            return
+        released = threading.Event()
+        thread = threading.Thread(target=claim.beat, args=[released], daemon=True)
+        thread.start()
+        try:
+            yield claim
+        finally:
+            released.set()
+            thread.join()
+            with contextlib.suppress(OSError):
+                os.utime(claim.path, (0, 0))
+
+
+def take(folder: Path, mine: Path) -> Claim | None:
+    """Link `mine` to the next number, unless the claim in force is alive or another was faster."""
+    last = newest(folder)
+    if last is not None and is_alive(last, clock=mine):
+        return None
+    path = folder / f"claim.{number(last) + 1}.json"
+    try:
+        path.hardlink_to(mine)
+    except FileExistsError:
+        return None
+    if newest(folder) != path:  # the list of files was changing while it was read
+        path.unlink(missing_ok=True)
+        return None
+    for older in claims(folder):
+        if number(older) < number(path):
+            older.unlink(missing_ok=True)
+    return Claim(path)
+
+
+def is_alive(path: Path, clock: Path | None = None) -> bool:
+    """Tell whether the process that made a claim is still at work.
+
+    Parameters
+    ----------
+    path
+        The claim.
+    clock
+        A file beside it that was written just now: its time is the file server's. Without it the
+        time is that of this machine.
+    """
+    try:
+        changed = path.stat().st_mtime
+        now = clock.stat().st_mtime if clock else time.time()
+        if changed == 0:
+            return False
+        if owner(path).get("machine") == machine():
+            with path.open() as file, contextlib.suppress(OSError):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return True
+                return False
+    except FileNotFoundError:  # taken over at this moment
+        return True
+    return now - changed < STALE_S
+
+
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Return host and process that compute a cell now, or None."""
+    last = newest(folder)
+    return owner(last) if last is not None and is_alive(last) else None
+
+
+def owner(path: Path) -> dict[str, Any]:
+    """Return what a claim says of the process that made it; nothing where it is damaged."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def claims(folder: Path) -> list[Path]:
+    """Return all claims of a folder, also those that are no longer in force."""
+    return [p for p in folder.glob("claim.*.json") if re.fullmatch(r"claim\.\d+\.json", p.name)]
+
+
+def newest(folder: Path) -> Path | None:
+    """Return the claim in force, alive or dead."""
+    return max(claims(folder), key=number, default=None)
+
+
+def number(path: Path | None) -> int:
+    """Return the number of a claim; 0 for none."""
+    return int(path.name.split(".")[1]) if path else 0
+
+
+def machine() -> str:
+    """Return what tells this machine, since it was started, from any other."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return platform.node()

@@ -1,0 +1,68 @@
+"""Estimates that an experiment keeps, so that a new protocol scores them without separating again.
+
+    runs/<fingerprint>/estimates/<test split>/<track>/
+        vocals.wav, accompaniment.wav    64-bit floats: to the bit what was scored
+        kept.json                        their hashes, written last
+
+It is the layout that ``bench score`` reads. A sample of a target takes 8 bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bench.datasets.folder import load_estimates
+from bench.errors import BenchError
+from bench.runner.store import CellFolder, file_hashes, make_folder, read_json, write_bytes
+from bench.track import TARGETS, Audio, Track
+
+
+def home(folder: CellFolder, track: Track) -> Path:
+    """Return the folder of a track's estimates.
+
+    Raises
+    ------
+    BenchError
+        The track's name cannot be the name of a folder.
+    """
+    if track.name.startswith(".") or Path(track.name).name != track.name:
+        raise BenchError(f"estimates of track {track.name!r} cannot be kept: not a folder's name")
+    return folder.path / "estimates" / folder.cell.digests["test"][:16] / track.name
+
+
+def keep(
+    folder: CellFolder, track: Track, estimates: Mapping[str, Audio], separate_s: float
+) -> None:
+    """Keep the estimates of a track, and how many seconds their separation took."""
+    import soundfile
+
+    place = home(folder, track)
+    make_folder(place)
+    for target in TARGETS:
+        buffer = io.BytesIO()
+        audio = np.asarray(estimates[target], dtype=np.float64).T
+        soundfile.write(buffer, audio, track.rate, format="WAV", subtype="DOUBLE")
+        write_bytes(place / f"{target}.wav", buffer.getvalue())
+    marker = {"separate_s": separate_s, "files": wav_hashes(place)}
+    write_bytes(place / "kept.json", json.dumps(marker, indent=1).encode() + b"\n")
+
+
+def kept(folder: CellFolder, track: Track) -> tuple[dict[str, Audio], float] | None:
+    """Return what `keep` wrote, or None where it is not there whole."""
+    if not (folder.path / "estimates").is_dir():
+        return None
+    place = home(folder, track)
+    marker = read_json(place / "kept.json")
+    if marker is None or marker.get("files") != wav_hashes(place):
+        return None
+    return load_estimates(place.parent, track), float(marker["separate_s"])
+
+
+def wav_hashes(place: Path) -> dict[str, str]:
+    """Return the SHA-256 of each target's file by name."""
+    return {name: sha for name, sha in file_hashes(place).items() if name.endswith(".wav")}

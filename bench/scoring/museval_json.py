@@ -1,0 +1,156 @@
+"""Scores as museval writes them, a JSON file a track: what the field's tools read and publish.
+
+    {"targets": [{"name": "vocals", "frames": [{"time": 0.0, "duration": 1.0,
+                  "metrics": {"SDR": 5.1, "SIR": 9.8, "ISR": 11.2, "SAR": 6.0}}, ...]}, ...]}
+
+in ``DIR/test/<track>.json``. Values have five decimals; one that is undefined or infinite is NaN,
+as museval writes it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bench.errors import BenchError
+from bench.scoring.protocols import Museval, ScoreRow
+from bench.track import TARGETS
+
+PROTOCOL = "museval"
+METRICS = ("sdr", "sir", "isr", "sar")
+
+
+def write(scores: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write scores under the protocol ``museval``, a file a track.
+
+    Parameters
+    ----------
+    scores
+        Tidy rows, see `bench.scoring.protocols.ScoreRow`.
+    folder
+        They go to ``test`` below it, where museval looks.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
+    home = folder / "test"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        paths = []
+        for track, rows in scores[scores["protocol"] == PROTOCOL].groupby("track"):
+            text = json.dumps({"targets": [target(rows, name) for name in TARGETS]}, indent=2)
+            path = home / f"{track}.json"
+            part = path.with_name(f".{path.name}.part")
+            part.write_text(text + "\n")
+            part.replace(path)
+            paths.append(path)
+    except OSError as error:
+        raise BenchError(f"{home} cannot be written: {error.strerror}") from None
+    return paths
+
+
+def target(rows: pd.DataFrame, name: str) -> dict[str, Any]:
+    """Return one target of a track as museval writes it."""
+    mine = rows[rows["target"] == name]
+    frames = [
+        {
+            "time": float(str(window)),
+            "duration": 1.0,
+            "metrics": {
+                metric.upper(): rounded(float(value))
+                for metric, value in zip(scores["metric"], scores["value"], strict=True)
+            },
+        }
+        for window, scores in mine.groupby("window")
+    ]
+    return {"name": name, "frames": frames}
+
+
+def rounded(value: float) -> float:
+    """Return a value with five decimals, NaN for one that is not finite."""
+    return round(value, 5) if math.isfinite(value) else math.nan
+
+
+def read(folder: Path) -> list[ScoreRow]:
+    """Return the scores of voice and accompaniment in a folder of such files.
+
+    Other targets, such as drums, are passed over.
+
+    Parameters
+    ----------
+    folder
+        Of the files themselves, or what holds them in ``test``.
+
+    Raises
+    ------
+    BenchError
+        There is no file, or one that museval would not have written.
+    """
+    home = folder / "test" if (folder / "test").is_dir() else folder
+    paths = sorted(home.glob("[!.]*.json"))
+    if not paths:
+        raise BenchError(f"no scores: looked for {folder}/test/<track>.json and {folder}/*.json")
+    return [row for path in paths for row in track_rows(path)]
+
+
+def track_rows(path: Path) -> list[ScoreRow]:
+    """Return the scores in one file.
+
+    Raises
+    ------
+    BenchError
+        It is not of the form above.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        frames = {t["name"]: t["frames"] for t in found["targets"] if t["name"] in TARGETS}
+        rows = [
+            ScoreRow(
+                track=path.stem,
+                target=name,
+                protocol=PROTOCOL,
+                metric=metric,
+                window=window,
+                value=number(frame["metrics"][metric.upper()]),
+                n_samples=len(frames[name]) * Museval.WINDOW,
+            )
+            for name in TARGETS
+            if name in frames
+            for window, frame in enumerate(in_order(frames[name]))
+            for metric in METRICS
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BenchError(f"{path} is no score file of museval ({reason})") from None
+    if not rows:
+        raise BenchError(f"{path} has no scores of {' or '.join(TARGETS)}")
+    return rows
+
+
+def in_order(frames: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return frames of one second by their time."""
+    if any(abs(float(frame["duration"]) - 1.0) > 1e-6 for frame in frames):
+        raise ValueError("windows are not of 1 s")
+    return sorted(frames, key=lambda frame: float(frame["time"]))
+
+
+def number(value: Any) -> float:
+    """Return a score; NaN where it is NaN or null.
+
+    Raises
+    ------
+    TypeError
+        It is no number.
+    """
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} is no number")
+    return float(value)

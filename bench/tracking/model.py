@@ -1,0 +1,135 @@
+"""A trained method as an MLflow model: audio in, stems out.
+
+The model's folder holds what `bench.separator.Separator.save` wrote, in ``data/separator``: weights
+as safetensors and hyperparameters as JSON, no pickle. MLflow loads it by this module's name.
+
+Examples
+--------
+>>> import mlflow, numpy as np  # doctest: +SKIP
+>>> model = mlflow.pyfunc.load_model("runs:/RUN/model")  # doctest: +SKIP
+>>> stems = model.predict(np.zeros((1, 16_000)), params={"rate": 16_000})  # doctest: +SKIP
+>>> stems["vocals"].shape  # doctest: +SKIP
+(1, 16000)
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bench import methods, provenance
+from bench.errors import BenchError
+from bench.runner.cell import ready
+from bench.runner.store import CellFolder
+from bench.separator import Separator
+from bench.track import TARGETS, Audio
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
+
+#: The model's name on its run, and the folder of the saved method in it.
+NAME, FOLDER = "model", "separator"
+
+
+@dataclass(frozen=True)
+class StemModel:
+    """What MLflow calls: a trained separator."""
+
+    separator: Separator
+
+    def predict(self, audio: Audio, params: Mapping[str, Any] | None = None) -> dict[str, Audio]:
+        """Return a stem for each target.
+
+        Parameters
+        ----------
+        audio
+            Mixture ``(channels, samples)``.
+        params
+            ``rate``: of the audio in hertz; the rate the method was trained for unless given.
+        """
+        rate = int((params or {}).get("rate") or 0) or self.separator.learned().get("rate_")
+        if rate is None:
+            raise BenchError("give the sampling rate of the audio: params={'rate': 16000}")
+        return self.separator.separate(np.asarray(audio, dtype=np.float64), rate)
+
+
+def _load_pyfunc(path: str) -> StemModel:
+    """Return the model in `path`; the name is MLflow's."""
+    return StemModel(load(Path(path)))
+
+
+def load(folder: Path) -> Separator:
+    """Return the trained method that `Separator.save` wrote to `folder`.
+
+    Raises
+    ------
+    BenchError
+        There is no saved method, or its class cannot be imported or is no separator.
+    """
+    path = folder / "separator.json"
+    if not path.is_file():
+        raise BenchError(f"no saved method in {folder}: separator.json is missing")
+    return methods.find(json.loads(path.read_text())["class"]).load(folder)
+
+
+def signature() -> ModelSignature:
+    """Return the model's signature: one array in, an array a target out, the rate beside it."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+
+    sound = np.dtype(np.float64), (-1, -1)
+    return ModelSignature(
+        inputs=Schema([TensorSpec(*sound)]),
+        outputs=Schema([TensorSpec(*sound, name=target) for target in TARGETS]),
+        params=ParamSchema([ParamSpec("rate", "long", 0)]),  # 0: the rate it was trained for
+    )
+
+
+def log_model(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
+    """Log what a cell has learnt as a model of its run, with the row's own way to separate.
+
+    ``runs:/<run>/model`` and ``models:/<id>`` name it. A run that has its model keeps it.
+    """
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.models import Model
+
+    run = client.get_run(run_id)
+    if run.outputs and run.outputs.model_outputs:
+        return
+    cell = folder.cell
+    versions = provenance.versions()
+    needs = [f"{name}=={versions[name]}" for name in ("torch", "numpy", "scipy")]
+    logged = client.create_logged_model(
+        run.info.experiment_id,
+        name=NAME,
+        source_run_id=run_id,
+        tags={"row": cell.row, "method": cell.method, "fingerprint": cell.fingerprint},
+        params={name: str(value) for name, value in cell.hyperparameters.items()},
+        model_type=cell.method,
+    )
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
+        # MLflow warns of its own type hints, and of an input example that the signature replaces.
+        warnings.simplefilter("ignore", UserWarning)
+        from mlflow import pyfunc
+
+        saved, made = Path(scratch) / FOLDER, Path(scratch) / NAME
+        ready(folder).save(saved)
+        pyfunc.save_model(
+            made,
+            loader_module=__name__,
+            data_path=str(saved),
+            signature=signature(),
+            mlflow_model=Model(run_id=run_id, model_id=logged.model_id),
+            pip_requirements=[f"singing-voice-bench=={versions['bench']}", *needs],
+        )
+        client.log_model_artifacts(logged.model_id, str(made))
+    client.finalize_logged_model(logged.model_id, "READY")
+    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])

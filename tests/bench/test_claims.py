@@ -1,0 +1,148 @@
+"""Who may compute a cell: one living process of all, on any machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from bench.runner import claim
+from bench.runner.claim import claimed, holder, newest
+from bench.runner.store import FolderError
+
+
+def write_foreign(folder, age_s: float, content: str = '{"machine": "another", "pid": 1}'):
+    """Leave the claim of a process on another machine."""
+    folder.mkdir(exist_ok=True)
+    path = folder / "claim.1.json"
+    path.write_text(content)
+    os.utime(path, (time.time() - age_s, time.time() - age_s))
+    return path
+
+
+def test_of_many_at_once_one_gets_the_cell(tmp_path):
+    n = 12
+    barrier = threading.Barrier(n)
+
+    def attempt(folder) -> bool:
+        barrier.wait()
+        with claimed(folder) as mine:
+            barrier.wait()  # all have tried before anyone lets go
+            return mine is not None
+
+    with ThreadPoolExecutor(n) as pool:
+        for turn in range(25):
+            won = list(pool.map(attempt, [tmp_path / str(turn % 5)] * n))
+            assert sum(won) == 1
+
+
+def test_of_many_at_once_one_takes_over_from_a_dead_machine(tmp_path):
+    n = 12
+    barrier = threading.Barrier(n)
+
+    def attempt(folder) -> bool:
+        barrier.wait()
+        with claimed(folder) as mine:
+            barrier.wait()
+            return mine is not None
+
+    with ThreadPoolExecutor(n) as pool:
+        for turn in range(10):
+            write_foreign(tmp_path / str(turn), age_s=2 * claim.STALE_S)
+            assert sum(pool.map(attempt, [tmp_path / str(turn)] * n)) == 1
+
+
+HOLD = """\
+import sys, time
+from pathlib import Path
+from bench.runner.claim import claimed
+with claimed(Path(sys.argv[1])) as mine:
+    print(mine is not None, flush=True)
+    time.sleep(100)
+"""
+
+
+def test_a_killed_process_loses_its_claim_at_once(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "True\n"
+    assert holder(tmp_path)["pid"] == process.pid
+    with claimed(tmp_path) as mine:
+        assert mine is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert holder(tmp_path) is None
+    with claimed(tmp_path) as mine:
+        assert mine is not None
+        assert mine.path.name == "claim.2.json"
+    assert [path.name for path in tmp_path.iterdir()] == ["claim.2.json"]
+
+
+def test_a_claim_that_was_let_go_is_free_for_every_machine(tmp_path, monkeypatch):
+    with claimed(tmp_path) as mine:
+        assert mine is not None
+    monkeypatch.setattr(claim, "machine", lambda: "another")
+    assert holder(tmp_path) is None
+    with claimed(tmp_path) as mine:
+        assert mine is not None
+
+
+@pytest.mark.parametrize("content", ['{"machine": "another"}', "", "[]", "{"])
+def test_from_another_machine_a_claim_lives_by_its_heartbeat(tmp_path, content):
+    folder = tmp_path / "cell"
+    write_foreign(folder, claim.STALE_S / 2, content)
+    with claimed(folder) as mine:
+        assert mine is None
+    write_foreign(folder, claim.STALE_S * 2, content)
+    with claimed(folder) as mine:
+        assert mine is not None
+        assert mine.path.name == "claim.2.json"
+
+
+def test_the_heartbeat_keeps_a_claim_alive_for_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(claim, "BEAT_S", 0.05)
+    monkeypatch.setattr(claim, "STALE_S", 0.5)
+    with claimed(tmp_path) as mine:
+        assert mine is not None
+        monkeypatch.setattr(claim, "machine", lambda: "another")
+        time.sleep(1.0)
+        with claimed(tmp_path) as other:
+            assert other is None
+
+
+def test_one_that_was_taken_over_finds_so(tmp_path, monkeypatch):
+    with claimed(tmp_path) as mine:
+        assert mine is not None
+        assert mine.holds()
+        os.utime(mine.path, (1.0, 1.0))  # it was held up for long
+        monkeypatch.setattr(claim, "machine", lambda: "another")
+        with claimed(tmp_path) as other:
+            assert other is not None
+            assert not mine.holds()
+            assert other.holds()
+
+
+def test_a_claim_names_host_and_process(tmp_path):
+    with claimed(tmp_path) as mine:
+        assert mine is not None
+        value = json.loads(newest(tmp_path).read_text())
+    assert value["pid"] == os.getpid()
+    assert value["host"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(FolderError, match="file/cell cannot be written: Not a directory"),
+        claimed(tmp_path / "file" / "cell"),
+    ):
+        pass

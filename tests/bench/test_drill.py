@@ -1,0 +1,220 @@
+"""The fault drill: processes are killed at seeded random moments, and the table is the same."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import soundfile
+
+from bench.runner.claim import holder
+from bench.runner.store import read_json
+from tests.bench.command import bench, cluster, end, ran, start, wait_until
+
+METHODS = """\
+import os, time
+import numpy as np
+from pydantic import Field
+from bench.separator import Separator, separator
+
+
+@separator
+class Told(Separator):
+    '''Separates by a constant share, and notes each time in a file that no kill touches.'''
+
+    share: float = Field(0.5)
+
+    def separate(self, mixture, rate):
+        with open(os.environ['DRILL_LOG'], 'a') as file:
+            file.write(f'{self.share} {time.time()}\\n')
+        time.sleep(0.2)
+        noise = 0.01 * np.random.default_rng(1).standard_normal(mixture.shape)
+        return {'vocals': self.share * mixture + noise, 'accompaniment': 0.5 * mixture}
+"""
+DRILL = """\
+title: Drill
+why: Its processes are killed.
+dataset: mir1k
+keep_estimates: true
+protocols: [bss_eval_v3]
+methods:
+  - {method: 'told:Told', label: "Told {share}", sweep: {share: [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]}}
+  - {method: nmf, label: NMF, fixed: {atoms: 2, iterations: 20}}
+  - method: drnn
+    label: DNN {test_mask}
+    fixed: {hidden: 16, layers: 2, recurrent: none, epochs: 25, patience: 25, mask: none}
+    sweep: {test_mask: [none, abs]}
+"""
+BOTH = ("-o", "protocols=[bss_eval_v3,bss_eval_v4]")
+FILES = ("rows.csv", "scores.parquet", "table.md", "table.tex")
+N_CELLS = 9
+
+
+def corpus(root: Path) -> None:
+    """Write clips of 1 s: what is read quickly leaves more of the time for kills."""
+    folder = root / "data" / "MIR-1K" / "Wavfile"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("amy_1_01", "amy_1_02", "amy_9_08", *(f"Ani_1_{i:02d}" for i in range(1, 7))):
+        soundfile.write(folder / f"{name}.wav", 0.1 * rng.standard_normal((16_000, 2)), 16_000)
+
+
+def folders() -> list[Path]:
+    return [path.parent for path in Path("runs").glob("*/cell.json")]
+
+
+def markers() -> dict[Path, tuple[int, int]]:
+    """Return what tells each finished set of scores from one that was written again."""
+    found = {}
+    for path in Path("runs").glob("*/scores/*.json"):
+        status = path.stat()
+        found[path] = status.st_ino, status.st_mtime_ns
+    return found
+
+
+def at_work() -> dict[str, list[int]]:
+    """Return the processes that hold a claim, by stage."""
+    found: dict[str, list[int]] = {}
+    for folder in folders():
+        by, state = holder(folder), read_json(folder / "state.json") or {}
+        if by is not None and state.get("pid") == by.get("pid"):
+            found.setdefault(state["stage"], []).append(by["pid"])
+    return found
+
+
+def unrecorded() -> list[Path]:
+    """Return the cells that are done and not yet recorded."""
+    notes = {folder: read_json(folder / "mlflow.json") or {} for folder in folders()}
+    done = [folder for folder in folders() if list((folder / "scores").glob("*.json"))]
+    return [folder for folder in done if not any("recorded" in n for n in notes[folder].values())]
+
+
+class Drill:
+    """Kills, counts, and looks after every kill that nothing finished was touched."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = random.Random(seed)  # noqa: S311 - drawn again alike, not secret
+        self.kills: Counter[tuple[str, str]] = Counter()
+        self.seen: dict[Path, tuple[int, int]] = {}
+
+    def look(self) -> None:
+        now = markers()
+        assert {path: now[path] for path in self.seen} == self.seen
+        self.seen = now
+
+    def worker(self, run, *stages: str) -> None:
+        """Kill a worker that is in one of the stages, a random time after it was seen there."""
+        victims: list[tuple[str, int]] = []
+
+        def found() -> bool:
+            victims[:] = [(s, pid) for s, pids in at_work().items() if s in stages for pid in pids]
+            return bool(victims) or run.poll() is not None
+
+        wait_until(found, f"a cell in {stages}")
+        time.sleep(self.rng.uniform(0, 0.3))
+        if victims and run.poll() is None:
+            stage, pid = self.rng.choice(victims)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                self.kills["worker", stage] += 1
+                print(round(time.monotonic()), dict(self.kills), len(self.seen))
+        self.look()
+
+    def other(self, what: str, run, victim) -> None:
+        """Kill the parent or the scheduler: half of the times where a result is not recorded."""
+        stage = self.rng.choice(["record", "any"])
+        if stage == "record":
+            wait_until(lambda: unrecorded() or run.poll() is not None, "a result")
+        else:
+            wait_until(lambda: at_work() or run.poll() is not None, "work")
+        time.sleep(self.rng.uniform(0, 0.3))
+        if run.poll() is None:
+            victim.send_signal(signal.SIGKILL)
+            victim.wait()
+            self.kills[what, stage] += 1
+        self.look()
+
+
+def on_local_workers(drill: Drill, words: list[str], stages: list[str]) -> None:
+    run = start(*words, "--workers", "2")
+    for _ in range(3):
+        drill.worker(run, *stages)
+    drill.other("parent", run, run)
+    end(run)
+
+
+def on_a_scheduler(drill: Drill, words: list[str], stages: list[str]) -> None:
+    with cluster([], []) as (address, scheduler):
+        run = start(*words, "--scheduler", address)
+        drill.worker(run, *stages)
+        drill.other("parent", run, run)
+        end(run)
+        run = start(*words, "--scheduler", address)
+        drill.worker(run, *stages)
+        drill.other("scheduler", run, scheduler)
+        said, _ = run.communicate(timeout=120)
+        assert "Dask scheduler" in said or "cells:" in said, said
+
+
+@pytest.mark.slow
+def test_after_thirty_kills_the_table_is_that_of_an_undisturbed_sweep(workspace, monkeypatch):
+    monkeypatch.setenv("DRILL_LOG", str(workspace / "log"))
+    Path("told.py").write_text(METHODS)
+    monkeypatch.syspath_prepend(str(workspace))
+    for name in ("through", "killed"):
+        Path(name).mkdir()
+        Path(name, "drill.yaml").write_text(DRILL)
+        Path(name, "told.py").write_text(METHODS)
+    monkeypatch.chdir(workspace / "through")
+    corpus(workspace)
+    monkeypatch.setenv("BENCH_DATA", str(workspace / "data"))
+    assert bench("run", "drill.yaml", *BOTH, "--workers", "0") == 0
+    (workspace / "log").unlink()
+
+    monkeypatch.chdir(workspace / "killed")
+    drill = Drill(2015)
+    words = ["run", "drill.yaml", "--retry-failed"]
+    while sum(drill.kills.values()) < 18 and len(drill.seen) < N_CELLS:
+        on_local_workers(drill, words, ["fit", "separate"])
+        on_a_scheduler(drill, words, ["fit", "separate"])
+    ran(*words, "--workers", "2")
+    drill.look()
+    n_separated = (workspace / "log").read_text().count("\n")
+    while sum(drill.kills.values()) < 30:
+        on_local_workers(drill, [*words, *BOTH], ["score"])
+    assert {what for what, _ in drill.kills} == {"worker", "parent", "scheduler"}
+    assert {stage for _, stage in drill.kills} >= {"fit", "separate", "score", "record"}
+    said = ran(*words, *BOTH, "--workers", "2")
+    assert f"{N_CELLS} cells: " in said
+    drill.look()
+    assert (workspace / "log").read_text().count("\n") == n_separated, "separated for a protocol"
+
+    for name in FILES:
+        ours, theirs = (Path(p, "reports/drill", name) for p in (".", "../through"))
+        assert ours.read_bytes() == theirs.read_bytes(), name
+    once, again = (recorded(Path(path)) for path in ("../through", "."))
+    assert again == once
+    assert len(again) == N_CELLS
+
+
+def recorded(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
+    """Return status and figures of each cell's run in MLflow, but its times."""
+    store = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder.resolve() / 'mlflow.db'}")
+    experiment = store.get_experiment_by_name("drill")
+    runs = store.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'cell'")
+    assert len({run.data.tags["fingerprint"] for run in runs}) == len(runs), "two runs of a cell"
+    return {
+        run.data.tags["row"]: (
+            run.info.status,
+            {k: v for k, v in run.data.metrics.items() if not k.startswith("time/")},
+        )
+        for run in runs
+    }

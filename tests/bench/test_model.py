@@ -1,0 +1,90 @@
+"""The trained method as an MLflow model: logged with its run, loaded without pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+from mlflow.exceptions import MlflowException
+
+from bench.errors import BenchError
+from bench.runner import results
+from bench.track import TARGETS
+from bench.tracking.model import load
+from tests.bench.command import bench
+
+TRAINED = """\
+title: Trained
+why: A test.
+dataset: synthetic
+methods:
+  - {method: mixture, label: Mixture}
+  - method: drnn
+    label: DNN {test_mask}
+    fixed: {hidden: 12, layers: 2, recurrent: none, epochs: 1, mask: none}
+    sweep: {test_mask: [none, binary]}
+"""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Path("trained.yaml").write_text(TRAINED)
+        assert bench("run", "trained.yaml", "--workers", "0") == 0
+    return folder
+
+
+@pytest.fixture
+def runs(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    mlflow.set_tracking_uri(f"sqlite:///{trained}/mlflow.db")
+    yield mlflow.MlflowClient().search_runs(["1"], "tags.`bench.kind` = 'cell'")
+    mlflow.set_tracking_uri(None)
+
+
+def run_of(runs, row):
+    (run,) = [run for run in runs if run.data.tags["row"] == row]
+    return run
+
+
+@pytest.mark.parametrize("row", ["DNN none", "DNN binary"])
+def test_the_logged_model_gives_the_stems_of_its_row(runs, trained, test_track, row):
+    model = mlflow.pyfunc.load_model(f"runs:/{run_of(runs, row).info.run_id}/model")
+    stems = model.predict(test_track.mixture, params={"rate": test_track.rate})
+    (folder,) = [f for f in results.recall(Path("runs"), "trained").folders if f.cell.row == row]
+    method = folder.cell.build()
+    vars(method).update(load(next(Path("runs").glob("*/fit"))).learned())
+    expected = method.separate(test_track.mixture, test_track.rate)
+    assert tuple(stems) == TARGETS
+    for target in TARGETS:
+        np.testing.assert_array_equal(stems[target], expected[target])
+
+
+def test_the_signature_says_audio_in_and_stems_out(runs):
+    uri = f"runs:/{run_of(runs, 'DNN none').info.run_id}/model"
+    signature = mlflow.models.get_model_info(uri).signature
+    assert signature.outputs.input_names() == list(TARGETS)
+    assert [param.name for param in signature.params.params] == ["rate"]
+    model = mlflow.pyfunc.load_model(uri)
+    assert model.predict(np.zeros((1, 1000)))["vocals"].shape == (1, 1000)
+    with pytest.raises(MlflowException, match="shape"):
+        model.predict(np.zeros(1000))
+
+
+def test_a_method_that_learns_nothing_has_no_model(runs):
+    outputs = run_of(runs, "Mixture").outputs
+    assert not (outputs and outputs.model_outputs)
+
+
+def test_a_folder_that_names_no_separator_is_refused(tmp_path):
+    with pytest.raises(BenchError, match="no saved method"):
+        load(tmp_path)
+    (tmp_path / "separator.json").write_text(json.dumps({"class": "os:system"}))
+    with pytest.raises(BenchError, match="subclass"):
+        load(tmp_path)

@@ -1,0 +1,119 @@
+"""Intervals, tests and ranks over tracks, against scipy and by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from bench.report import significance
+from bench.report.significance import against, cliques, holm, interval, ranks, wilcoxon
+from bench.scoring.aggregate import mean, median, weighted_mean
+
+RNG = np.random.default_rng(7)
+#: Two bootstraps of the same data differ by their draws alone.
+DRAWN = 0.05
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "statistic"),
+    [
+        (mean, lambda v, w, axis: np.mean(v, axis=axis)),
+        (median, lambda v, w, axis: np.median(v, axis=axis)),
+        (weighted_mean, lambda v, w, axis: (v * w).sum(axis) / w.sum(axis)),
+    ],
+)
+def test_the_interval_is_scipys_percentile_bootstrap(aggregate, statistic):
+    values, weights = RNG.normal(5, 2, 60), RNG.uniform(1, 5, 60)
+    low, high = interval(values[None], weights, aggregate)
+    expected = scipy.stats.bootstrap(
+        (values, weights), statistic, paired=True, vectorized=True, method="percentile",
+        n_resamples=20_000, rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    assert low == pytest.approx(expected.low, abs=DRAWN)
+    assert high == pytest.approx(expected.high, abs=DRAWN)
+
+
+def test_the_interval_of_several_seeds_is_that_of_their_mean():
+    seeds = RNG.normal(5, 2, (3, 40))
+    both = interval(seeds, np.ones(40), mean)
+    assert both == pytest.approx(interval(seeds.mean(axis=0)[None], np.ones(40), mean))
+    assert both == interval(seeds, np.ones(40), mean), "the same scores, the same interval"
+
+
+def test_undefined_tracks_are_left_out_and_infinite_ones_leave_no_interval():
+    values = RNG.normal(5, 2, 30)
+    holed = np.append(values, [np.nan, np.nan])
+    low, high = interval(holed[None], np.ones(32), mean)
+    assert low < values.mean() < high
+    for bad in ([np.inf, 1.0, 2.0], [np.nan] * 3, [1.0]):
+        assert all(map(math.isnan, interval(np.array([bad]), np.ones(len(bad)), mean)))
+
+
+def test_the_p_value_is_scipys_on_the_pairs_that_are_defined():
+    one, other = RNG.normal(0, 1, 50), RNG.normal(0.3, 1, 50)
+    expected = scipy.stats.wilcoxon(one[:45], other[:45]).pvalue
+    one[45:] = np.nan
+    assert wilcoxon(one, other) == expected
+    assert wilcoxon(one, one) == 1
+    assert math.isnan(wilcoxon(one, np.full(50, np.nan)))
+
+
+def test_an_infinite_score_is_above_every_other_and_equal_to_itself():
+    one = np.array([np.inf] * 8)
+    assert wilcoxon(one, one) == 1
+    assert wilcoxon(one, np.arange(8.0)) == 2 / 2**8  # the smallest that 8 tracks can give
+
+
+def test_holm_multiplies_by_what_is_left_and_never_falls():
+    # By hand: 4 * 0.005, 3 * 0.01, 2 * 0.03 and then no less than it; NaN is no hypothesis.
+    assert holm([0.01, 0.04, math.nan, 0.03, 0.005]) == pytest.approx(
+        [0.03, 0.06, math.nan, 0.06, 0.02], nan_ok=True
+    )
+    assert holm([0.6, 0.7]) == [1, 1]
+    assert holm([]) == []
+
+
+def test_rows_are_compared_with_the_best_alone():
+    base = RNG.normal(0, 1, 40)
+    rows = {"best": base + 1, "near": base + 1 + RNG.normal(0, 0.5, 40), "far": base}
+    p = against("best", rows)
+    assert list(p) == ["near", "far"]
+    assert p["near"] > significance.ALPHA > p["far"]
+    assert p["far"] == pytest.approx(2 * scipy.stats.wilcoxon(rows["best"], base).pvalue)
+
+
+def test_ranks_join_the_rows_that_no_test_tells_apart():
+    base = RNG.normal(0, 1, 40)
+    rows = {
+        "low": base - 5,
+        "one": base + RNG.normal(0, 0.1, 40),
+        "two": base + RNG.normal(0, 0.1, 40),
+        "top": base + 5,
+    }
+    found = ranks(rows)
+    assert next(iter(found.mean)) == "top"
+    assert list(found.mean)[-1] == "low"
+    assert [sorted(clique) for clique in found.cliques] == [["one", "two"]]
+    assert sum(found.mean.values()) == pytest.approx(1 + 2 + 3 + 4)
+    assert found.friedman == scipy.stats.friedmanchisquare(*rows.values()).pvalue
+    rows["top"] = rows["top"].copy()
+    rows["top"][:3] = np.nan
+    assert ranks(rows).n_tracks == 37
+
+
+def test_rows_that_are_all_alike_are_one_clique():
+    same = {name: np.arange(10.0) for name in "abc"}
+    found = ranks(same)
+    assert set(found.mean.values()) == {2.0}
+    assert found.cliques == [["a", "b", "c"]]
+    assert found.friedman == 1
+    assert ranks({"a": np.arange(9.0)}) is None
+    assert ranks({"a": np.full(5, np.nan), "b": np.arange(5.0)}) is None
+
+
+def test_a_clique_within_another_is_not_drawn():
+    alike = {("a", "b"), ("b", "c"), ("a", "c"), ("c", "d")}
+    assert cliques("abcd", alike) == [["a", "b", "c"], ["c", "d"]]

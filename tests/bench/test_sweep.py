@@ -1,0 +1,272 @@
+"""A sweep shared, interrupted, starved of disk or store, damaged: nothing is lost or done twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench.runner import claim
+from bench.runner.claim import newest
+from bench.separator import Separator
+from tests.bench.command import bench, cluster, start, wait_until
+
+SLOW = """\
+import os, time
+from pydantic import Field
+from bench.separator import Separator, separator
+
+
+@separator
+class Slow(Separator):
+    '''Takes its time, and notes each track.'''
+
+    share: float = Field(0.5)
+    wait_s: float = Field(0.1)
+
+    def separate(self, mixture, rate):
+        with open('log', 'a') as file:
+            file.write(f'{self.share} {os.getpid()}\\n')
+        time.sleep(self.wait_s)
+        return {'vocals': self.share * mixture, 'accompaniment': (1 - self.share) * mixture}
+"""
+SWEEP = """\
+title: Sweep
+why: A test.
+dataset: synthetic
+methods:
+  - {method: 'slow:Slow', label: "Slow {share}", sweep: {share: [0.1, 0.2, 0.3, 0.4]}}
+"""
+N_TRACKS = 8
+
+
+@pytest.fixture
+def sweep(workspace, monkeypatch) -> Path:
+    """A working directory with a sweep of four slow cells."""
+    Path("slow.py").write_text(SLOW)
+    Path("sweep.yaml").write_text(SWEEP)
+    monkeypatch.syspath_prepend(str(workspace))
+    monkeypatch.setenv("PYTHONPATH", str(workspace))
+    return workspace
+
+
+def separations() -> Counter[str]:
+    """Return how often each cell has separated a track."""
+    return Counter(line.split()[0] for line in Path("log").read_text().splitlines())
+
+
+def scores() -> pd.DataFrame:
+    return pd.read_parquet("reports/sweep/scores.parquet")
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_share_the_work_and_do_no_cell_twice(sweep):
+    one, other = (start("run", "sweep.yaml", "--workers", "0") for _ in range(2))
+    said = [process.communicate(timeout=300)[0] for process in (one, other)]
+    assert [one.returncode, other.returncode] == [0, 0], said
+    assert separations() == dict.fromkeys(["0.1", "0.2", "0.3", "0.4"], N_TRACKS)
+    computed = [int(text.split("4 cells: ")[1].split(" ")[0]) for text in said]
+    assert sum(computed) == 4
+    reused = [int(text.split("computed, ")[1].split(" ")[0]) for text in said]
+    assert [a + b for a, b in zip(computed, reused, strict=True)] == [4, 4]
+
+
+def test_a_cell_that_another_machine_is_at_is_waited_for_and_taken_over(sweep, monkeypatch):
+    monkeypatch.setattr(claim, "STALE_S", 3.0)
+    assert bench("run", "sweep.yaml", "--workers", "0", "-o", "methods[0].sweep.share=[0.1]") == 0
+    (path,) = Path("runs").glob("*/claim.1.json")
+    shutil.rmtree(path.parent / "scores")
+    path.write_text(json.dumps({"machine": "another", "host": "elsewhere", "pid": 7}))
+    os.utime(path)
+    before = time.monotonic()
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert time.monotonic() - before > 2.0
+    assert separations() == {"0.1": 2 * N_TRACKS, "0.2": 8, "0.3": 8, "0.4": 8}
+    assert newest(path.parent).name == "claim.2.json"
+
+
+@pytest.mark.slow
+def test_status_tells_from_another_terminal_what_runs_and_where(sweep, capsys):
+    run = start("run", "sweep.yaml", "--workers", "0", "-o", "methods[0].fixed.wait_s=1")
+    wait_until(lambda: Path("log").exists() and sum(separations().values()) >= 3, "a few tracks")
+    assert bench("status", "sweep") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Slow 0.1: running: separate ")
+    assert "/8, about " in lines[0]
+    assert f"process {run.pid} on " in lines[0]
+    assert lines[-1] == "4 cells: 0 done, 1 running, 0 failed, 3 planned"
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert bench("status", "sweep") == 0
+    assert capsys.readouterr().out == "4 cells: 0 done, 0 running, 0 failed, 4 planned\n"
+    words = ["-o", "methods[0].fixed.wait_s=1"]
+    assert bench("run", "sweep.yaml", "--dry-run", *words) == 0
+    assert "Slow 0.1: to compute: stopped at separate " in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_run_says_what_is_kept_leaves_no_process_and_goes_on(sweep, number):
+    run = start("run", "sweep.yaml", "--workers", "2")
+    wait_until(lambda: list(Path("runs").glob("*/scores/*.json")), "a finished cell")
+    if number == signal.SIGINT:
+        os.killpg(run.pid, number)  # as a terminal does
+    else:
+        run.send_signal(number)
+    said, _ = run.communicate(timeout=60)
+    assert run.returncode == 130, said
+    assert "finished cells and checkpoints are kept, the same command goes on" in said
+    assert "Traceback" not in said
+    with pytest.raises(ProcessLookupError):
+        os.killpg(run.pid, 0)
+    done = separations()
+    finished = [cell for cell, n in done.items() if n == N_TRACKS]
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert all(separations()[cell] == N_TRACKS for cell in finished)
+    assert (scores()["metric"] == "sdr").sum() == 4 * 2 * N_TRACKS
+
+
+@pytest.mark.slow
+def test_a_sweep_over_a_scheduler_ends_complete_though_a_worker_is_killed(sweep):
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    alone = scores()
+    shutil.rmtree("runs")
+    Path("log").unlink()
+    with cluster([], []) as (address, _):
+        run = start("run", "sweep.yaml", "--scheduler", address)
+        wait_until(lambda: Path("log").exists(), "work")
+        pids = {line.split()[1] for line in Path("log").read_text().splitlines()}
+        os.kill(int(pids.pop()), signal.SIGKILL)
+        said, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, said
+    assert "4 cells: 4 computed, 0 reused, 0 failed" in said
+    assert len({line.split()[1] for line in Path("log").read_text().splitlines()}) >= 2
+    both = scores()["value"].to_numpy(), alone["value"].to_numpy()
+    finite = np.isfinite(both[1])
+    assert np.array_equal(finite, np.isfinite(both[0]))
+    assert np.abs(both[0][finite] - both[1][finite]).max() < 1e-6
+
+
+def test_a_scheduler_that_does_not_answer_is_named(sweep, capsys):
+    assert bench("run", "sweep.yaml", "--scheduler", "tcp://127.0.0.1:9") == 2
+    err = capsys.readouterr().err
+    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in err
+    assert err.count("\n") == 1
+    assert bench("run", "sweep.yaml", "--scheduler", "tcp://127.0.0.1:9", "--workers", "2") == 2
+    assert "--workers counts local processes" in capsys.readouterr().err
+
+
+@pytest.fixture
+def small_disk(sweep):
+    """The cells' folder on a disk of 1 MB."""
+    Path("runs").mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", "runs"]
+    try:
+        subprocess.run(words, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("only root may mount a small disk; its twin below needs none")
+    yield Path("runs")
+    subprocess.run(["umount", "-l", str(sweep / "runs")], check=True)  # noqa: S607
+
+
+def test_a_full_disk_stops_the_run_with_a_line_and_loses_nothing(small_disk, capsys):
+    (small_disk / "ballast").write_bytes(b"x" * 900_000)
+    assert bench("run", "sweep.yaml", "--workers", "0", "-o", "keep_estimates=true") == 2
+    err = capsys.readouterr().err
+    assert "No space left on device; stopped at Slow 0.1" in err
+    assert "what is finished is kept, and the same command goes on" in err
+    assert err.count("\n") == 1
+    assert bench("status", "sweep") == 0
+    assert "0 done, 0 running, 0 failed, 4 planned" in capsys.readouterr().out
+    (small_disk / "ballast").unlink()
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert "4 cells: 4 computed, 0 reused, 0 failed" in capsys.readouterr().out
+
+
+def test_a_read_only_folder_is_named_and_can_still_be_read(small_disk, capsys):
+    assert bench("run", "sweep.yaml", "--workers", "0", "-o", "methods[0].sweep.share=[0.1]") == 0
+    mounted = ["mount", "-o", "remount,ro", str(small_disk.resolve())]
+    subprocess.run(mounted, check=True)
+    capsys.readouterr()
+    assert bench("run", "sweep.yaml", "--workers", "0") == 2
+    err = capsys.readouterr().err
+    assert err == "bench: runs cannot be written: Read-only file system; nothing was run\n"
+    assert bench("run", "sweep.yaml", "--dry-run") == 0
+    assert "4 cells: 3 to compute, 1 reused" in capsys.readouterr().out
+    assert bench("status", "sweep") == 0
+    assert bench("report", "sweep") == 0
+
+
+def test_a_disk_that_is_full_where_scores_are_written_fails_no_cell(sweep, capsys, monkeypatch):
+    written = os.fsync
+
+    def full(descriptor: int) -> None:
+        if "scores" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(28, "No space left on device")
+        written(descriptor)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert bench("run", "sweep.yaml", "--workers", "0") == 2
+    err = capsys.readouterr().err
+    assert "parquet cannot be written: No space left on device; stopped at Slow 0.1" in err
+    assert not list(Path("runs").rglob("*.part"))
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert "4 cells: 4 computed, 0 reused, 0 failed" in capsys.readouterr().out
+
+
+def test_a_damaged_cell_is_computed_again_with_a_line_and_any_file_of_it_may_be(sweep, capsys):
+    assert bench("run", "sweep.yaml", "--workers", "0", "-o", "keep_estimates=true") == 0
+    before = Path("reports/sweep/rows.csv").read_bytes()
+    (folder,) = {p.parents[1] for p in Path("runs").glob("*/scores/*.parquet")} - {
+        p.parents[1] for p in list(Path("runs").glob("*/scores/*.parquet"))[1:]
+    }
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        path.write_bytes(b"\x00garbage")
+    os.utime(newest(folder), (0, 0))
+    capsys.readouterr()
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    out = capsys.readouterr().out
+    assert "its scores are damaged and are computed again" in out
+    assert "4 cells: 1 computed, 3 reused, 0 failed" in out
+    assert Path("reports/sweep/rows.csv").read_bytes() == before
+
+
+def test_kept_estimates_are_scored_by_a_new_protocol_to_the_same_bits(sweep, monkeypatch, capsys):
+    both = ["-o", "protocols=[bss_eval_v3,bss_eval_v4]"]
+    assert bench("run", "sweep.yaml", "--workers", "0", *both) == 0
+    straight = Path("reports/sweep/scores.parquet").read_bytes()
+    shutil.rmtree("runs")
+    assert bench("run", "sweep.yaml", "--workers", "0", "-o", "keep_estimates=true") == 0
+    monkeypatch.setattr(Separator, "to", None)  # no method is made any more
+    assert bench("run", "sweep.yaml", "--workers", "0", *both) == 0
+    assert "4 cells: 4 computed" in capsys.readouterr().out
+    assert Path("reports/sweep/scores.parquet").read_bytes() == straight
+    kept = next(iter(Path("runs").glob("*/estimates/*")))
+    assert len(list(kept.iterdir())) == N_TRACKS
+    assert bench("score", "synthetic", str(kept), "--as", "Kept") == 0
+
+
+def test_an_order_by_what_is_known_has_the_longest_first(sweep):
+    from bench.runner.results import recall
+    from bench.runner.store import CellFolder, read_json, write_text
+    from bench.sweep import ordered
+
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    found = recall(Path("runs"), "sweep")
+    for folder, seconds in zip(found.folders, (3.0, 9.0, 1.0, 5.0), strict=True):
+        (path,) = folder.path.glob("scores/*.json")
+        write_text(path, json.dumps((read_json(path) or {}) | {"separate_s": seconds}))
+    rows = [folder.cell.row for folder in ordered(found.folders, found.folders)]
+    assert rows == ["Slow 0.2", "Slow 0.4", "Slow 0.1", "Slow 0.3"]
+    unknown = [CellFolder(Path("elsewhere"), folder.cell) for folder in found.folders]
+    assert ordered(unknown, []) == unknown

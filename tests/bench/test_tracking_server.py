@@ -1,0 +1,109 @@
+"""A real MLflow server that goes away in the middle of a sweep and comes back."""
+
+from __future__ import annotations
+
+import socket
+import urllib.request
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from bench.tracking import recorder
+from tests.bench.command import bench, end, start, wait_until
+
+SWEEP = """\
+title: Sweep
+why: A test.
+dataset: synthetic
+methods:
+  - {method: nmf, label: NMF, fixed: {atoms: 2}, sweep: {iterations: [5, 6]}}
+  - {method: drnn, label: DNN, fixed: {hidden: 12, layers: 2, recurrent: none, epochs: 3}}
+  - {method: 'broken:Broken', label: Broken}
+"""
+BROKEN = """\
+from bench.separator import Separator, separator
+
+
+@separator
+class Broken(Separator):
+    def separate(self, mixture, rate):
+        raise RuntimeError('no luck')
+"""
+
+
+def serve(folder: str, port: int):
+    """Start a server as a user does, and wait until it answers."""
+    Path(folder).mkdir(exist_ok=True)
+    words = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    words += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    words += ["--artifacts-destination", f"{folder}/artifacts"]
+    process = start(*words, module="mlflow", MLFLOW_DISABLE_TELEMETRY="true")
+
+    def answers() -> bool:
+        assert process.poll() is None, process.communicate()[0]
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    wait_until(answers, "the server")
+    return process
+
+
+def figures(uri: str) -> dict[str, tuple[str, dict[str, float]]]:
+    store = mlflow.MlflowClient(tracking_uri=uri)
+    experiment = store.get_experiment_by_name("sweep")
+    runs = store.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'cell'")
+    return {run.data.tags["row"]: (run.info.status, run.data.metrics) for run in runs}
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_for_a_while_costs_nothing(workspace, monkeypatch, capsys):
+    Path("broken.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(str(workspace))
+    Path("sweep.yaml").write_text(SWEEP)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    server = serve("first", port)
+    finish = recorder.Tracker.finish
+
+    def then_die(tracker, folder) -> bool:
+        taken = finish(tracker, folder)
+        if server.poll() is None:
+            end(server)
+        return taken
+
+    with pytest.MonkeyPatch.context() as patch:  # the server dies when it has the first cell
+        patch.setattr(recorder.Tracker, "finish", then_die)
+        assert bench("run", "sweep.yaml", "--workers", "0") == 1
+    out, err = capsys.readouterr()
+    assert "4 cells: 3 computed, 0 reused, 1 failed" in out
+    assert f"MLflow at {uri} does not take what it is sent" in err
+    assert "nothing is lost" in err
+    assert "by the same command or bench track sweep" in err
+    assert bench("track", "sweep") == 2
+    assert "MLflow cannot be used at" in capsys.readouterr().err
+
+    server = serve("first", port)
+    assert bench("run", "sweep.yaml", "--workers", "0") == 1
+    assert capsys.readouterr().err == ""
+    once = figures(uri)
+    assert {row: status for row, (status, _) in once.items()} == {
+        "NMF (iterations = 5)": "FINISHED",
+        "NMF (iterations = 6)": "FINISHED",
+        "DNN": "FINISHED",
+        "Broken": "FAILED",
+    }
+    end(server)
+
+    server = serve("second", port)  # an empty one in its place
+    assert bench("track", "sweep") == 0
+    assert "4 cells: 4 in MLflow, 1 of them as failed" in capsys.readouterr().out
+    assert figures(uri) == once
+    end(server)

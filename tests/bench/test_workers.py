@@ -1,0 +1,140 @@
+"""Where work runs: local workers, workers that joined a scheduler, jobs of SLURM."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from dask.distributed import Client
+
+from bench.runner import cluster as places
+from bench.runner.cell import Outcome
+from tests.bench.command import bench, cluster, ran
+
+SBATCH = """\
+#!/bin/sh
+cp "$1" script.sh
+sh "$1" > job.log 2>&1 &
+echo "Submitted batch job $!"
+"""
+SETTINGS = """\
+jobqueue:
+  slurm:
+    cores: 1
+    memory: 2GB
+    walltime: "00:10:00"
+    interface: lo
+    python: {python}
+    job_script_prologue: ["export OMP_NUM_THREADS=1"]
+"""
+SWEEP = """\
+title: Sweep
+why: A test.
+dataset: synthetic
+methods:
+  - {method: mixture, label: Mixture}
+  - {method: ideal_ratio_mask, label: Ratio}
+  - {method: nmf, label: NMF, fixed: {atoms: 3, iterations: 10}}
+  - {method: drnn, label: DNN, fixed: {hidden: 12, layers: 2, recurrent: 1, epochs: 2}}
+"""
+
+
+class Noted:
+    """Notes when it worked on a cell."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, cell: str) -> Outcome:
+        begun = time.time()
+        time.sleep(0.4)
+        (self.folder / cell).write_text(f"{begun} {time.time()}")
+        return Outcome("done")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> pd.DataFrame:
+    """The scores of the sweep in one process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("alone"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Path("sweep.yaml").write_text(SWEEP)
+        assert bench("run", "sweep.yaml", "--workers", "0") == 0
+        return pd.read_parquet("reports/sweep/scores.parquet")
+
+
+def check_same_scores(alone: pd.DataFrame) -> None:
+    scores = pd.read_parquet("reports/sweep/scores.parquet")
+    keys = ["row", "track", "target", "metric"]
+    assert scores[keys].equals(alone[keys])
+    ours, theirs = scores["value"].to_numpy(), alone["value"].to_numpy()
+    finite = np.isfinite(theirs)
+    assert np.array_equal(finite, np.isfinite(ours))
+    assert np.abs(ours[finite] - theirs[finite]).max() < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [1, 4])
+def test_local_workers_give_the_scores_of_one_process(workspace, alone, n):
+    Path("sweep.yaml").write_text(SWEEP)
+    said = ran("run", "sweep.yaml", "--workers", str(n))
+    assert "4 cells: 4 computed, 0 reused, 0 failed" in said
+    check_same_scores(alone)
+
+
+@pytest.mark.slow
+def test_workers_of_a_scheduler_give_the_scores_of_one_process(workspace, alone):
+    Path("sweep.yaml").write_text(SWEEP)
+    with cluster([], []) as (address, _):
+        said = ran("run", "sweep.yaml", "--scheduler", address)
+    assert "4 cells: 4 computed, 0 reused, 0 failed" in said
+    check_same_scores(alone)
+
+
+@pytest.mark.slow
+def test_jobs_of_slurm_give_the_scores_of_one_process(workspace, alone, monkeypatch):
+    """SLURM itself is played by a script that starts what it is handed."""
+    Path("sweep.yaml").write_text(SWEEP)
+    for name, text in (("sbatch", SBATCH), ("scancel", "#!/bin/sh\n")):
+        Path(name).write_text(text)
+        Path(name).chmod(0o755)
+    Path("dask").mkdir()
+    Path("dask/slurm.yaml").write_text(SETTINGS.format(python=sys.executable))
+    path = f"{workspace}{os.pathsep}{os.environ['PATH']}"
+    words = ["run", "sweep.yaml", "--scheduler", "slurm", "--workers", "2"]
+    said = ran(*words, DASK_CONFIG=str(workspace / "dask"), PATH=path)
+    assert "4 cells: 4 computed, 0 reused, 0 failed" in said
+    script = Path("script.sh").read_text()
+    assert "#SBATCH --mem=2G" in script
+    check_same_scores(alone)
+
+
+def test_slurm_without_settings_is_refused_in_one_line(workspace, capsys):
+    Path("sweep.yaml").write_text(SWEEP)
+    assert bench("run", "sweep.yaml", "--scheduler", "slurm") == 2
+    err = capsys.readouterr().err
+    assert "say it under jobqueue.slurm in a file of ~/.config/dask" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_cells_for_a_gpu_queue_for_the_one_that_is_offered_and_others_go_on(workspace):
+    cells = ["gpu 1", "gpu 2", "gpu 3", "cpu 1", "cpu 2"]
+    with (
+        cluster(["--resources", "GPU=1"], []) as (address, _),
+        Client(address, set_as_default=False) as client,
+    ):
+        client.wait_for_workers(2)
+        ended = places.on_dask(
+            client, Noted(workspace), cells, print, lambda cell: cell.startswith("gpu")
+        )
+        assert {cell for cell, _ in ended} == set(cells)
+    times = {c: [float(t) for t in (workspace / c).read_text().split()] for c in cells}
+    on_gpu = sorted(times[cell] for cell in cells if cell.startswith("gpu"))
+    assert on_gpu[0][1] <= on_gpu[1][0] < on_gpu[1][1] <= on_gpu[2][0]
+    assert min(times[cell][0] for cell in ("cpu 1", "cpu 2")) < on_gpu[1][0]

@@ -1,0 +1,147 @@
+"""What the runner and MLflow cost a sweep, what a second worker brings, how soon a plan is known.
+
+    python tests/benchmarks/runner.py
+
+Writes ``reports/benchmarks/runner.md``. The cells are robust PCA on the synthetic corpus:
+training-free, a few seconds each. A sweep is run whole, as a user runs it, in a folder of its own
+with MLflow's SQLite store: with `FEW` and with `MANY` cells, `ROUNDS` times, the best of each. What
+a cell costs is the difference over the cells between, so that the start of the program, which is
+told apart, is not in it. *Bare* is a loop that separates and scores the same tracks, and no more.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from measure import best, heading, in_process, write
+
+from bench import methods
+from bench.datasets.synthetic import Synthetic
+from bench.runner import experiment, plan
+from bench.runner.store import CellFolder
+from bench.scoring.protocols import score
+
+ROOT = Path(__file__).resolve().parents[2]
+FEW, MANY, ROUNDS = 2, 14, 2
+N_PLANNED = 2000
+HEAD = "title: B\nwhy: A measurement.\ndataset: synthetic\n"
+
+
+def sweep(n: int) -> str:
+    """Return an experiment of `n` cells of robust PCA."""
+    values = [round(float(k), 3) for k in np.linspace(1.0, 1.1, n)]
+    return f"{HEAD}methods:\n  - {{method: rpca, label: RPCA, sweep: {{k: {values}}}}}\n"
+
+
+def bare(n: int) -> float:
+    """Return the seconds that the work of `n` cells takes by itself."""
+    torch.set_num_threads(1)
+    tracks = list(Synthetic().tracks("test"))
+
+    def work(k: float) -> None:
+        method = methods.find("rpca")(k=k)
+        for track in tracks:
+            score("bss_eval_v3", track, method.separate(track.mixture, track.rate))
+
+    work(1.0)
+    start = time.perf_counter()
+    for k in np.linspace(1.0, 1.1, n):
+        work(float(k))
+    return time.perf_counter() - start
+
+
+def run(folder: Path, text: str, *words: str) -> float:
+    """Return the seconds of a `bench run` of an experiment in a folder."""
+    (folder / "b.yaml").write_text(text)
+    command = [sys.executable, "-c", "from bench.cli import main; main()", "run", "b.yaml", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    start = time.perf_counter()
+    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def swept(n: int, *words: str) -> float:
+    """Return the seconds of a sweep of `n` cells in an empty folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        return run(Path(folder), sweep(n), *words)
+
+
+def planned(folder: Path) -> str:
+    """Leave the folders of many finished cells, and return their experiment."""
+    seeds, atoms = list(range(20)), list(range(1, N_PLANNED // 20 + 1))
+    entry = f"  - {{method: nmf, label: NMF, sweep: {{atoms: {atoms}}}}}\n"
+    text = f"{HEAD}seeds: {seeds}\nmethods:\n{entry}"
+    (folder / "b.yaml").write_text(text)
+    tracks = [f"track {i}" for i in range(102)]
+    rows = pd.DataFrame(
+        [
+            {"track": track, "target": target, "protocol": "bss_eval_v3", "metric": metric,
+             "window": -1, "value": 1.0, "n_samples": 64_000}
+            for track in tracks
+            for target in ("vocals", "accompaniment")
+            for metric in ("sdr", "sir", "sar", "nsdr")
+        ]
+    )  # fmt: skip
+    for cell in plan.cells(experiment.read(folder / "b.yaml"), Synthetic()):
+        own = CellFolder(folder / "runs", cell)
+        own.begin()
+        own.write_scores("bss_eval_v3", rows, {"n_tracks": len(tracks)})
+    return text
+
+
+def main() -> None:
+    """Measure, print and write the report."""
+    ways = {"0": ("--workers", "0"), "1": ("--workers", "1"), "2": ("--workers", "2")}
+    few, many = ({way: [] for way in ways} for _ in range(2))
+    work = []
+    for _ in range(ROUNDS):
+        work.append(in_process(bare, MANY - FEW)[0])
+        for way, words in ways.items():
+            few[way].append(swept(FEW, *words))
+            many[way].append(swept(MANY, *words))
+            print(f"--workers {way}: {few[way][-1]:.1f} s, {many[way][-1]:.1f} s", flush=True)
+    n = MANY - FEW
+    alone = min(work) / n
+    cell = {way: (min(many[way]) - min(few[way])) / n for way in ways}
+    out = [
+        "# Runner: its cost, workers, plans",
+        "",
+        f"{heading()} Cells of robust PCA on 8 clips of 4 s, {alone:.2f} s each in a bare loop "
+        f"that separates and scores. Sweeps of {FEW} and {MANY} cells, MLflow in SQLite; a cell's "
+        "time is the difference between the two over the cells between.",
+        "",
+        "| `bench run` | a cell (s) | runner and tracking over the bare loop | start (s) | "
+        f"all {MANY} cells (s) |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for way in ways:
+        n_at_once = max(1, int(way))
+        start = min(many[way]) - MANY * cell[way]
+        out.append(
+            f"| `--workers {way}` | {cell[way]:.2f} | {cell[way] * n_at_once / alone - 1:+.1%} "
+            f"| {start:.1f} | {min(many[way]):.1f} |"
+        )
+    out += ["", f"Two workers over one: {cell['1'] / cell['2']:.2f} times as fast."]
+    with tempfile.TemporaryDirectory() as folder:
+        text = planned(Path(folder))
+        seconds = best(lambda: run(Path(folder), text, "--dry-run"), 3)
+    out += [
+        "",
+        f"`bench run --dry-run` of {N_PLANNED:,} finished cells, each file of scores read and "
+        f"compared with its hash, from the start of the program to its end: {seconds:.1f} s.",
+    ]
+    print("\n".join(out))
+    write("runner", out)
+
+
+if __name__ == "__main__":
+    main()
