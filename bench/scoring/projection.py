@@ -25,7 +25,7 @@ BLOCK = 1 << 12
 #: Blocks that are transformed at a time: few enough that memory, and with few rows the processor's
 #: cache, is used again.
 BLOCKS = 8
-#: Relative error of its product up to which a factor by `toeplitz` is taken; real clips need 1e-14.
+#: Relative error of its product up to which a factor by `toeplitz` is taken; songs have < 7e-14.
 EXACT = 1e-13
 
 
