@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,12 @@ UNKNOWN_SIZE = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its audio: rate in hertz, channels, samples of each."""
+    """What a file says of its audio: rate in hertz, channels, samples of each, and its format."""
 
     rate: int
     n_channels: int
     n_samples: int
+    format: str = field(default="", compare=False)
 
 
 def header(path: Path) -> Header:
@@ -35,7 +36,8 @@ def header(path: Path) -> Header:
     found: Any = reading(path, soundfile.info)
     if path.stat().st_size < declared_size(path):
         raise BenchError(f"{path} is cut short")
-    return Header(int(found.samplerate), int(found.channels), int(found.frames))
+    n_samples = int(found.frames)
+    return Header(int(found.samplerate), int(found.channels), n_samples, str(found.format))
 
 
 def read(path: Path, start: int = 0, n_samples: int = -1) -> Audio:

@@ -8,6 +8,7 @@ A name may be a method's (``rpca``, ``package.module:Class``), a folder of weigh
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -166,6 +167,7 @@ def downloaded(uri: str, workspace: Path) -> Separator:
     import mlflow
 
     tracking_uri = store(workspace)
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with tempfile.TemporaryDirectory() as scratch:
         try:
             mlflow.artifacts.download_artifacts(uri, dst_path=scratch, tracking_uri=tracking_uri)

@@ -61,7 +61,7 @@ def cuts(n_samples: int, n_channels: int, rate: int, grid: int) -> list[Cut]:
     >>> cuts(100 * 1000, 1, 1000, 512)
     [(0, 60000), (40448, 100000)]
     """
-    seconds = PIECE_S * 2 * 44_100 / (n_channels * rate)
+    seconds = PIECE_S * 2 * 44_100 / max(1, n_channels * rate)
     seconds = min(max(seconds, SHORTEST_S), LONGEST_S)
     overlap = int(OVERLAP_S * rate) + grid
     length = max(int(seconds * rate), 2 * overlap)

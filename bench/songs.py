@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 Format = Literal["wav", "flac"]
 #: What is written: floats, which never clip; FLAC holds integers of 24 bits at most.
 SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
+#: Formats whose headers guess the length, and in which a place is not found to the sample.
+LOSSY = ("MP3", "OGG")
 #: Of a FLAC sample.
 STEP = 2.0**-23
 
@@ -303,6 +305,9 @@ def readable(song: Path, scratch: Path) -> tuple[Path, audio.Header]:
     path = song
     try:
         head = audio.header(song)
+        if head.format in LOSSY:
+            path = unpacked(song, head, scratch)
+            head = audio.header(path)
     except BenchError as error:
         if "cut short" in str(error):
             raise
@@ -311,6 +316,29 @@ def readable(song: Path, scratch: Path) -> tuple[Path, audio.Header]:
     if head.n_samples < 1:
         raise BenchError(f"{song} holds no samples")
     return path, head
+
+
+def unpacked(song: Path, head: audio.Header, scratch: Path) -> Path:
+    """Return a file decoded by soundfile from its start to its end, to 32 bit floats.
+
+    Raises
+    ------
+    BenchError
+        It cannot be decoded.
+    """
+    import soundfile
+
+    path = scratch / "unpacked.wav"
+
+    def copy(name: str) -> None:
+        with soundfile.SoundFile(
+            path, "w", head.rate, head.n_channels, "FLOAT", format="RF64"
+        ) as out:
+            for block in soundfile.blocks(name, 2**20, dtype="float32", always_2d=True):
+                out.write(block)
+
+    audio.reading(song, copy)
+    return path
 
 
 def decoded(song: Path, scratch: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,9 @@ def import_scores(
     report = write(found, REPORTS)
     if record or into is not None:
         tracker = Tracker(found, Path())
+        tracker.open()
         tracker.finish(own)
         tracker.close(0, report)
+        if tracker.trouble:
+            print(f"bench: {tracker.trouble}", file=sys.stderr)
     show_tables(Console(), found, report)

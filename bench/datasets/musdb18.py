@@ -121,6 +121,7 @@ class MUSDB18Sample(MUSDB18):
     SOURCE: ClassVar = (
         "get MUSDB18-7-STEMS.zip from the releases of sigsep/sigsep-mus-db and unpack it there"
     )
+    # 144 songs, of which this counts train, are recalled and not read; test is MUSDB18's.
     FULL_SIZES: ClassVar = {"train": 80, "dev": 14, "test": 50}
     FOLDER: ClassVar = "MUSDB18-7"
 

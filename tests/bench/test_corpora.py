@@ -64,7 +64,7 @@ def ikala(root):
 def folder(root):
     for split, name in (("train", "a"), ("test", "b"), ("test", "c c")):
         for target in TARGETS:
-            suffix = ".wav" if name == "a" else ".flac"
+            suffix = ".wav" if name == "a" or target == "vocals" else ".flac"
             write(root / split / name / f"{target}{suffix}", noise(f"{name}{target}"), 22_050)
 
 

@@ -272,7 +272,14 @@ def test_a_run_of_an_experiment_is_loaded_by_its_mlflow_run_or_its_folder(worksp
     nmf = NMF(atoms=4, iterations=5).fit(Synthetic().tracks("train"))
     expected = nmf.separate(track.mixture, track.rate)["vocals"]
     fingerprint = by_row["NMF"].data.tags["fingerprint"][:32]
-    for name in (f"runs:/{by_row['NMF'].info.run_id}", f"runs/{fingerprint}"):
+    run_id = by_row["NMF"].info.run_id
+    model_id = by_row["NMF"].outputs.model_outputs[0].model_id
+    for name in (
+        f"runs:/{run_id}",
+        f"runs/{fingerprint}",
+        f"runs:/{run_id}/model",
+        f"models:/{model_id}",
+    ):
         found = suite.load(name).separate(track.mixture, track.rate)["vocals"]
         assert np.array_equal(found, expected)
     assert suite.load(by_row["RPCA"].info.run_id).method.hyperparameters()["k"] == 1.5
@@ -281,7 +288,11 @@ def test_a_run_of_an_experiment_is_loaded_by_its_mlflow_run_or_its_folder(worksp
         suite.load(f"runs:/{parent.info.run_id}")
     with pytest.raises(BenchError, match="no run"):
         suite.load("runs:/" + 32 * "f")
+    with pytest.raises(BenchError, match="no model at models:/none/1"):
+        suite.load("models:/none/1")
     shutil.rmtree("runs")
+    found = suite.load(f"runs:/{run_id}").separate(track.mixture, track.rate)["vocals"]
+    assert np.array_equal(found, expected)
     assert suite.load(by_row["RPCA"].info.run_id).method.hyperparameters()["k"] == 1.5
 
 
