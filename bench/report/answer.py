@@ -66,9 +66,8 @@ def ties(part: Part, metric: str) -> str:
     close = [line.row.label for line in part.lines if line.entries[metric].close]
     if not close:
         return ""
-    return (
-        f"; not told apart from {listed(close)}" if len(close) < 4 else f"; {len(close)} others ≈"
-    )
+    names = listed(close) if len(close) < 4 else f"{len(close)} others"
+    return f"; not told apart from {names}"
 
 
 def bound(part: Part, best: Line) -> list[str]:

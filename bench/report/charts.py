@@ -155,6 +155,7 @@ def inline(svg: bytes, prefix: str, label: str) -> str:
     text = re.sub(r"url\(#", f"url(#{prefix}-", text)
     text = re.sub(r'href="#', f'href="#{prefix}-', text)
     text = text.replace(BLACK, "currentColor").replace("fill: #ffffff", "fill: none")
+    text = text.replace(COLOURS[0], "var(--blue)")  # lighter on a dark page
     width = re.search(r'width="([\d.]+)pt" height="[\d.]+pt"', text)
     if width:
         size = f'style="width:{float(width[1]) / 12:.1f}em;max-width:100%;height:auto"'

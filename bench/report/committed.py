@@ -30,6 +30,10 @@ class CommittedCell(CellFolder):
         super().__init__(Path(), Cell(**{name: told[name] for name in FIELDS}))
         self.told, self.of_row = told, scores
 
+    def is_done(self) -> bool:
+        """Tell whether the report has its scores under every protocol."""
+        return all(self.told["scores"].get(name) for name in self.cell.protocols)
+
     def scores(self, protocol_name: str) -> pd.DataFrame | None:
         """Return the scores under a protocol, or None where the report says that there are none."""
         if not self.told["scores"].get(protocol_name):

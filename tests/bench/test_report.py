@@ -167,6 +167,7 @@ def test_a_number_is_rounded_once_and_to_the_nearest(raw, shown):
 def test_the_folder_holds_the_same_numbers_in_every_format(results, tmp_path):
     folder = write(results, tmp_path / "reports")
     assert sorted(p.name for p in folder.iterdir()) == [
+        "index.html",
         "provenance.json",
         "rows.csv",
         "scores.parquet",
