@@ -108,8 +108,19 @@ def kept(
 ) -> Mapping[str, Path]:
     """Return the files of signals by name; where any is missing, all are made."""
     paths = {name: folder / f"{cut.key}-{name}.flac" for name in names}
-    if not all(path.is_file() for path in paths.values()):
+    if not all(map(is_readable, paths.values())):
         folder.mkdir(parents=True, exist_ok=True)
         for name, audio in make().items():
             write_bytes(paths[name], cut.cut(audio))
     return paths
+
+
+def is_readable(path: Path) -> bool:
+    """Tell whether a file of audio is there and whole."""
+    import soundfile
+
+    try:
+        soundfile.read(path)
+    except (OSError, soundfile.SoundFileError):
+        return False
+    return True

@@ -32,7 +32,7 @@ from bench.scoring.protocols import score
 ROOT = Path(__file__).resolve().parents[2]
 FEW, MANY, ROUNDS = 2, 14, 2
 N_PLANNED = 2000
-HEAD = "title: B\nwhy: A measurement.\ndataset: synthetic\n"
+HEAD = "title: B\nwhy: A measurement.\ndataset: synthetic\nexamples: false\n"
 
 
 def sweep(n: int) -> str:
