@@ -18,6 +18,7 @@ import numpy as np
 from bench import pieces
 from bench.errors import BenchError
 from bench.runner.cell import ready
+from bench.runner.estimates import kept as kept_estimates
 from bench.runner.store import CellFolder, write_bytes
 from bench.track import TARGETS, Audio, Track
 
@@ -96,11 +97,17 @@ def estimates(
         return kept(
             folder.path / "examples",
             cut,
-            lambda: pieces.separate_track(ready(folder).to(device), track),
+            lambda: again(folder, track, device),
             TARGETS,
         )
     except BenchError:
         return None
+
+
+def again(folder: CellFolder, track: Track, device: str) -> Mapping[str, Audio]:
+    """Return a cell's estimates of a track: those that it has kept, or made again."""
+    found = kept_estimates(folder, track)
+    return found[0] if found else pieces.separate_track(ready(folder).to(device), track)
 
 
 def kept(
