@@ -147,6 +147,12 @@ class CellLog(FitLog):
         self.folder = home.path
         self.heartbeat = Heartbeat(cell_folder)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "load": None}  # it samples this process
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({**state, "load": Load()})
+
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line to the curves."""
         self.cell_folder.add_metrics(step, {**values, **self.load.metrics()})

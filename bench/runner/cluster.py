@@ -235,21 +235,23 @@ def slurm(jobs: int) -> Any:
     Raises
     ------
     BenchError
-        dask-jobqueue is not installed, or the settings do not do.
+        dask-jobqueue is not installed, or the settings do not say what a job is.
     """
+    import dask
+
     try:
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError:
         raise BenchError(
             "--scheduler slurm needs dask-jobqueue: pip install 'singing-voice-bench[slurm]'"
         ) from None
-    try:
-        cluster = SLURMCluster(scheduler_options={"dashboard_address": "127.0.0.1:0"})
-    except (ValueError, TypeError) as error:
-        raise BenchError(
-            f"--scheduler slurm: {str(error).splitlines()[0]}; say it under jobqueue.slurm in a "
-            "file of ~/.config/dask, or in one that DASK_CONFIG names"
-        ) from None
+    for key in ("cores", "memory"):
+        if dask.config.get(f"jobqueue.slurm.{key}", None) is None:
+            raise BenchError(
+                f"--scheduler slurm: Dask's settings do not say {key} of a job; say it under "
+                "jobqueue.slurm in a file of ~/.config/dask, or in one that DASK_CONFIG names"
+            )
+    cluster = SLURMCluster(scheduler_options={"dashboard_address": "127.0.0.1:0"})
     cluster.scale(jobs=jobs)
     return cluster
 

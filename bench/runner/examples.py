@@ -18,6 +18,7 @@ import numpy as np
 from bench import pieces
 from bench.errors import BenchError
 from bench.runner.cell import ready
+from bench.runner.estimates import kept as kept_estimates
 from bench.runner.store import CellFolder, write_bytes
 from bench.track import TARGETS, Audio, Track
 
@@ -96,11 +97,17 @@ def estimates(
         return kept(
             folder.path / "examples",
             cut,
-            lambda: pieces.separate_track(ready(folder).to(device), track),
+            lambda: again(folder, track, device),
             TARGETS,
         )
     except BenchError:
         return None
+
+
+def again(folder: CellFolder, track: Track, device: str) -> Mapping[str, Audio]:
+    """Return a cell's estimates of a track: those that it has kept, or made again."""
+    found = kept_estimates(folder, track)
+    return found[0] if found else pieces.separate_track(ready(folder).to(device), track)
 
 
 def kept(
@@ -108,8 +115,19 @@ def kept(
 ) -> Mapping[str, Path]:
     """Return the files of signals by name; where any is missing, all are made."""
     paths = {name: folder / f"{cut.key}-{name}.flac" for name in names}
-    if not all(path.is_file() for path in paths.values()):
+    if not all(map(is_readable, paths.values())):
         folder.mkdir(parents=True, exist_ok=True)
         for name, audio in make().items():
             write_bytes(paths[name], cut.cut(audio))
     return paths
+
+
+def is_readable(path: Path) -> bool:
+    """Tell whether a file of audio is there and whole."""
+    import soundfile
+
+    try:
+        soundfile.read(path)
+    except (OSError, soundfile.SoundFileError):
+        return False
+    return True

@@ -43,6 +43,7 @@ DRILL = """\
 title: Drill
 why: Its processes are killed.
 dataset: mir1k
+examples: false
 keep_estimates: true
 protocols: [bss_eval_v3]
 methods:

@@ -44,6 +44,7 @@ SWEEP = """\
 title: Sweep
 why: A test.
 dataset: synthetic
+examples: false
 methods:
   - {method: 'slow:Slow', label: "Slow {share}", sweep: {share: [0.1, 0.2, 0.3, 0.4]}}
 """
@@ -135,7 +136,8 @@ def test_a_stopped_run_says_what_is_kept_leaves_no_process_and_goes_on(sweep, nu
     assert run.returncode == 130, said
     assert "finished cells and checkpoints are kept, the same command goes on" in said
     assert "Traceback" not in said
-    assert not [p for p in psutil.process_iter() if in_group(p, run.pid)]
+    alive = lambda: [p for p in psutil.process_iter() if in_group(p, run.pid)]  # noqa: E731
+    wait_until(lambda: not alive(), "the end of its processes", 10)
     done = separations()
     finished = [cell for cell, n in done.items() if n == N_TRACKS]
     assert bench("run", "sweep.yaml", "--workers", "0") == 0

@@ -16,6 +16,7 @@ SWEEP = """\
 title: Sweep
 why: A test.
 dataset: synthetic
+examples: false
 methods:
   - {method: nmf, label: NMF, fixed: {atoms: 2}, sweep: {iterations: [5, 6]}}
   - {method: drnn, label: DNN, fixed: {hidden: 12, layers: 2, recurrent: none, epochs: 3}}

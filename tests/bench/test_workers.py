@@ -36,6 +36,7 @@ SWEEP = """\
 title: Sweep
 why: A test.
 dataset: synthetic
+examples: false
 methods:
   - {method: mixture, label: Mixture}
   - {method: ideal_ratio_mask, label: Ratio}
@@ -88,6 +89,24 @@ def test_local_workers_give_the_scores_of_one_process(workspace, alone, n):
 
 
 @pytest.mark.slow
+def test_two_devices_of_a_worker_train_one_model_as_one_does(workspace, alone):
+    Path("sweep.yaml").write_text(SWEEP)
+    ran("run", "sweep.yaml", "--workers", "1", "--trainer", "devices=2")
+    scores = pd.read_parquet("reports/sweep/scores.parquet")
+    ours, theirs = (s[s["row"] == "DNN"]["value"].to_numpy() for s in (scores, alone))
+    assert np.abs(ours - theirs).max() < 0.01  # a sum of two parts is rounded otherwise
+
+
+@pytest.mark.parametrize("word", ["max_epochs=3", "devices=0", "strategy=ddp", "num_nodes=2"])
+def test_a_setting_of_the_trainer_that_could_move_numbers_is_refused(workspace, capsys, word):
+    Path("sweep.yaml").write_text(SWEEP)
+    assert bench("run", "sweep.yaml", "--trainer", word) == 2
+    err = capsys.readouterr().err
+    assert f"--trainer {word}: known are devices=N and strategy=" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_workers_of_a_scheduler_give_the_scores_of_one_process(workspace, alone):
     Path("sweep.yaml").write_text(SWEEP)
     with cluster([], []) as (address, _):
@@ -127,7 +146,7 @@ def test_cells_for_a_gpu_queue_for_the_one_that_is_offered_and_others_go_on(work
     cells = ["gpu 1", "gpu 2", "gpu 3", "cpu 1", "cpu 2"]
     with (
         cluster(["--resources", "GPU=1"], []) as (address, _),
-        Client(address, set_as_default=False) as client,
+        Client(address) as client,
     ):
         client.wait_for_workers(2)
         ended = places.on_dask(
