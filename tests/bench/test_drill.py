@@ -223,7 +223,7 @@ def test_after_thirty_kills_the_table_is_that_of_an_undisturbed_sweep(workspace,
 
 
 def recorded(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
-    """Return status and figures of each cell's run in MLflow, but its times."""
+    """Return status and figures of each cell's run in MLflow, but its times and memory."""
     store = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder.resolve() / 'mlflow.db'}")
     experiment = store.get_experiment_by_name("drill")
     runs = store.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'cell'")
@@ -231,7 +231,7 @@ def recorded(folder: Path) -> dict[str, tuple[str, dict[str, float]]]:
     return {
         run.data.tags["row"]: (
             run.info.status,
-            {k: v for k, v in run.data.metrics.items() if not k.startswith("time/")},
+            {k: v for k, v in run.data.metrics.items() if not k.startswith(("time/", "system/"))},
         )
         for run in runs
     }
