@@ -48,6 +48,7 @@ def commit() -> str:
         return "unknown"
 
 
+@functools.cache
 def versions() -> dict[str, str]:
     """Return the versions of the suite and of the packages that its numbers rest on."""
     found = {"bench": bench.__version__, "python": platform.python_version()}

@@ -65,6 +65,9 @@ class Synthetic(Dataset):
             raise BenchError(f"synthetic: no clip {name!r} in {split}")
         return make_track(split, name)
 
+    def probe(self, split: str, name: str) -> None:
+        """Nothing to check: no clip is there before it is asked for; see `Dataset.probe`."""
+
     def fingerprint(self, split: str, name: str) -> str:
         """Return the recipe of a clip: the same on every machine, to the last bit or not."""
         recipe = {"version": VERSION, "seed": SEED, "duration_s": DURATION_S, "name": name}

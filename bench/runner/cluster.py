@@ -182,9 +182,10 @@ def connected(place: Place) -> Iterator[Any]:
         "distributed.logging.distributed": "critical",
         "distributed.worker.daemon": False,
         "distributed.worker.preload": [DEAF],
-        # Dask's own watching of its workers costs several percent of a core, and nobody looks.
+        # Dask's own watching of itself costs several percent of a core, and nobody looks.
         "distributed.worker.profile.enabled": False,
         "distributed.admin.system-monitor.interval": "10s",
+        "distributed.admin.tick.interval": "1s",
     }
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("distributed"):

@@ -94,21 +94,19 @@ def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """
     keys = [*by, "target", "protocol", "metric"]
     tracks = track_values(scores, by)
-    counts = scores.groupby(keys, sort=False)["value"].agg(
-        n_scores="size",
-        n_undefined=lambda values: int(values.isna().sum()),
-        n_infinite=lambda values: int(np.isinf(values).sum()),
-    )
+    value = scores["value"]
+    marked = scores[keys].assign(n_scores=1, n_undefined=value.isna(), n_infinite=np.isinf(value))
+    counts = marked.groupby(keys, sort=False)[["n_scores", "n_undefined", "n_infinite"]].sum()
     rows = []
     for (key, group), count in zip(
-        tracks.groupby(keys, sort=False), counts.itertuples(index=False), strict=True
+        tracks.groupby(keys, sort=False), counts.to_dict("records"), strict=True
     ):
         row = dict(zip(keys, key, strict=True))
         aggregate, names = OVER_TRACKS[str(row["protocol"])]
         row["metric"] = names[str(row["metric"])]
         row["value"] = float(aggregate(group["value"].to_numpy(), group["n_samples"].to_numpy()))
         row["n_tracks"] = len(group)
-        row |= count._asdict()
+        row |= {str(name): int(n) for name, n in count.items()}
         rows.append(row)
     columns = ["value", "n_tracks", "n_scores", "n_undefined", "n_infinite"]
     return pd.DataFrame(rows, columns=[*keys, *columns])

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import json
 import math
+import tempfile
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from bench import provenance
 from bench.runner.plan import Cell
 from bench.runner.store import CellFolder
-from bench.scoring.aggregate import over_tracks
+from bench.scoring.aggregate import OVER_TRACKS, over_tracks, track_values
+from bench.track import TARGETS
+from bench.tracking.description import NOTE, describe_cell
 from bench.tracking.store import json_text
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+
+#: The tag by which the UI knows which artifacts are tables.
+TABLES = "mlflow.loggedArtifacts"
 
 
 def cell_tags(cell: Cell) -> dict[str, str]:
@@ -54,45 +63,101 @@ def log_inputs(client: MlflowClient, run_id: str, cell: Cell) -> None:
     client.log_inputs(run_id, inputs)
 
 
-def log_scores(
-    client: MlflowClient, run_id: str, folder: CellFolder, protocol: str, *, prefix: str
-) -> None:
-    """Log a finished cell's scores under a protocol: rows, times, the table of all tracks.
+@dataclass
+class Record:
+    """What the run of a finished cell is sent, in few messages: a store may be far away.
 
-    `prefix` goes before the names of the metrics.
+    Attributes
+    ----------
+    metrics, tags
+        By name.
+    files
+        Text artifacts by their path.
     """
-    from mlflow.entities import Metric, RunTag
 
-    scores, facts = folder.scores(protocol), folder.score_facts(protocol)
-    if scores is None:
-        return
-    metrics: dict[str, float | None] = {
-        "time/fit_s": facts.get("fit", {}).get("fit_s"),
-        "time/separate_s": facts["separate_s"],
-        "n_tracks": facts["n_tracks"],
-    }
-    if facts["separate_s"] is not None:
-        factor = facts["separate_s"] / max(facts["audio_s"], 1e-9)
-        metrics["time/real_time_factor"] = factor
-    for row in over_tracks(scores).to_dict("records"):
+    metrics: dict[str, float] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def log(self, client: MlflowClient, run_id: str) -> None:
+        """Send it, over what was there."""
+        from mlflow.entities import Metric, RunTag
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, 0) for key, value in self.metrics.items()]
+        client.log_batch(run_id, metrics, tags=[RunTag(*item) for item in self.tags.items()])
+        with tempfile.TemporaryDirectory() as scratch:
+            for name, text in self.files.items():
+                path = Path(scratch) / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+            client.log_artifacts(run_id, scratch)
+
+
+def record(folder: CellFolder, *, prefixed: bool) -> Record:
+    """Return what is recorded of a finished cell: its description, and by protocol its scores.
+
+    A protocol has a value a row, two tables: by track, with the same columns on every run of an
+    experiment, so that the UI can set runs side by side, and by window. Both are as MLflow's
+    ``log_table`` leaves them, which would add them to what is there.
+
+    Parameters
+    ----------
+    folder
+        Of the cell.
+    prefixed
+        Whether the protocol goes before the names of the metrics.
+    """
+    found, tables, protocols = Record(), [], {}
+    for protocol in folder.cell.protocols:
+        scores, facts = folder.scores(protocol), folder.score_facts(protocol)
+        if scores is None:
+            continue
+        protocols[protocol] = rows = over_tracks(scores)
+        prefix = f"{protocol}/" if prefixed else ""
+        found.metrics |= row_metrics(rows, prefix) | time_metrics(facts)
+        found.tags["commit"] = facts["provenance"]["commit"]
+        found.files["provenance.json"] = json.dumps(facts["provenance"], indent=2)
+        finite = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
+        for kind, table in (("tracks", by_track(scores, protocol)), ("scores", finite)):
+            name = f"{kind}/{protocol}.json"
+            found.files[name] = table.to_json(orient="split", index=False)
+            tables.append({"path": name, "type": "table"})
+    found.tags |= {TABLES: json.dumps(tables), NOTE: describe_cell(folder.cell, protocols)}
+    return found
+
+
+def row_metrics(rows: pd.DataFrame, prefix: str) -> dict[str, float]:
+    """Return the values of `over_tracks` by their names in MLflow, which takes finite ones only."""
+    metrics: dict[str, float] = {}
+    for row in rows.to_dict("records"):
         key = f"{prefix}{row['target']}/{row['metric']}"
-        metrics[key] = row["value"] if math.isfinite(row["value"]) else None
-        metrics[f"{key}_undefined"] = row["n_undefined"] or None
-        metrics[f"{key}_infinite"] = row["n_infinite"] or None
-    now = int(time.time() * 1000)
-    logged = [Metric(key, v, now, 0) for key, v in metrics.items() if v is not None]
-    # In one go: a store may be far away.
-    client.log_batch(run_id, logged, tags=[RunTag("commit", facts["provenance"]["commit"])])
-    client.log_dict(run_id, facts["provenance"], "provenance.json")
-    log_table(client, run_id, scores, f"scores/{protocol}.json")
+        if math.isfinite(row["value"]):
+            metrics[key] = row["value"]
+        for count in ("undefined", "infinite"):
+            if row[f"n_{count}"]:
+                metrics[f"{key}_{count}"] = row[f"n_{count}"]
+    return metrics
 
 
-def log_table(client: MlflowClient, run_id: str, scores: pd.DataFrame, name: str) -> None:
-    """Log scores as the table `name`, over what is there: MLflow's own ``log_table`` adds to it."""
-    table = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
-    client.log_text(run_id, table.to_json(orient="split", index=False), name)
-    tag = "mlflow.loggedArtifacts"
-    listed = json.loads(client.get_run(run_id).data.tags.get(tag, "[]"))
-    entry = {"path": name, "type": "table"}
-    if entry not in listed:
-        client.set_tag(run_id, tag, json.dumps([*listed, entry]))
+def time_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
+    """Return times and counts of a cell, of those that are known."""
+    fit_s, separate_s = facts.get("fit", {}).get("fit_s"), facts["separate_s"]
+    metrics: dict[str, float] = {"n_tracks": facts["n_tracks"]}
+    if fit_s is not None:
+        metrics["time/fit_s"] = fit_s
+    if separate_s is not None:
+        metrics["time/separate_s"] = separate_s
+        metrics["time/real_time_factor"] = separate_s / max(facts["audio_s"], 1e-9)
+    return metrics
+
+
+def by_track(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Return a line a track, a column a target and metric; what is not finite is missing."""
+    tracks = track_values(scores)
+    tracks["column"] = tracks["target"] + "/" + tracks["metric"]
+    wide = tracks.pivot(index="track", columns="column", values="value")
+    names = [f"{t}/{m}" for t in TARGETS for m in OVER_TRACKS[protocol][1]]
+    wide = wide.loc[tracks["track"].unique(), [name for name in names if name in wide]]
+    wide.columns.name = None
+    return wide.round(4).replace([math.inf, -math.inf], math.nan).reset_index()

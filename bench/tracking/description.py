@@ -1,17 +1,17 @@
-"""What a run says of itself in the UI: a description in Markdown, and its scores track by track."""
+"""What a run says of itself in the UI: a description in Markdown."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.runner.plan import Cell
 from bench.runner.results import Results
-from bench.runner.store import CellFolder
-from bench.scoring.aggregate import OVER_TRACKS, over_tracks, track_values
-from bench.track import TARGETS
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
 
 NOTE = "mlflow.note.content"
@@ -19,38 +19,19 @@ NOTE = "mlflow.note.content"
 LONGEST = 7500
 
 
-def describe_cell(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
-    """Give a finished cell's run its description and a table a protocol with a line a track.
-
-    The table has the same columns and tracks on every run of an experiment, so that the UI can set
-    runs side by side.
-    """
-    cell = folder.cell
+def describe_cell(cell: Cell, protocols: Mapping[str, pd.DataFrame]) -> str:
+    """Return what a finished cell's run says of itself, from `over_tracks` of each protocol."""
     lines = [f"**{cell.row}** (`{cell.method}`) on {cell.dataset}"]
     lines[0] += "" if cell.seed is None else f", seed {cell.seed}"
-    for protocol in cell.protocols:
-        scores = folder.scores(protocol)
-        if scores is None:
-            continue
-        rows = over_tracks(scores)
+    for protocol, rows in protocols.items():
         lines += ["", f"`{protocol}`, dB", "", "| target | metric | value | tracks | undefined |"]
         lines.append("|---|---|---:|---:|---:|")
         for row in rows.to_dict("records"):
             number = shown(row["value"])
             counts = f"{row['n_tracks']} | {row['n_undefined']}"
             lines.append(f"| {row['target']} | {row['metric'].upper()} | {number} | {counts} |")
-        tracks = track_values(scores)
-        tracks["column"] = tracks["target"] + "/" + tracks["metric"]
-        wide = tracks.pivot_table(
-            index="track", columns="column", values="value", sort=False, dropna=False
-        )
-        names = [f"{t}/{m}" for t in TARGETS for m in OVER_TRACKS[protocol][1]]
-        wide = wide[[name for name in names if name in wide]].round(4)
-        wide = wide.replace([math.inf, -math.inf], math.nan).reset_index()
-        wide.columns.name = None
-        client.log_table(run_id, wide, f"tracks/{protocol}.json")
         lines += ["", f"By track: `tracks/{protocol}.json`; by window: `scores/{protocol}.json`."]
-    client.set_tag(run_id, NOTE, clipped("\n".join(lines)))
+    return clipped("\n".join(lines))
 
 
 def shown(value: float) -> str:

@@ -16,8 +16,8 @@ from bench.errors import BenchError
 from bench.runner.plan import Cell
 from bench.runner.results import Results
 from bench.runner.store import CellFolder, locked, read_json, write_text
-from bench.tracking.content import cell_tags, log_inputs, log_scores
-from bench.tracking.description import describe_cell, describe_experiment, shown_metrics
+from bench.tracking.content import cell_tags, log_inputs, record
+from bench.tracking.description import describe_experiment, shown_metrics
 from bench.tracking.media import log_examples, log_pictures
 from bench.tracking.model import log_model
 from bench.tracking.store import (
@@ -59,6 +59,7 @@ class Tracker:
         self.address = address(self.name)
         self.trouble = ""
         self.connected = False
+        self.is_new = False
         self.missed: set[Path] = set()
         self.runs: dict[Path, str] = {}
 
@@ -131,6 +132,7 @@ class Tracker:
             "dataset": experiment.dataset,
             "mlflow.note.content": f"{experiment.title}\n\n{experiment.why}",
         }
+        self.is_new = not found
         if not found:
             run = self.client.create_run(self.experiment_id, run_name=self.name, tags=tags)
             return str(run.info.run_id)
@@ -174,8 +176,8 @@ class Tracker:
             return self.runs[folder.path]
         import mlflow.entities
 
-        cell = folder.cell
-        run_id = self._note(folder).get("run_id") or self._unfinished(cell)
+        cell, noted = folder.cell, self._note(folder).get("run_id")
+        run_id = noted or (None if self.is_new else self._unfinished(cell))
         if run_id:
             self.client.update_run(run_id, status="RUNNING", name=cell.name)
             self.client.set_tag(run_id, "row", cell.row)
@@ -185,7 +187,7 @@ class Tracker:
             tags = cell_tags(cell) | {"mlflow.parentRunId": self.parent_id}
             run = self.client.create_run(self.experiment_id, run_name=cell.name, tags=tags)
             run_id = run.info.run_id
-        if "run_id" not in self._note(folder):
+        if not noted:
             log_inputs(self.client, run_id, cell)
             values = {"method": cell.method, **cell.hyperparameters}
             values |= {} if cell.seed is None else {"seed": cell.seed}
@@ -259,11 +261,8 @@ class Tracker:
         run_id = self._run(folder)
         note = self._note(folder)
         if folder.is_done():
-            describe_cell(self.client, run_id, folder)
-            several = len(self.results.experiment.protocols) > 1
-            for name in folder.cell.protocols:
-                prefix = f"{name}/" if several else ""
-                log_scores(self.client, run_id, folder, name, prefix=prefix)
+            prefixed = len(self.results.experiment.protocols) > 1
+            record(folder, prefixed=prefixed).log(self.client, run_id)
             log_pictures(self.client, run_id, folder)
             if folder.cell.learns:
                 log_model(self.client, run_id, folder)
