@@ -19,8 +19,8 @@ from bench.errors import BenchError
 from bench.runner.cell import Job, Outcome, device_here
 from bench.runner.plan import Cell
 
-#: Seconds until a cell that another process is at is looked at again.
-POLL_S = 0.5
+#: Seconds until a cell that another process is at is looked at again, and new workers for.
+POLL_S, JOINED_S = 0.5, 2.0
 #: What a Dask worker with a GPU offers, and a cell that is faster on one asks for.
 GPU = {"GPU": 1}
 DEVICES = ("auto", "cpu", "cuda")
@@ -290,8 +290,9 @@ def on_dask(
                 running[client.submit(work, cell, pure=False, resources=wanted)] = cell
                 begin(cell)
         if running:
+            pause = POLL_S if any(due > 0 for due, _ in waiting) else JOINED_S
             with contextlib.suppress(TimeoutError):
-                wait(list(running), timeout=POLL_S, return_when="FIRST_COMPLETED")
+                wait(list(running), timeout=pause, return_when="FIRST_COMPLETED")
         else:
             time.sleep(POLL_S)
         for future in [future for future in running if future.done()]:

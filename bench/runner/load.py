@@ -8,7 +8,7 @@ from typing import Self
 import psutil
 
 #: Seconds between two samples of the memory.
-PERIOD_S = 0.05
+PERIOD_S = 0.1
 
 
 class Load:

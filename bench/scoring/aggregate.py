@@ -94,20 +94,25 @@ def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     """
     keys = [*by, "target", "protocol", "metric"]
     tracks = track_values(scores, by)
-    value = scores["value"]
-    marked = scores[keys].assign(n_scores=1, n_undefined=value.isna(), n_infinite=np.isinf(value))
-    counts = marked.groupby(keys, sort=False)[["n_scores", "n_undefined", "n_infinite"]].sum()
+    # Groups are numbered as they come, the same in both.
+    group, of_track = (t.groupby(keys, sort=False).ngroup().to_numpy() for t in (scores, tracks))
+    value = scores["value"].to_numpy()
+    counts = {
+        "n_scores": np.bincount(group),
+        "n_undefined": np.bincount(group, np.isnan(value)).astype(int),
+        "n_infinite": np.bincount(group, np.isinf(value)).astype(int),
+    }
+    values, lengths = tracks["value"].to_numpy(), tracks["n_samples"].to_numpy()
     rows = []
-    for (key, group), count in zip(
-        tracks.groupby(keys, sort=False), counts.to_dict("records"), strict=True
-    ):
-        row = dict(zip(keys, key, strict=True))
-        aggregate, names = OVER_TRACKS[str(row["protocol"])]
-        row["metric"] = names[str(row["metric"])]
-        row["value"] = float(aggregate(group["value"].to_numpy(), group["n_samples"].to_numpy()))
-        row["n_tracks"] = len(group)
-        row |= {str(name): int(n) for name, n in count.items()}
-        rows.append(row)
+    first = np.unique(of_track, return_index=True)[1]
+    members = np.split(np.argsort(of_track, kind="stable"), np.cumsum(np.bincount(of_track))[:-1])
+    for i, row in enumerate(tracks.loc[first, keys].to_dict("records")):
+        where = members[i]
+        aggregate, names = OVER_TRACKS[row["protocol"]]
+        row["metric"] = names[row["metric"]]
+        row["value"] = float(aggregate(values[where], lengths[where]))
+        row["n_tracks"] = len(where)
+        rows.append(row | {name: int(count[i]) for name, count in counts.items()})
     columns = ["value", "n_tracks", "n_scores", "n_undefined", "n_infinite"]
     return pd.DataFrame(rows, columns=[*keys, *columns])
 

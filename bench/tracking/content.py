@@ -63,29 +63,40 @@ def log_inputs(client: MlflowClient, run_id: str, cell: Cell) -> None:
     client.log_inputs(run_id, inputs)
 
 
+def cell_params(cell: Cell) -> dict[str, str]:
+    """Return the hyperparameters of a cell as MLflow's parameters."""
+    values = {"method": cell.method, **cell.hyperparameters}
+    values |= {} if cell.seed is None else {"seed": cell.seed}
+    return {name: str(value) for name, value in values.items()}
+
+
 @dataclass
 class Record:
-    """What the run of a finished cell is sent, in few messages: a store may be far away.
+    """What a run is sent, in few messages: a store may be far away.
 
     Attributes
     ----------
-    metrics, tags
-        By name.
+    params, metrics, tags
+        By name. Parameters may be sent again.
     files
         Text artifacts by their path.
     """
 
+    params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
 
     def log(self, client: MlflowClient, run_id: str) -> None:
         """Send it, over what was there."""
-        from mlflow.entities import Metric, RunTag
+        from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
         metrics = [Metric(key, value, now, 0) for key, value in self.metrics.items()]
-        client.log_batch(run_id, metrics, tags=[RunTag(*item) for item in self.tags.items()])
+        params = [Param(*item) for item in self.params.items()]
+        client.log_batch(run_id, metrics, params, [RunTag(*item) for item in self.tags.items()])
+        if not self.files:
+            return
         with tempfile.TemporaryDirectory() as scratch:
             for name, text in self.files.items():
                 path = Path(scratch) / name
@@ -94,7 +105,13 @@ class Record:
             client.log_artifacts(run_id, scratch)
 
 
-def record(folder: CellFolder, *, prefixed: bool) -> Record:
+def failed(folder: CellFolder) -> Record:
+    """Return what is recorded of a failed cell."""
+    error = folder.error() or "not finished"
+    return Record(params=cell_params(folder.cell), tags={"error": error})
+
+
+def finished(folder: CellFolder, *, prefixed: bool) -> Record:
     """Return what is recorded of a finished cell: its description, and by protocol its scores.
 
     A protocol has a value a row, two tables: by track, with the same columns on every run of an
@@ -108,7 +125,7 @@ def record(folder: CellFolder, *, prefixed: bool) -> Record:
     prefixed
         Whether the protocol goes before the names of the metrics.
     """
-    found, tables, protocols = Record(), [], {}
+    found, tables, protocols = Record(params=cell_params(folder.cell)), [], {}
     for protocol in folder.cell.protocols:
         scores, facts = folder.scores(protocol), folder.score_facts(protocol)
         if scores is None:

@@ -16,6 +16,8 @@ from bench.runner.store import CellFolder
 from bench.tracking.tracker import Tracker
 
 LOOK_S, RETRY_S = 1.0, 15.0
+#: A cell that ends sooner than this after its beginning is recorded in one go.
+FOLLOW_S = 4.0
 
 
 class Recorder:
@@ -31,7 +33,7 @@ class Recorder:
 
     def __init__(self, tracker: Tracker, ended: Sequence[CellFolder]) -> None:
         self.tracker, self.ended = tracker, list(ended)
-        self.running: set[CellFolder] = set()
+        self.running: dict[CellFolder, float] = {}
         self.lock = threading.Lock()
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
@@ -53,12 +55,12 @@ class Recorder:
     def begin(self, folder: CellFolder) -> None:
         """Follow a cell from now on."""
         with self.lock:
-            self.running.add(folder)
+            self.running[folder] = time.monotonic()
 
     def end(self, folder: CellFolder) -> None:
         """Record a cell that has ended."""
         with self.lock:
-            self.running.discard(folder)
+            self.running.pop(folder, None)
             self.ended.append(folder)
 
     def _watch(self) -> None:
@@ -70,7 +72,8 @@ class Recorder:
     def _look(self) -> bool:
         """Record what has ended and follow what runs; tell whether the store took it."""
         with self.lock:
-            running = list(self.running)
+            long_begun = time.monotonic() - FOLLOW_S
+            running = [folder for folder, begun in self.running.items() if begun < long_begun]
         return self._record() and all(self.tracker.follow(folder) for folder in running)
 
     def _record(self) -> bool:

@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.runner.plan import Cell
 from bench.runner.results import Results
 from bench.runner.store import CellFolder, locked, read_json, write_text
-from bench.tracking.content import cell_tags, log_inputs, record
+from bench.tracking import content
 from bench.tracking.description import describe_experiment, shown_metrics
 from bench.tracking.media import log_examples, log_pictures
 from bench.tracking.model import log_model
@@ -174,8 +174,6 @@ class Tracker:
         """Return the run of a cell, made if there is none yet."""
         if folder.path in self.runs:
             return self.runs[folder.path]
-        import mlflow.entities
-
         cell, noted = folder.cell, self._note(folder).get("run_id")
         run_id = noted or (None if self.is_new else self._unfinished(cell))
         if run_id:
@@ -184,15 +182,11 @@ class Tracker:
             if "error" in self.client.get_run(run_id).data.tags:
                 self.client.delete_tag(run_id, "error")
         else:
-            tags = cell_tags(cell) | {"mlflow.parentRunId": self.parent_id}
+            tags = content.cell_tags(cell) | {"mlflow.parentRunId": self.parent_id}
             run = self.client.create_run(self.experiment_id, run_name=cell.name, tags=tags)
             run_id = run.info.run_id
         if not noted:
-            log_inputs(self.client, run_id, cell)
-            values = {"method": cell.method, **cell.hyperparameters}
-            values |= {} if cell.seed is None else {"seed": cell.seed}
-            params = [mlflow.entities.Param(name, str(value)) for name, value in values.items()]
-            self.client.log_batch(run_id, params=params)
+            content.log_inputs(self.client, run_id, cell)
             self._write_note(folder, {"run_id": run_id})
         self.runs[folder.path] = str(run_id)
         return str(run_id)
@@ -205,7 +199,7 @@ class Tracker:
 
     def follow(self, folder: CellFolder) -> bool:
         """Send what the curves of a running cell have gained; tell whether the store took it."""
-        return self._attempt(lambda: self._locked(self._send_curves, folder))
+        return self._attempt(lambda: self._locked(self._follow, folder))
 
     def finish(self, folder: CellFolder) -> bool:
         """Record a finished or failed cell whole, unless that was done before.
@@ -236,14 +230,19 @@ class Tracker:
             if self._note(folder).get("run_id", "") not in {"", *known}:
                 self._write_note(folder, {})
 
+    def _follow(self, folder: CellFolder) -> None:
+        if folder.path not in self.runs:
+            content.Record(params=content.cell_params(folder.cell)).log(
+                self.client, self._run(folder)
+            )
+        self._send_curves(folder)
+
     def _send_curves(self, folder: CellFolder) -> None:
         from mlflow.entities import Metric
 
         run_id = self._run(folder)
         sent = int(self._note(folder).get("sent", 0))
         new = [line for line in folder.curves() if line["step"] > sent]
-        if not new:
-            return
         metrics = [
             Metric(key, value, int(line["time"] * 1000), line["step"])
             for line in new
@@ -252,7 +251,8 @@ class Tracker:
         ]
         for start in range(0, len(metrics), 1000):
             self.client.log_batch(run_id, metrics=metrics[start : start + 1000])
-        self._write_note(folder, {"run_id": run_id, "sent": new[-1]["step"]})
+        if new:
+            self._write_note(folder, {"run_id": run_id, "sent": new[-1]["step"]})
 
     def _record(self, folder: CellFolder) -> None:
         if is_current(self._note(folder), folder):
@@ -262,12 +262,12 @@ class Tracker:
         note = self._note(folder)
         if folder.is_done():
             prefixed = len(self.results.experiment.protocols) > 1
-            record(folder, prefixed=prefixed).log(self.client, run_id)
+            content.finished(folder, prefixed=prefixed).log(self.client, run_id)
             log_pictures(self.client, run_id, folder)
             if folder.cell.learns:
                 log_model(self.client, run_id, folder)
         else:
-            self.client.set_tag(run_id, "error", folder.error() or "not finished")
+            content.failed(folder).log(self.client, run_id)
         self.client.set_terminated(run_id, "FINISHED" if folder.is_done() else "FAILED")
         self._write_note(folder, note | recorded_as(folder))
 
