@@ -21,7 +21,7 @@ from bench.commands import data as data_commands
 from bench.commands.imported import import_scores
 from bench.commands.separate import separate
 from bench.errors import BenchError, nearest
-from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, prepare, show_tables
+from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, job_of, prepare, show_tables
 
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset
@@ -95,7 +95,7 @@ def run(
     Cells that failed before are left alone, unless --retry-failed is given.
     """
     from bench.datasets import open_dataset
-    from bench.runner import cluster, plan, results
+    from bench.runner import cluster, nodes, plan, results
     from bench.runner import experiment as experiments
     from bench.runner.standing import DAMAGED, standing
     from bench.runner.store import CellFolder
@@ -115,21 +115,20 @@ def run(
         print(f"{len(cells)} cells: {len(pending)} to compute, {n_done} reused{rest}")
         return
     place = cluster.place(workers, threads, scheduler, device, len(pending), trainer or [])
+    if place.node > 0:
+        with stopped(f"bench: host {place.node} stopped"):
+            joined = nodes.join(job_of(spec, data, place), pending)
+        print(f"host {place.node}: joined {joined} trainings; the first host has what they gave")
+        return
     prepare(REPORTS / spec.name)
     prepare(RUNS)
     results.note(RUNS, spec, dataset, cells, override or [])
     for folder, stand in stands:
         if stand.why == DAMAGED:
             print(f"{folder.cell.name}: {DAMAGED}")
-    try:
-        with terminating():
-            tally = compute(results.recall(RUNS, spec.name), pending, data, place, console)
-    except KeyboardInterrupt:
-        print(
-            "bench: stopped; finished cells and checkpoints are kept, the same command goes on",
-            file=sys.stderr,
-        )
-        raise typer.Exit(130) from None
+    kept = "bench: stopped; finished cells and checkpoints are kept, the same command goes on"
+    with stopped(kept):
+        tally = compute(results.recall(RUNS, spec.name), pending, data, place, console)
     if n_failed:
         print(f"{n_failed} failed before and were not tried again: --retry-failed tries them")
     print(
@@ -150,8 +149,8 @@ def show_plan(stands: list[tuple[CellFolder, Standing]], retry_failed: bool) -> 
 
 
 @contextlib.contextmanager
-def terminating() -> Iterator[None]:
-    """Take a polite end (SIGTERM), as clusters send it, for Ctrl-C."""
+def stopped(said: str) -> Iterator[None]:
+    """Say something on Ctrl-C, and on a polite end (SIGTERM), as clusters send it."""
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
@@ -159,6 +158,9 @@ def terminating() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
+    except KeyboardInterrupt:
+        print(said, file=sys.stderr)
+        raise typer.Exit(130) from None
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -55,6 +55,9 @@ class FitLog:
     def progress(self, done: int, total: int) -> None:
         """Note that `done` of `total` steps are behind us."""
 
+    def gather(self) -> None:
+        """Call the other hosts of a training on several: it begins now."""
+
     def picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
         """Note what something looks like at `step`: values in [0, 1], ``(bins, frames)``."""
 

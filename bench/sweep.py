@@ -17,6 +17,7 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.runner.cell import Job
     from bench.runner.cluster import Place
+    from bench.runner.experiment import Experiment
     from bench.runner.plan import Cell
     from bench.runner.results import Results
     from bench.runner.store import CellFolder
@@ -51,6 +52,23 @@ def prepare(folder: Path) -> None:
         raise BenchError(f"{folder} cannot be written: {error.strerror}; nothing was run") from None
 
 
+def job_of(experiment: Experiment, data: Path, place: Place) -> Job:
+    """Return what each cell of an experiment is done with."""
+    from bench import provenance
+    from bench.runner.cell import Job
+
+    return Job(
+        runs=RUNS.resolve(),
+        data=data.resolve(),
+        device=place.device,
+        threads=place.threads,
+        commit=provenance.commit(),
+        began=time.time(),
+        keep_estimates=experiment.keep_estimates,
+        trainer=place.trainer,
+    )
+
+
 def compute(
     found: Results,
     pending: Sequence[CellFolder],
@@ -65,10 +83,8 @@ def compute(
     BenchError
         A folder can no longer be written, or the workers have gone. What is finished is kept.
     """
-    from bench import provenance
     from bench.datasets import open_dataset
     from bench.report.write import write
-    from bench.runner.cell import Job
     from bench.tracking import store
     from bench.tracking.tracker import Tracker
 
@@ -81,16 +97,7 @@ def compute(
     tracker.open()
     if tracker.trouble:
         print(f"bench: {tracker.trouble}", file=sys.stderr, flush=True)
-    job = Job(
-        runs=RUNS.resolve(),
-        data=data.resolve(),
-        device=place.device,
-        threads=place.threads,
-        commit=provenance.commit(),
-        began=time.time(),
-        keep_estimates=found.experiment.keep_estimates,
-        trainer=place.trainer,
-    )
+    job = job_of(found.experiment, data, place)
     try:
         tally = run_cells(job, ordered(pending, found.folders), place, tracker, behind, console)
     except KeyboardInterrupt:

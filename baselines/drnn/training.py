@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from baselines.drnn.module import DEV_METRIC, DRNNModule
@@ -38,6 +39,16 @@ class Teller(Callback):
         if module.dev and done & (done - 1) == 0:  # 1, 2, 4, 8...: changes come early
             for name, seen in module.pictures().items():
                 self.told.picture(done, name, seen)
+
+
+class Leaving(Callback):
+    """Lets the processes of a training part together: one that just ends may abort on its way."""
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Wait for the others, and leave them."""
+        if trainer.world_size > 1 and torch.distributed.is_initialized():
+            trainer.strategy.barrier()
+            torch.distributed.destroy_process_group()
 
 
 class BestWeights(Callback):
@@ -100,7 +111,7 @@ def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
             every_n_epochs=module.checkpoint_every,
             enable_version_counter=False,
         )
-        callbacks: list[Callback] = [Teller(log), keeper]
+        callbacks: list[Callback] = [Teller(log), Leaving(), keeper]
         if module.dev:
             patience = module.settings.patience
             callbacks += [best, EarlyStopping(DEV_METRIC, patience=patience, mode="max")]
@@ -112,16 +123,19 @@ def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
             **log.trainer,
         )
         if trainer.world_size > 1 and not module.automatic_optimization:
-            raise BenchError("lbfgs trains on one device; leave out --trainer devices")
+            raise BenchError("lbfgs trains on one device; leave out --trainer")
         last = folder / "last.ckpt"
         with warnings.catch_warnings():
             # The loader is a plain iterable by design: batches are drawn, not read.
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             try:
                 checkpoint = last if is_readable(last) else None
+                log.gather()
                 trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
+        if trainer.node_rank > 0:
+            return weights_of(module)  # the first host has the best ones, and the checkpoint
         kept = best.weights or best_kept(last) if trainer.world_size > 1 else best.weights
     weights = kept or weights_of(module)
     finite = all(bool(torch.isfinite(w).all()) for w in weights.values())
@@ -144,13 +158,16 @@ def is_readable(checkpoint: Path) -> bool:
     try:
         torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is of no use
-        checkpoint.unlink()
+        checkpoint.unlink(missing_ok=True)
         return False
     return True
 
 
 def quiet_trainer(**settings: Any) -> pl.Trainer:
-    """Return a Trainer that prints nothing and keeps no log; on one device unless told so."""
+    """Return a Trainer that prints nothing and keeps no log; on one device unless told so.
+
+    It looks for no cluster around it: who works where is said by who runs it.
+    """
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     return pl.Trainer(
         logger=False,
@@ -159,5 +176,6 @@ def quiet_trainer(**settings: Any) -> pl.Trainer:
         num_sanity_val_steps=0,
         reload_dataloaders_every_n_epochs=1,
         deterministic=True,
+        plugins=[LightningEnvironment()],
         **{"devices": 1, **settings},
     )

@@ -161,6 +161,11 @@ class CellLog(FitLog):
         """Keep a picture, to be recorded with the curves."""
         self.cell_folder.add_picture(step, name, values)
 
+    def gather(self) -> None:
+        """Call the other hosts, where there are any."""
+        if self.trainer.get("num_nodes", 1) > 1:
+            self.cell_folder.call()
+
     def progress(self, done: int, total: int) -> None:
         """Write the progress; end here where another process has taken the training over."""
         if not self.claim.holds():

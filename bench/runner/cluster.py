@@ -17,6 +17,7 @@ import torch
 from bench import methods
 from bench.errors import BenchError
 from bench.runner.cell import Job, Outcome, device_here
+from bench.runner.nodes import rank
 from bench.runner.plan import Cell
 
 #: Seconds until a cell that another process is at is looked at again, and new workers for.
@@ -53,6 +54,8 @@ class Place:
         That local workers share.
     trainer
         Settings for Lightning's Trainer, in each training.
+    node
+        Which of the hosts that train one model together this is; see `bench.runner.nodes`.
     """
 
     workers: int
@@ -61,6 +64,7 @@ class Place:
     device: str = "cpu"
     n_gpus: int = 0
     trainer: Mapping[str, Any] = field(default_factory=dict)
+    node: int = 0
 
 
 def place(
@@ -88,13 +92,19 @@ def place(
     if workers is None:
         workers = max(1, min(len(os.sched_getaffinity(0)), n_cells))
     settings = trainer_settings(trainer)
+    n_nodes = settings.get("num_nodes", 1)
+    if n_nodes > 1 and (workers > 0 or scheduler):
+        raise BenchError(
+            f"--trainer num_nodes={n_nodes} needs --workers 0: each host has one process"
+        )
+    node = rank(n_nodes) if n_nodes > 1 else 0
     if scheduler:
         return Place(max(1, workers), threads, scheduler, device, trainer=settings)
     found = device_here(device)
     n_gpus = torch.cuda.device_count() if found == "cuda" else 0
     if found == "cuda" and settings.get("devices", 1) > n_gpus:
         raise BenchError(f"--trainer devices={settings['devices']}: there are {n_gpus} GPUs here")
-    return Place(workers, threads, "", found, n_gpus, settings)
+    return Place(workers, threads, "", found, n_gpus, settings, node)
 
 
 def trainer_settings(words: Sequence[str]) -> dict[str, Any]:
@@ -111,16 +121,16 @@ def trainer_settings(words: Sequence[str]) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for word in words:
         key, _, value = word.partition("=")
-        if key == "devices" and value.isdecimal() and int(value) > 0:
+        if key in ("devices", "num_nodes") and value.isdecimal() and int(value) > 0:
             settings[key] = int(value)
         elif key == "strategy" and value in STRATEGIES:
             settings[key] = value
         else:
             raise BenchError(
-                f"--trainer {word}: known are devices=N and strategy={'|'.join(STRATEGIES)}; for "
-                "several nodes give each its own cells by --scheduler"
+                f"--trainer {word}: known are devices=N, num_nodes=N and "
+                f"strategy={'|'.join(STRATEGIES)}"
             )
-    if settings.get("devices", 1) > 1:
+    if settings.get("devices", 1) * settings.get("num_nodes", 1) > 1:
         settings.setdefault("strategy", STRATEGIES[0])
     return settings
 

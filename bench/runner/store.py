@@ -8,6 +8,7 @@
         pictures/          what it looked like at some steps
         examples/          excerpts of a few estimates, to be heard
         checkpoints/       of a training that has not ended
+        call.json          calls the other hosts to a training on several; see `bench.runner.nodes`
         fit/               what was learnt; fit.json beside it is written last
         estimates/         of an experiment that keeps them; see `bench.runner.estimates`
         scores/<key>.parquet, and <key>.json, written last: the marker of finished scores
@@ -125,6 +126,15 @@ class CellFolder:
             if not part.name.startswith(".mlflow"):  # that one may be written right now
                 part.unlink(missing_ok=True)
         write_text(self.path / "cell.json", json.dumps(self.cell.to_json(), indent=1) + "\n")
+
+    def call(self) -> None:
+        """Call the other hosts to the training that begins now."""
+        write_text(self.path / "call.json", json.dumps({"call": secrets.token_hex(8)}))
+
+    def called(self) -> str | None:
+        """Return what tells the last call from all others."""
+        found: str | None = (read_json(self.path / "call.json") or {}).get("call")
+        return found
 
     def add_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line to the curves."""

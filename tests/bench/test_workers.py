@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from dask.distributed import Client
 
 from bench.runner import cluster as places
 from bench.runner.cell import Outcome
-from tests.bench.command import bench, cluster, ran
+from tests.bench.command import bench, cluster, end, ran, start
 
 SBATCH = """\
 #!/bin/sh
@@ -97,12 +98,49 @@ def test_two_devices_of_a_worker_train_one_model_as_one_does(workspace, alone):
     assert np.abs(ours - theirs).max() < 0.01  # a sum of two parts is rounded otherwise
 
 
-@pytest.mark.parametrize("word", ["max_epochs=3", "devices=0", "strategy=ddp", "num_nodes=2"])
+@pytest.mark.slow
+def test_two_hosts_train_one_model_as_one_does(workspace, alone, monkeypatch):
+    Path("sweep.yaml").write_text(SWEEP)
+    words = ["run", "sweep.yaml", "--workers", "0", "--trainer", "num_nodes=2"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    second = start(*words, NODE_RANK="1")
+    try:
+        ran(*words, NODE_RANK="0")
+        said, _ = second.communicate(timeout=60)
+    finally:
+        end(second)
+    assert said.endswith("host 1: joined 1 trainings; the first host has what they gave\n")
+    scores = pd.read_parquet("reports/sweep/scores.parquet")
+    ours, theirs = (s[s["row"] == "DNN"]["value"].to_numpy() for s in (scores, alone))
+    assert 0 < np.abs(ours - theirs).max() < 0.01  # a sum of two parts is rounded otherwise
+
+
+def test_several_hosts_are_told_apart_or_refused_in_one_line(workspace, capsys, monkeypatch):
+    Path("sweep.yaml").write_text(SWEEP)
+    words = ["run", "sweep.yaml", "--trainer", "num_nodes=2"]
+    assert bench(*words, "--workers", "2") == 2
+    assert bench(*words, "--workers", "0") == 2
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", "1234")
+    monkeypatch.setenv("NODE_RANK", "2")
+    assert bench(*words, "--workers", "0") == 2
+    err = capsys.readouterr().err.splitlines()
+    assert len(err) == 3
+    assert "needs --workers 0" in err[0]
+    assert err[1].endswith("not set: MASTER_ADDR, MASTER_PORT, NODE_RANK")
+    assert err[2].endswith("a NODE_RANK of its own, 0 to 1")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("word", ["max_epochs=3", "devices=0", "strategy=ddp", "num_nodes=x"])
 def test_a_setting_of_the_trainer_that_could_move_numbers_is_refused(workspace, capsys, word):
     Path("sweep.yaml").write_text(SWEEP)
     assert bench("run", "sweep.yaml", "--trainer", word) == 2
     err = capsys.readouterr().err
-    assert f"--trainer {word}: known are devices=N and strategy=" in err
+    assert f"--trainer {word}: known are devices=N, num_nodes=N and strategy=" in err
     assert err.count("\n") == 1
 
 
