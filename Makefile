@@ -1,7 +1,7 @@
 # Two commands set everything up on a machine with Python 3.11 and a C toolchain:
 #   make demo   the virtual environment, then experiments/quick.yaml and its table
 #   make test   every check
-# `make benchmark` measures speed and memory against peers, in about twenty minutes.
+# `make benchmark` measures speed and memory against peers, in about half an hour.
 PYTHON ?= python3
 BIN := .venv/bin
 

@@ -115,9 +115,10 @@ def log_model(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
         params={name: str(value) for name, value in cell.hyperparameters.items()},
         model_type=cell.method,
     )
-    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings():
-        # MLflow warns of its own type hints, and of an input example that the signature replaces.
-        warnings.simplefilter("ignore", UserWarning)
+    # MLflow warns of its own type hints, and of an input example that the signature replaces. Not
+    # for a while only: this runs beside a training, and the filters are those of all threads.
+    warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
+    with tempfile.TemporaryDirectory() as scratch:
         from mlflow import pyfunc
 
         saved, made = Path(scratch) / FOLDER, Path(scratch) / NAME
