@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from pytorch_lightning.plugins.environments import LightningEnvironment
 from torch import Tensor
 
 from baselines.drnn.module import DEV_METRIC, DRNNModule
