@@ -75,7 +75,9 @@ def metrics(protocol: str) -> list[str]:
     return list(OVER_TRACKS[protocol][1].values())
 
 
-def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+def over_tracks(
+    scores: pd.DataFrame, by: Sequence[str] = (), tracks: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Return one row a group, target, protocol and metric.
 
     Parameters
@@ -84,6 +86,8 @@ def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
         Tidy score rows (`bench.scoring.protocols.ScoreRow`), and the columns of `by`.
     by
         What else to group by: a method, a seed.
+    tracks
+        Their `track_values`, where they are there already.
 
     Returns
     -------
@@ -93,7 +97,7 @@ def over_tracks(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
         a defined score among them; the others count scores, by window where there are windows.
     """
     keys = [*by, "target", "protocol", "metric"]
-    tracks = track_values(scores, by)
+    tracks = track_values(scores, by) if tracks is None else tracks
     # Groups are numbered as they come, the same in both.
     group, of_track = (t.groupby(keys, sort=False).ngroup().to_numpy() for t in (scores, tracks))
     value = scores["value"].to_numpy()

@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,13 +130,14 @@ def finished(folder: CellFolder, *, prefixed: bool) -> Record:
         scores, facts = folder.scores(protocol), folder.score_facts(protocol)
         if scores is None:
             continue
-        protocols[protocol] = rows = over_tracks(scores)
+        tracks = track_values(scores)
+        protocols[protocol] = rows = over_tracks(scores, tracks=tracks).to_dict("records")
         prefix = f"{protocol}/" if prefixed else ""
         found.metrics |= row_metrics(rows, prefix) | time_metrics(facts)
         found.tags["commit"] = facts["provenance"]["commit"]
         found.files["provenance.json"] = json.dumps(facts["provenance"], indent=2)
         finite = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
-        for kind, table in (("tracks", by_track(scores, protocol)), ("scores", finite)):
+        for kind, table in (("tracks", by_track(tracks, protocol)), ("scores", finite)):
             name = f"{kind}/{protocol}.json"
             found.files[name] = table.to_json(orient="split", index=False)
             tables.append({"path": name, "type": "table"})
@@ -144,10 +145,10 @@ def finished(folder: CellFolder, *, prefixed: bool) -> Record:
     return found
 
 
-def row_metrics(rows: pd.DataFrame, prefix: str) -> dict[str, float]:
-    """Return the values of `over_tracks` by their names in MLflow, which takes finite ones only."""
+def row_metrics(rows: Sequence[Mapping[Any, Any]], prefix: str) -> dict[str, float]:
+    """Return the rows of `over_tracks` by their names in MLflow, which takes finite values only."""
     metrics: dict[str, float] = {}
-    for row in rows.to_dict("records"):
+    for row in rows:
         key = f"{prefix}{row['target']}/{row['metric']}"
         if math.isfinite(row["value"]):
             metrics[key] = row["value"]
@@ -169,11 +170,13 @@ def time_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
     return metrics
 
 
-def by_track(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Return a line a track, a column a target and metric; what is not finite is missing."""
-    tracks = track_values(scores)
-    tracks["column"] = tracks["target"] + "/" + tracks["metric"]
-    wide = tracks.pivot(index="track", columns="column", values="value")
+def by_track(tracks: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Return a line a track of `track_values`, a column a target and metric.
+
+    What is not finite is missing.
+    """
+    named = tracks.assign(column=tracks["target"] + "/" + tracks["metric"])
+    wide = named.pivot(index="track", columns="column", values="value")
     names = [f"{t}/{m}" for t in TARGETS for m in OVER_TRACKS[protocol][1]]
     wide = wide.loc[tracks["track"].unique(), [name for name in names if name in wide]]
     wide.columns.name = None

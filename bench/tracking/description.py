@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.runner.plan import Cell
 from bench.runner.results import Results
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
 
 NOTE = "mlflow.note.content"
@@ -19,14 +18,14 @@ NOTE = "mlflow.note.content"
 LONGEST = 7500
 
 
-def describe_cell(cell: Cell, protocols: Mapping[str, pd.DataFrame]) -> str:
-    """Return what a finished cell's run says of itself, from `over_tracks` of each protocol."""
+def describe_cell(cell: Cell, protocols: Mapping[str, Sequence[Mapping[Any, Any]]]) -> str:
+    """Return what a finished cell's run says of itself, by the rows of `over_tracks`."""
     lines = [f"**{cell.row}** (`{cell.method}`) on {cell.dataset}"]
     lines[0] += "" if cell.seed is None else f", seed {cell.seed}"
     for protocol, rows in protocols.items():
         lines += ["", f"`{protocol}`, dB", "", "| target | metric | value | tracks | undefined |"]
         lines.append("|---|---|---:|---:|---:|")
-        for row in rows.to_dict("records"):
+        for row in rows:
             number = shown(row["value"])
             counts = f"{row['n_tracks']} | {row['n_undefined']}"
             lines.append(f"| {row['target']} | {row['metric'].upper()} | {number} | {counts} |")

@@ -6,6 +6,7 @@ has missed until the end of the run is recorded by the next, from the folders.
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ class Recorder:
         self.thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
+        gc.freeze()  # MLflow makes many objects: the search among them need not go through all code
         self.thread.start()
         return self
 
@@ -51,6 +53,7 @@ class Recorder:
         self.stop.set()
         self.thread.join()
         self._record()
+        gc.unfreeze()
 
     def begin(self, folder: CellFolder) -> None:
         """Follow a cell from now on."""
