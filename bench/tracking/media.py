@@ -51,6 +51,8 @@ def log_examples(
     told: Sequence[Mapping[str, Any]] = (read_json(report / "provenance.json") or {}).get(
         "examples", []
     )
+    if not told:
+        return
     heard = bool(results.corpus.get("shares_audio")) or is_local(client.tracking_uri)
     shown = set()
     for cell, folder in zip(results.cells, results.folders, strict=True):

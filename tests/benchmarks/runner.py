@@ -3,18 +3,19 @@
     python tests/benchmarks/runner.py
 
 Writes ``reports/benchmarks/runner.md``. The cells are robust PCA on the synthetic corpus:
-training-free, two seconds or more each. A sweep is run whole, as a user runs it, in a folder of its
-own with MLflow's SQLite store: with `FEW` and with `MANY` cells, `ROUNDS` times. What a cell costs
-is the difference over the cells between, so that the start of the program is not in it. *Work* is
-what the cells note of their separation and scoring. What the runner costs is the processor time of
-all processes, less that work, less what a row of the report takes, found likewise by
-``bench report``: work and cost come from the same processes, since the same work in another
-process differs by ten percent on a shared machine, as the bare loop shows beside them.
+training-free, two seconds or more each. A sweep is run as ``bench run`` runs it, with MLflow's
+SQLite store, from its first worker's start to the last record, without its report: with `FEW` and
+with `MANY` cells, `ROUNDS` times. What a cell costs is the difference over the cells between, so
+that the start of the workers is not in it. *Work* is what the cells note of their separation and
+scoring. What the runner costs is the time of all processes, less that work: both come from the same
+processes, since the same work in another process differs by several percent on a shared machine,
+as the bare loop shows beside them.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import multiprocessing
 import os
 import resource
 import subprocess
@@ -22,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +33,15 @@ import pandas as pd
 import torch
 from measure import best, heading, in_process, write
 from numpy.typing import NDArray
+from rich.console import Console
 
 from bench import methods
 from bench.datasets.synthetic import Synthetic
-from bench.runner import experiment, plan
+from bench.runner import cluster, experiment, plan, results
 from bench.runner.store import CellFolder
 from bench.scoring.protocols import score
+from bench.sweep import RUNS, job_of, run_cells
+from bench.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
 FEW, MANY, ROUNDS = 4, 16, 3
@@ -72,41 +77,56 @@ def bare(n: int) -> Times:
     return np.array([time.perf_counter() - start, time.process_time() - begun])
 
 
-def command(folder: Path, *words: str) -> Times:
-    """Return what `bench` with these words takes in a folder."""
+def command(folder: Path, *words: str) -> None:
+    """Run `bench` with these words in a folder."""
     line = [sys.executable, "-c", "from bench.cli import main; main()", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
-    environment.pop("MLFLOW_TRACKING_URI", None)
-    start = time.perf_counter()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(line, cwd=folder, env=environment, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return np.array([time.perf_counter() - start, cpu])
+
+
+def processor_s() -> float:
+    """Return the processor time of this process and of its children that have ended."""
+    used = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime + u.ru_stime for u in used)
 
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep of some cells in an empty folder took, and then its report by itself."""
+    """What a sweep of some cells took, and what its cells note of their work."""
 
-    whole: Times
-    report: Times
+    times: Times
     work_s: float
 
     @classmethod
-    def of(cls, n: int, workers: str) -> Swept:
-        """Run a sweep of `n` cells."""
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            (folder / "b.yaml").write_text(sweep(n))
-            whole = command(folder, "run", "b.yaml", "--workers", workers)
-            facts = [json.loads(p.read_text()) for p in folder.glob("runs/*/scores/*.json")]
-            work_s = sum(fact["separate_s"] + fact["score_s"] for fact in facts)
-            found = cls(whole, command(folder, "report", "b"), work_s)
-        print(
-            f"--workers {workers}, {n} cells: {whole.round(1)} s, work {work_s:.1f} s", flush=True
+    def of(cls, n: int, workers: int) -> Swept:
+        """Run a sweep of `n` cells in a process and a folder of their own."""
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            found = pool.submit(cls.here, n, workers).result()
+        line = (
+            f"--workers {workers}, {n} cells: {found.times.round(1)} s, work {found.work_s:.1f} s"
         )
+        print(line, flush=True)
         return found
+
+    @classmethod
+    def here(cls, n: int, workers: int) -> Swept:
+        """Run a sweep of `n` cells."""
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            Path("b.yaml").write_text(sweep(n))
+            spec, dataset = experiment.read(Path("b.yaml")), Synthetic()
+            results.note(RUNS, spec, dataset, plan.cells(spec, dataset), [])
+            found = results.recall(RUNS, spec.name)
+            place = cluster.place(workers, 1, "", "cpu", n)
+            tracker = Tracker(found, Path())
+            tracker.open()
+            job = job_of(spec, Path(), place)
+            start, begun = time.perf_counter(), processor_s()
+            with Path(os.devnull).open("w") as nowhere:
+                run_cells(job, found.folders, place, tracker, [], Console(file=nowhere))
+            times = np.array([time.perf_counter() - start, processor_s() - begun])
+            facts = [folder.score_facts("bss_eval_v3") for folder in found.folders]
+        return cls(times, sum(fact["separate_s"] + fact["score_s"] for fact in facts))
 
 
 def planned(folder: Path) -> None:
@@ -137,31 +157,31 @@ def main() -> None:
     for _ in range(ROUNDS):
         loops.append(in_process(bare, n)[0] / n)
         pairs.append(np.max(in_process(bare, n // 2, 2), axis=0) / n)
-        print(f"bare: {loops[-1].round(2)} s a cell, in two processes {pairs[-1].round(2)} s")
-        rounds.append({(w, m): Swept.of(m, w) for w in ("1", "2") for m in (FEW, MANY)})
-    alone, pair = np.min(loops, axis=0), np.min(pairs, axis=0)
-    reports = {m: [s[w, m].report for s in rounds for w in ("1", "2")] for m in (FEW, MANY)}
-    row = (np.min(reports[MANY], axis=0) - np.min(reports[FEW], axis=0)) / n
+        print(
+            f"bare: {loops[-1].round(2)} s a cell, in two processes {pairs[-1].round(2)} s",
+            flush=True,
+        )
+        rounds.append({(w, m): Swept.of(m, w) for w in (1, 2) for m in (FEW, MANY)})
+    alone, pair = np.mean(loops, axis=0), np.mean(pairs, axis=0)
 
-    def a_cell(workers: str, what: Callable[[Swept], Any]) -> Any:
+    def a_cell(workers: int, what: Callable[[Swept], Any]) -> Any:
         """Return the difference over the cells between, the mean of all rounds."""
         found = [what(s[workers, MANY]) - what(s[workers, FEW]) for s in rounds]
         return np.mean(found, axis=0) / n
 
-    work_s = a_cell("1", lambda s: s.work_s)
-    one, two = (a_cell(workers, lambda s: s.whole) - row for workers in ("1", "2"))
+    work_s = a_cell(1, lambda s: s.work_s)
+    one, two = (a_cell(workers, lambda s: s.times) for workers in (1, 2))
     out = [
         "# Runner: its cost, workers, plans",
         "",
         f"{heading()} Cells of robust PCA on 8 clips of 4 s, MLflow in SQLite; the difference "
         f"between sweeps of {FEW} and of {MANY} cells over the cells between, mean of {ROUNDS} "
-        f"rounds, less a row of the report ({row[1]:.2f} s). Processor time is that of the runner, "
-        "its workers and MLflow together.",
+        "rounds. Processor time is that of the runner, its workers and MLflow together.",
         "",
         "| a cell | s |",
         "|---|---:|",
         f"| separation and scoring, as the cells note them | {work_s:.2f} |",
-        f"| the same in a bare loop, in a process of its own | {alone[1]:.2f} |",
+        f"| the same in a bare loop, in a process of its own | {alone[0]:.2f} |",
         f"| a sweep with one worker, by the clock | {one[0]:.2f} |",
         f"| a sweep with one worker, processor | {one[1]:.2f} |",
         f"| a sweep with two workers, by the clock | {two[0]:.2f} |",
