@@ -41,11 +41,17 @@ class Teller(Callback):
                 self.told.picture(done, name, seen)
 
 
-class Leaving(Callback):
-    """Lets the processes of a training part together: one that just ends may abort on its way."""
+class Together(Callback):
+    """Sees that all processes of a training train the same, and lets them part together."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse to go on where another host trains another model under the same address."""
+        own = repr(cast(DRNNModule, pl_module).settings)
+        if trainer.world_size > 1 and trainer.strategy.broadcast(own) != own:
+            raise BenchError("the hosts train different cells; start the same command on each")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Wait for the others, and leave them."""
+        """Wait for the others, and leave them: a process that just ends may abort on its way."""
         if trainer.world_size > 1 and torch.distributed.is_initialized():
             trainer.strategy.barrier()
             torch.distributed.destroy_process_group()
@@ -111,7 +117,7 @@ def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
             every_n_epochs=module.checkpoint_every,
             enable_version_counter=False,
         )
-        callbacks: list[Callback] = [Teller(log), Leaving(), keeper]
+        callbacks: list[Callback] = [Teller(log), Together(), keeper]
         if module.dev:
             patience = module.settings.patience
             callbacks += [best, EarlyStopping(DEV_METRIC, patience=patience, mode="max")]

@@ -20,6 +20,7 @@ import torch
 from bench.datasets import open_dataset
 from bench.errors import BenchError
 from bench.runner.cell import Job, device_here, trained_in
+from bench.runner.claim import holder
 from bench.runner.store import CellFolder
 from bench.separator import FitLog
 
@@ -62,21 +63,22 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
     """
     homes = {home.path: home for home in map(trained_in, pending) if home.cell.learns}
     answered: set[str] = set()
+    n_joined = 0
     torch.set_num_threads(job.threads)
     while homes:
         for path, home in list(homes.items()):
             call, state = home.called(), home.state()
-            if call is not None and call not in answered:
-                answered.add(call)
-                answer(job, home)
-            elif home.is_fitted() or (state.get("stage") == "failed" and state["time"] > job.began):
+            if home.is_fitted() or (state.get("stage") == "failed" and state["time"] > job.began):
                 del homes[path]
+            elif call is not None and call not in answered and holder(path) is not None:
+                answered.add(call)
+                n_joined += answer(job, home)
         time.sleep(LOOK_S)
-    return len(answered)
+    return n_joined
 
 
-def answer(job: Job, home: CellFolder) -> None:
-    """Train a cell with the host that has called."""
+def answer(job: Job, home: CellFolder) -> bool:
+    """Train a cell with the host that has called; tell whether that went to its end."""
     dataset = open_dataset(home.cell.dataset, job.data)
     method = home.cell.build().to(device_here(job.device))
     try:
@@ -84,3 +86,5 @@ def answer(job: Job, home: CellFolder) -> None:
     except Exception as error:  # noqa: BLE001 - the sweep is the first host's
         said = str(error).splitlines() or [type(error).__name__]
         print(f"bench: {home.cell.name}: {said[-1]}; waiting", file=sys.stderr, flush=True)
+        return False
+    return True

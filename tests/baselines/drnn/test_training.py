@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from bench.errors import BenchError
 from bench.separator import FitLog
 from bench.track import TARGETS, Track
 
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"hidden": 24, "frames": 10, "batch_size": 4}
 
 
@@ -331,3 +336,41 @@ def test_two_devices_give_the_training_of_one(tracks, dev, tmp_path):
     np.testing.assert_allclose(told, curve, rtol=1e-5)
     for name, weights in alone.weights_.items():
         np.testing.assert_allclose(both.weights_[name], weights, rtol=0, atol=1e-5)
+
+
+#: Trains on one of two hosts; the words are its rank and γ.
+ON_A_HOST = """
+import sys
+from baselines.drnn.separator import DRNN
+from bench.datasets.synthetic import Synthetic
+from bench.separator import FitLog
+
+if __name__ == "__main__":
+    log = FitLog()
+    log.trainer = {"num_nodes": 2, "strategy": "ddp_spawn"}
+    tracks = list(Synthetic().tracks("train"))[:2]
+    DRNN(hidden=8, layers=2, epochs=1, gamma=float(sys.argv[1])).fit(tracks, [], log)
+"""
+
+
+@pytest.mark.slow
+def test_hosts_that_train_different_cells_are_refused(tmp_path):
+    path = tmp_path / "host.py"
+    path.write_text(ON_A_HOST)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    where = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    hosts = [
+        subprocess.Popen(
+            [sys.executable, str(path), gamma],
+            env={**where, "NODE_RANK": str(rank), "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank, gamma in enumerate(("0.0", "0.1"))
+    ]
+    said = [host.communicate(timeout=120)[0] for host in hosts]
+    assert all(host.returncode != 0 for host in hosts)
+    assert "the hosts train different cells" in said[1]
