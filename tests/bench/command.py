@@ -50,7 +50,10 @@ def start(*words: str, module: str = "", **environment: str) -> subprocess.Popen
 def ran(*words: str, status: int = 0, **environment: str) -> str:
     """Run a command to its end, check its exit status, and return what it said."""
     process = start(*words, **environment)
-    said, _ = process.communicate(timeout=300)
+    try:
+        said, _ = process.communicate(timeout=300)
+    finally:
+        end(process)
     assert process.returncode == status, said
     return said
 

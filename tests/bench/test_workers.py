@@ -19,8 +19,9 @@ from tests.bench.command import bench, cluster, end, ran, start
 
 SBATCH = """\
 #!/bin/sh
-cp "$1" script.sh
-sh "$1" > job.log 2>&1 &
+job=$(mktemp job.XXXXXX)
+cp "$1" "$job"
+sh "$job" > "$job.log" 2>&1 &
 echo "Submitted batch job $!"
 """
 SETTINGS = """\
@@ -120,6 +121,8 @@ def test_two_hosts_train_one_model_as_one_does(workspace, alone, monkeypatch):
 
 def test_several_hosts_are_told_apart_or_refused_in_one_line(workspace, capsys, monkeypatch):
     Path("sweep.yaml").write_text(SWEEP)
+    for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK"):
+        monkeypatch.delenv(name, raising=False)
     words = ["run", "sweep.yaml", "--trainer", "num_nodes=2"]
     assert bench(*words, "--workers", "2") == 2
     assert bench(*words, "--workers", "0") == 2
@@ -166,8 +169,9 @@ def test_jobs_of_slurm_give_the_scores_of_one_process(workspace, alone, monkeypa
     words = ["run", "sweep.yaml", "--scheduler", "slurm", "--workers", "2"]
     said = ran(*words, DASK_CONFIG=str(workspace / "dask"), PATH=path)
     assert "4 cells: 4 computed, 0 reused, 0 failed" in said
-    script = Path("script.sh").read_text()
-    assert "#SBATCH --mem=2G" in script
+    scripts = [path for path in Path().glob("job.*") if path.suffix != ".log"]
+    assert len(scripts) == 2
+    assert all("#SBATCH --mem=2G" in path.read_text() for path in scripts)
     check_same_scores(alone)
 
 
