@@ -243,6 +243,8 @@ class Tracker:
         run_id = self._run(folder)
         sent = int(self._note(folder).get("sent", 0))
         new = [line for line in folder.curves() if line["step"] > sent]
+        if not new:
+            return
         metrics = [
             Metric(key, value, int(line["time"] * 1000), line["step"])
             for line in new
@@ -251,8 +253,7 @@ class Tracker:
         ]
         for start in range(0, len(metrics), 1000):
             self.client.log_batch(run_id, metrics=metrics[start : start + 1000])
-        if new:
-            self._write_note(folder, {"run_id": run_id, "sent": new[-1]["step"]})
+        self._write_note(folder, {"run_id": run_id, "sent": new[-1]["step"]})
 
     def _record(self, folder: CellFolder) -> None:
         if is_current(self._note(folder), folder):

@@ -75,15 +75,21 @@ def wait_until(condition: Callable[[], object], what: str, seconds: float = 120)
         time.sleep(0.05)
 
 
+def free_port() -> int:
+    """Return a port of loopback that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 @contextlib.contextmanager
 def cluster(*workers: list[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Start a Dask scheduler and workers as a user does; yield its address and process.
 
     `workers` are the further words of each.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     here = ["--host", "127.0.0.1", "--no-dashboard"]
     processes = [start("scheduler", *here, "--port", str(port), module="dask")]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from pathlib import Path
@@ -15,7 +14,7 @@ from dask.distributed import Client
 
 from bench.runner import cluster as places
 from bench.runner.cell import Outcome
-from tests.bench.command import bench, cluster, end, ran, start
+from tests.bench.command import bench, cluster, end, free_port, ran, start
 
 SBATCH = """\
 #!/bin/sh
@@ -103,9 +102,7 @@ def test_two_devices_of_a_worker_train_one_model_as_one_does(workspace, alone):
 def test_two_hosts_train_one_model_as_one_does(workspace, alone, monkeypatch):
     Path("sweep.yaml").write_text(SWEEP)
     words = ["run", "sweep.yaml", "--workers", "0", "--trainer", "num_nodes=2"]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+    monkeypatch.setenv("MASTER_PORT", str(free_port()))
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     second = start(*words, NODE_RANK="1")
     try:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -20,8 +19,8 @@ from bench.datasets.mir1k import MIR1K
 from bench.errors import BenchError
 from bench.separator import FitLog
 from bench.track import TARGETS, Track
+from tests.bench.command import ROOT, free_port
 
-ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"hidden": 24, "frames": 10, "batch_size": 4}
 
 
@@ -338,7 +337,7 @@ def test_two_devices_give_the_training_of_one(tracks, dev, tmp_path):
         np.testing.assert_allclose(both.weights_[name], weights, rtol=0, atol=1e-5)
 
 
-#: Trains on one of two hosts; the words are its rank and γ.
+#: Trains on one of two hosts; the word is γ.
 ON_A_HOST = """
 import sys
 from baselines.drnn.separator import DRNN
@@ -357,10 +356,7 @@ if __name__ == "__main__":
 def test_hosts_that_train_different_cells_are_refused(tmp_path):
     path = tmp_path / "host.py"
     path.write_text(ON_A_HOST)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    where = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    where = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     hosts = [
         subprocess.Popen(
             [sys.executable, str(path), gamma],
