@@ -340,7 +340,8 @@ def list_names(
     """List experiments, methods and datasets by the names that files and commands take."""
     import yaml
 
-    from bench import datasets, methods
+    from bench import datasets
+    from bench.methods.registry import registry
 
     if kind is not None and kind not in KINDS:
         raise BenchError(f"no list of {kind!r}; {nearest(kind, KINDS)}")
@@ -354,10 +355,10 @@ def list_names(
                     about = "not readable as an experiment"
                 table.add_row(Text(str(path)), Text(about))
         elif title == "methods":
-            for name in methods.table():
-                cls = methods.find(name)
+            for name in registry.table():
+                cls = registry.find(name)
                 first = (cls.__doc__ or "").strip().splitlines()[0]
-                table.add_row(name, f"{first} Hyperparameters: {', '.join(methods.fields(cls))}")
+                table.add_row(name, f"{first} Hyperparameters: {', '.join(registry.fields(cls))}")
         else:
             for name in datasets.DATASETS:
                 corpus = datasets.find(name)

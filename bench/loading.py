@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from bench import methods
+from bench.methods.registry import registry
 from bench.errors import BenchError, nearest
 from bench.runner.cell import trained_in
 from bench.runner.plan import Cell
@@ -47,18 +47,18 @@ def load(name: str, workspace: Path = Path()) -> SongSeparator:
         return SongSeparator(of_run(name.removeprefix("runs:/"), workspace), name)
     if Path(name).is_dir():
         return SongSeparator(of_folder(Path(name)), name)
-    if name not in methods.table() and ":" not in name:
-        known = nearest(name, methods.table())
+    if name not in registry.table() and ":" not in name:
+        known = nearest(name, registry.table())
         raise BenchError(
             f"no method, run (runs:/ID), model (models:/…) or folder {name!r}; {known}"
         )
-    cls = methods.find(name)
-    if methods.learns(cls):
+    cls = registry.find(name)
+    if registry.learns(cls):
         raise BenchError(
             f"{name} must be trained: name a run of it (--with runs:/ID), a model (models:/…) or "
             "the folder of its weights; `bench run` trains"
         )
-    return SongSeparator(methods.make(cls, {}, name), name)
+    return SongSeparator(registry.make(cls, {}, name), name)
 
 
 def of_folder(folder: Path) -> Separator:
@@ -84,7 +84,7 @@ def saved(folder: Path, **after_training: Any) -> Separator:
     if ":" not in path:
         raise BenchError(f"{folder / 'separator.json'} is damaged: it names no class")
     try:
-        return methods.find(path).load(folder, **after_training)
+        return registry.find(path).load(folder, **after_training)
     except BenchError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file fails in many ways
@@ -102,7 +102,7 @@ def of_cell(folder: Path) -> Separator:
 
 def of_known_cell(cell: Cell, runs: Path) -> Separator:
     """Return the method of a cell, its weights from the folder of whoever trained it."""
-    cls = methods.find(cell.method)
+    cls = registry.find(cell.method)
     if not cell.learns:
         return cell.build()
     home = trained_in(CellFolder(runs, cell))
@@ -155,11 +155,11 @@ def store(workspace: Path) -> str:
 def of_tags(run: Any, artifact: str, workspace: Path) -> Separator:
     """Return the method of a run from what MLflow alone knows: its model, or its parameters."""
     name = run.data.tags.get("method", "")
-    cls = methods.find(name)
-    if methods.learns(cls):
+    cls = registry.find(name)
+    if registry.learns(cls):
         return downloaded(f"runs:/{run.info.run_id}/{artifact or 'model'}", workspace)
-    values = {k: yaml.safe_load(v) for k, v in run.data.params.items() if k in methods.fields(cls)}
-    return methods.make(cls, values, f"run {run.info.run_id}")
+    values = {k: yaml.safe_load(v) for k, v in run.data.params.items() if k in registry.fields(cls)}
+    return registry.make(cls, values, f"run {run.info.run_id}")
 
 
 def downloaded(uri: str, workspace: Path) -> Separator:

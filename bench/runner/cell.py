@@ -21,7 +21,8 @@ import threadpoolctl
 import torch
 from numpy.typing import NDArray
 
-from bench import methods, pieces, provenance
+from bench import pieces, provenance
+from bench.methods.registry import registry
 from bench.datasets import open_dataset
 from bench.errors import BenchError
 from bench.runner.claim import Claim, claimed
@@ -331,7 +332,7 @@ def ready(folder: CellFolder) -> Separator:
     cell = folder.cell
     if not cell.learns:
         return cell.build()
-    cls = methods.find(cell.method)
+    cls = registry.find(cell.method)
     own = {name: cell.hyperparameters[name] for name in cls.AFTER_TRAINING}
     return cls.load(trained_in(folder).fit_folder, **own)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from bench import methods
+from bench.methods.registry import registry
 from bench.errors import BenchError
 from bench.runner.cell import Job, Outcome, device_here
 from bench.runner.nodes import rank
@@ -158,7 +158,7 @@ def run(job: Job, cells: Sequence[Cell], place: Place, begin: Callable[[Cell], N
         yield from in_process(job, cells, begin)
         return
     with connected(place) as client, answering():
-        gpu = {id(c) for c in cells if job.device == "cuda" and methods.find(c.method).ON_GPU}
+        gpu = {id(c) for c in cells if job.device == "cuda" and registry.find(c.method).ON_GPU}
         yield from on_dask(client, job, cells, begin, lambda cell: id(cell) in gpu)
 
 

@@ -21,7 +21,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench import datasets, methods, stft
+from bench import datasets, stft
+from bench.methods.registry import registry
 from bench.errors import BenchError, nearest
 from bench.scoring import aggregate
 from bench.scoring.protocols import PROTOCOLS, protocol
@@ -210,7 +211,7 @@ class Experiment(Strict):
         `rate` is in hertz; without it, settings in seconds are taken at 44,100.
         """
         settings = self.stft.samples(rate or 44_100) if self.stft else {}
-        return {name: n for name, n in settings.items() if name in methods.fields(method)}
+        return {name: n for name, n in settings.items() if name in registry.fields(method)}
 
     def metrics(self, protocol_name: str) -> list[str]:
         """Return the columns of the table of a protocol."""
@@ -365,16 +366,16 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
     labels: dict[str, dict[str, Any]] = {}
     twins: dict[str, str] = {}
     for i, entry in enumerate(experiment.methods):
-        cls = check(lambda entry=entry: methods.find(entry.method), "methods", i, "method")
+        cls = check(lambda entry=entry: registry.find(entry.method), "methods", i, "method")
         both = entry.fixed.keys() & entry.sweep.keys()
         if both:
             name = sorted(both)[0]
             raise BenchError(f"{where('methods', i, 'sweep', name)}: {name!r} is fixed and swept")
         for part in ("fixed", "sweep"):
             for key in getattr(entry, part):
-                if key not in methods.fields(cls):
+                if key not in registry.fields(cls):
                     problem = f"{entry.method} has no hyperparameter {key!r}; " + nearest(
-                        key, methods.fields(cls)
+                        key, registry.fields(cls)
                     )
                     raise BenchError(f"{where('methods', i, part, key)}: {problem}")
         if "seed" in {**entry.fixed, **entry.sweep}:
@@ -388,7 +389,7 @@ def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
                 )
         common = experiment.transform(cls, None)
         for label, values in entry.variants():
-            made = methods.make(cls, {**common, **values}, where("methods", i, "fixed"))
+            made = registry.make(cls, {**common, **values}, where("methods", i, "fixed"))
             if label in labels:
                 raise BenchError(f"{where('methods', i, 'label')}: two rows are named {label!r}")
             labels[label] = made.hyperparameters()

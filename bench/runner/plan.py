@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench import methods
+from bench.methods.registry import registry
 from bench.datasets.dataset import Dataset
 from bench.runner.experiment import Experiment, MethodEntry
 from bench.scoring.protocols import protocol
@@ -83,9 +83,9 @@ class Cell:
 
         Most cells train for themselves.
         """
-        cls = methods.find(self.method)
+        cls = registry.find(self.method)
         kept = {k: v for k, v in self.hyperparameters.items() if k not in cls.AFTER_TRAINING}
-        values = methods.make(cls, kept, self.row).hyperparameters()
+        values = registry.make(cls, kept, self.row).hyperparameters()
         same = {k: v for k, v in values.items() if k in self.hyperparameters}
         return (
             self
@@ -108,7 +108,7 @@ class Cell:
         values = dict(self.hyperparameters)
         if self.seed is not None:
             values["seed"] = self.seed
-        return methods.make(methods.find(self.method), values, self.row)
+        return registry.make(registry.find(self.method), values, self.row)
 
     def to_json(self) -> dict[str, Any]:
         """Return the cell as plain values."""
@@ -139,8 +139,8 @@ def cells(experiment: Experiment, dataset: Dataset) -> list[Cell]:
     rate = dataset.rate() if experiment.stft else None
     planned = []
     for entry in experiment.methods:
-        cls = methods.find(entry.method)
-        splits = ("train", "dev", "test") if methods.learns(cls) else ("test",)
+        cls = registry.find(entry.method)
+        splits = ("train", "dev", "test") if registry.learns(cls) else ("test",)
         needed = {split: digest(split) for split in splits}
         common = experiment.transform(cls, rate)
         for row, values in entry.variants():
@@ -157,7 +157,7 @@ def variant_cells(
     digests: Mapping[str, str],
 ) -> list[Cell]:
     """Return the cells of one row: one a seed, or one for a method that draws nothing."""
-    hyperparameters = methods.make(cls, values, row).hyperparameters()
+    hyperparameters = registry.make(cls, values, row).hyperparameters()
     draws = hyperparameters.pop("seed", None) is not None
     seeds: list[int | None] = [*experiment.seeds] if draws else [None]
     return [

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench import methods, provenance
+from bench import provenance
+from bench.methods.registry import registry
 from bench.errors import BenchError
 from bench.runner.cell import ready
 from bench.runner.store import CellFolder
@@ -77,7 +78,7 @@ def load(folder: Path) -> Separator:
     path = folder / "separator.json"
     if not path.is_file():
         raise BenchError(f"no saved method in {folder}: separator.json is missing")
-    return methods.find(json.loads(path.read_text())["class"]).load(folder)
+    return registry.find(json.loads(path.read_text())["class"]).load(folder)
 
 
 def signature() -> ModelSignature:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench import methods
+from bench.methods.registry import registry
 from bench.errors import BenchError
 from bench.separator import FitLog, MaskSeparator, Oracle, Separator
 from bench.track import TARGETS, Track
@@ -130,12 +130,12 @@ SETTING = {
 }
 EXACT = 1e-12  # float64 rounding; the clips have unit norm
 
-ALL = list(methods.table())
-CASES = [(name, field) for name in ALL for field in methods.fields(methods.find(name))]
+ALL = list(registry.table())
+CASES = [(name, field) for name in ALL for field in registry.fields(registry.find(name))]
 
 
 def build(name: str, **values) -> Separator:
-    return methods.make(methods.find(name), {**QUICK.get(name, {}), **values}, name)
+    return registry.make(registry.find(name), {**QUICK.get(name, {}), **values}, name)
 
 
 def separated(method: Separator, track: Track) -> dict[str, np.ndarray]:
@@ -257,7 +257,7 @@ def test_every_hyperparameter_changes_something(fitted, tracks, dev, test_track,
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_misspelt_hyperparameter_is_refused_with_the_nearest_name(name):
-    fields = methods.fields(methods.find(name))
+    fields = registry.fields(registry.find(name))
     if not fields:
         with pytest.raises(BenchError, match="no hyperparameter 'x'"):
             build(name, x=1)
@@ -294,14 +294,14 @@ def test_audio_that_cannot_be_separated_is_refused(fitted, test_track, name):
 @pytest.mark.parametrize("name", ALL)
 def test_a_rate_that_was_not_trained_for_is_refused(fitted, test_track, name):
     method = fitted[name]
-    if methods.learns(type(method)):
+    if registry.learns(type(method)):
         with pytest.raises(BenchError, match="trained for 16000 Hz and the mixture has 44100 Hz"):
             method.separate(test_track.mixture, 44_100)
     elif not isinstance(method, Oracle):
         assert method.separate(test_track.mixture, 44_100)
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if methods.learns(methods.find(n))])
+@pytest.mark.parametrize("name", [n for n in ALL if registry.learns(registry.find(n))])
 def test_an_untrained_method_says_so(test_track, name):
     with pytest.raises(BenchError, match="not trained"):
         build(name).separate(test_track.mixture, test_track.rate)
@@ -320,12 +320,12 @@ def test_weights_of_another_method_or_version_are_refused(fitted, tmp_path, name
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_field_has_a_default_and_another_value_in_this_test(name):
-    cls = methods.find(name)
-    assert set(OTHER.get(name, {})) == set(methods.fields(cls))
+    cls = registry.find(name)
+    assert set(OTHER.get(name, {})) == set(registry.fields(cls))
     assert all(f.default is not dataclasses.MISSING for f in dataclasses.fields(cls))
 
 
-AFTER = [(name, field) for name, field in CASES if field in methods.find(name).AFTER_TRAINING]
+AFTER = [(name, field) for name, field in CASES if field in registry.find(name).AFTER_TRAINING]
 
 
 @pytest.mark.parametrize(("name", "field"), AFTER)
@@ -341,8 +341,8 @@ def test_what_matters_in_separation_alone_changes_no_training(
 
 
 def test_only_hyperparameters_are_said_to_matter_in_separation_alone():
-    for cls in map(methods.find, ALL):
-        assert set(methods.fields(cls)) >= cls.AFTER_TRAINING
+    for cls in map(registry.find, ALL):
+        assert set(registry.fields(cls)) >= cls.AFTER_TRAINING
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,8 +1,8 @@
 """Speed of the methods: robust PCA and NMF against plain peers, every method against real time.
 
-    python tests/benchmarks/methods.py
+    python tests/benchmarks/registry.py
 
-Writes ``reports/benchmarks/methods.md``. Peer and ours take turns in one process of one thread,
+Writes ``reports/benchmarks/registry.md``. Peer and ours take turns in one process of one thread,
 and the best of each counts. Music is that of the synthetic corpus, joined to the length asked.
 """
 
@@ -19,7 +19,8 @@ from sklearn import decomposition
 
 from baselines.nmf import ignored_convergence
 from baselines.rpca import robust_pca
-from bench import methods, stft
+from bench import stft
+from bench.methods.registry import registry
 from bench.datasets.synthetic import Synthetic
 from bench.separator import Oracle
 from bench.track import TARGETS, Track
@@ -126,19 +127,19 @@ def nmf(_: None) -> list[str]:
 
 def real_time(name: str) -> str:
     """Return how long a method takes for a second of audio, after a training on little."""
-    cls = methods.find(name)
+    cls = registry.find(name)
     small = {"epochs": 1} if name == "drnn" else {}
     method = cls(**small)
     track = song(8.0)
     start = time.perf_counter()
-    if methods.learns(cls):
+    if registry.learns(cls):
         method.fit([song(8.0)], [song(8.0)])
     fit_s = time.perf_counter() - start
     if isinstance(method, Oracle):
         seconds = best(lambda: method.separate_track(track), 2)
     else:
         seconds = best(lambda: method.separate(track.mixture, track.rate), 2)
-    learnt = "–" if not methods.learns(cls) else f"{fit_s:.1f}"
+    learnt = "–" if not registry.learns(cls) else f"{fit_s:.1f}"
     return f"| `{name}` | {seconds / track.duration_s:.3f} | {learnt} |"
 
 
@@ -177,7 +178,7 @@ def main() -> None:
         "| method | real-time factor | fit (s) |",
         "|---|---:|---:|",
     ]
-    for name in methods.table():
+    for name in registry.table():
         out.append(in_process(limited, name)[0])
         print(out[-1], flush=True)
     print("\n".join(out))

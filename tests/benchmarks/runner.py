@@ -35,7 +35,7 @@ from measure import best, heading, in_process, write
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bench import methods
+from bench.methods.registry import registry
 from bench.datasets.synthetic import Synthetic
 from bench.runner import cluster, experiment, plan, results
 from bench.runner.store import CellFolder
@@ -66,7 +66,7 @@ def bare(n: int) -> Times:
     tracks = list(Synthetic().tracks("test"))
 
     def work(k: float) -> None:
-        method = methods.find("rpca")(k=k, rho=RHO)
+        method = registry.find("rpca")(k=k, rho=RHO)
         for track in tracks:
             score("bss_eval_v3", track, method.separate(track.mixture, track.rate))
 

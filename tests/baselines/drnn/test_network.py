@@ -8,7 +8,7 @@ import torch
 from baselines.drnn.inference import clip_estimates
 from baselines.drnn.network import DRNNNetwork, RecurrentLayer
 from baselines.drnn.separator import DRNN
-from bench import methods
+from bench.methods.registry import registry
 from bench.errors import BenchError
 
 
@@ -128,4 +128,4 @@ def test_a_state_that_grows_stays_finite_on_a_long_clip():
 )
 def test_values_that_make_no_network_are_refused(values, message):
     with pytest.raises(BenchError, match=message):
-        methods.make(DRNN, values, "here")
+        registry.make(DRNN, values, "here")
