@@ -23,7 +23,7 @@ from pydantic import Field
 
 from baselines.repet import CUTOFF
 from bench import stft
-from bench.separator import Separator, check_mixture, separator
+from bench.methods.separator import Separator, check_mixture, separator
 from bench.track import Audio
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.separator import Separator, check_mixture, separator
+from bench.methods.separator import Separator, check_mixture, separator
 from bench.track import TARGETS, Audio
 
 

@@ -32,9 +32,9 @@ from sklearn.exceptions import ConvergenceWarning
 from baselines.proximal import Matrix, singular_value_threshold, soft_threshold
 from bench import masks, stft
 from bench.errors import BenchError
-from bench.excerpts import held
+from bench.methods.subsample import held
 from bench.masks import Masks
-from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
+from bench.methods.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
 from bench.track import TARGETS, Track
 
 MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500

@@ -35,9 +35,9 @@ from sklearn.exceptions import ConvergenceWarning
 
 from bench import masks, stft
 from bench.errors import BenchError
-from bench.excerpts import held
+from bench.methods.subsample import held
 from bench.masks import Masks
-from bench.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
+from bench.methods.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
 from bench.track import TARGETS, Track
 
 #: Least value of a frame whose mean is 1.

@@ -27,7 +27,7 @@ import numpy as np
 
 from bench import masks, stft
 from bench.masks import Masks
-from bench.separator import Oracle, Spectrogram, separator
+from bench.methods.separator import Oracle, Spectrogram, separator
 from bench.track import Audio, Track
 
 

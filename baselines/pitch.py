@@ -28,7 +28,7 @@ from pydantic import Field
 
 from bench import stft
 from bench.masks import Masks
-from bench.separator import MaskSeparator, Oracle, Spectrogram, apply, separator
+from bench.methods.separator import MaskSeparator, Oracle, Spectrogram, apply, separator
 from bench.track import Audio, Track
 
 Vector = NDArray[np.float64]

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from bench.masks import Masks
-from bench.separator import MaskSeparator, Spectrogram, separator
+from bench.methods.separator import MaskSeparator, Spectrogram, separator
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from baselines.repet import Matrix, repeating_masks
 from bench.masks import Masks
-from bench.separator import MaskSeparator, Spectrogram, separator
+from bench.methods.separator import MaskSeparator, Spectrogram, separator
 
 
 def similar_part(magnitude: Matrix, n_similar: int, apart: int) -> Matrix:

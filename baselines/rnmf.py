@@ -39,7 +39,7 @@ from baselines.drnn.segments import Segments
 from bench import masks, stft
 from bench.errors import BenchError
 from bench.masks import Masks
-from bench.separator import (
+from bench.methods.separator import (
     FitLog,
     LevelledSeparator,
     MaskSeparator,

@@ -31,7 +31,7 @@ from pydantic import Field
 from baselines.proximal import Matrix, SingularValueThreshold, soft_threshold, spectral_norm
 from bench import masks
 from bench.masks import Masks
-from bench.separator import MaskSeparator, Spectrogram, separator
+from bench.methods.separator import MaskSeparator, Spectrogram, separator
 
 TOLERANCE = 1e-7
 MAX_STEPS = 2000

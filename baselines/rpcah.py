@@ -33,7 +33,7 @@ from baselines.proximal import Matrix, SingularValueThreshold, soft_threshold, s
 from baselines.rpca import robust_pca
 from bench import masks, stft
 from bench.masks import Masks
-from bench.separator import MaskSeparator, Spectrogram, separator
+from bench.methods.separator import MaskSeparator, Spectrogram, separator
 
 MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
 

@@ -33,7 +33,7 @@ from baselines.rpcah import RPCAh
 from bench import masks, stft
 from bench.errors import BenchError
 from bench.masks import Masks
-from bench.separator import FitLog, Spectrogram, common_rate, separator
+from bench.methods.separator import FitLog, Spectrogram, common_rate, separator
 from bench.track import Track
 
 #: How many times as percussive as harmonic a bin must be to count as drums.

@@ -1,7 +1,7 @@
 """From what a user names to a method that separates songs.
 
 A name may be a method's (``rpca``, ``package.module:Class``), a folder of weights (what
-`bench.separator.Separator.save` wrote, or a cell's folder in ``runs/``), an MLflow run
+`bench.methods.separator.Separator.save` wrote, or a cell's folder in ``runs/``), an MLflow run
 (``runs:/ID`` or the ID alone) or an MLflow model (``models:/…``).
 """
 
@@ -21,7 +21,7 @@ from bench.errors import BenchError, nearest
 from bench.runner.cell import trained_in
 from bench.runner.plan import Cell
 from bench.runner.store import CellFolder, read_json
-from bench.separator import Separator
+from bench.methods.separator import Separator
 from bench.songs import SongSeparator
 from bench.tracking.store import default_uri, first_line, without_secret
 

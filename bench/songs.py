@@ -23,9 +23,10 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from bench import audio, pieces
+from bench import audio
+from bench.methods import chunks
 from bench.errors import BenchError
-from bench.separator import Oracle, Separator
+from bench.methods.separator import Oracle, Separator
 from bench.track import Audio, check_audio
 
 log = logging.getLogger(__name__)
@@ -88,10 +89,10 @@ class SongSeparator:
         """
         mixture = np.asarray(mixture, dtype=np.float64)
         check_audio(mixture, "the mixture")
-        voice = pieces.separate(self.at(rate), mixture, rate)["vocals"]
+        voice = chunks.separate(self.at(rate), mixture, rate)["vocals"]
         return {"vocals": voice, "accompaniment": mixture - voice}
 
-    def at(self, rate: int) -> pieces.Method:
+    def at(self, rate: int) -> chunks.Method:
         """Return what separates music of a rate, and say so where that means resampling."""
         if self.rate in (None, rate):
             return self.method
@@ -198,7 +199,7 @@ def separate_file(
     with tempfile.TemporaryDirectory() as scratch:
         path, head = readable(song, Path(scratch))
         read = checked_reader(path, song, head)
-        mix = pieces.stream(method.at(head.rate), read, head.n_channels, head.n_samples, head.rate)
+        mix = chunks.stream(method.at(head.rate), read, head.n_channels, head.n_samples, head.rate)
         with written(targets, head, suffix) as write:
             done = 0
             for part in mix:
@@ -226,7 +227,7 @@ def added_up(mixture: Audio, voice: Audio, suffix: str, song: Path) -> tuple[Aud
     return voice, mixture - voice
 
 
-def checked_reader(path: Path, song: Path, head: audio.Header) -> pieces.Read:
+def checked_reader(path: Path, song: Path, head: audio.Header) -> chunks.Read:
     """Return what reads a part of a song and refuses samples that are not finite."""
 
     def read(start: int, n_samples: int) -> Audio:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bench import stft
-from bench.excerpts import held
+from bench.methods.subsample import held
 from bench.track import TARGETS, Track
 
 Shift = Literal["random"] | int

@@ -36,9 +36,9 @@ from baselines.drnn.inference import clip_estimates
 from baselines.drnn.network import DRNNNetwork
 from bench import masks, stft
 from bench.errors import BenchError
-from bench.excerpts import held
+from bench.methods.subsample import held
 from bench.masks import Masks
-from bench.separator import FitLog, LevelledSeparator, Spectrogram, common_rate, separator
+from bench.methods.separator import FitLog, LevelledSeparator, Spectrogram, common_rate, separator
 from bench.track import TARGETS, Track
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from baselines.drnn.module import DEV_METRIC, DRNNModule
 from bench.errors import BenchError
-from bench.separator import FitLog
+from bench.methods.separator import FitLog
 
 
 class Teller(Callback):

@@ -12,7 +12,7 @@ from typing import Any
 import pydantic
 
 from bench.errors import BenchError, nearest
-from bench.separator import Separator
+from bench.methods.separator import Separator
 
 #: Where a table may show a method that is run here.
 GROUPS = ("supervised", "unsupervised", "bound")
@@ -50,7 +50,7 @@ def find(name: str) -> type[Separator]:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BenchError(f"method {name!r} cannot be imported: {reason}") from None
     if not (isinstance(found, type) and issubclass(found, Separator)):
-        raise BenchError(f"method {name!r}: {path} is no subclass of bench.separator.Separator")
+        raise BenchError(f"method {name!r}: {path} is no subclass of bench.methods.separator.Separator")
     if inspect.isabstract(found):
         lacking = ", ".join(sorted(found.__abstractmethods__))
         raise BenchError(f"method {name!r}: {path} does not define {lacking}")

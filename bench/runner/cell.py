@@ -21,7 +21,8 @@ import threadpoolctl
 import torch
 from numpy.typing import NDArray
 
-from bench import pieces, provenance
+from bench import provenance
+from bench.methods import chunks
 from bench.methods.registry import registry
 from bench.datasets import open_dataset
 from bench.errors import BenchError
@@ -31,7 +32,7 @@ from bench.runner.load import Load
 from bench.runner.plan import Cell
 from bench.runner.store import CellFolder, FolderError
 from bench.scoring.protocols import Prepared, score
-from bench.separator import FitLog, Separator
+from bench.methods.separator import FitLog, Separator
 from bench.track import Audio, Track
 
 #: Seconds between two writes of a running cell's progress.
@@ -85,7 +86,7 @@ class Job:
     keep_estimates
         Whether they stay in the cell's folder.
     trainer
-        Settings for Lightning's Trainer; see `bench.separator.FitLog`.
+        Settings for Lightning's Trainer; see `bench.methods.separator.FitLog`.
     """
 
     runs: Path
@@ -293,7 +294,7 @@ class Separation:
             self.method = fitted(self.job, self.cell, self.folder, self.claim)
         self.heartbeat.beat("separate", done, total)
         start = time.perf_counter()
-        estimates = pieces.separate_track(self.method, track)
+        estimates = chunks.separate_track(self.method, track)
         seconds = time.perf_counter() - start
         self.seconds += seconds
         if self.job.keep_estimates:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench import pieces
+from bench.methods import chunks
 from bench.errors import BenchError
 from bench.runner.cell import ready
 from bench.runner.estimates import kept as kept_estimates
@@ -107,7 +107,7 @@ def estimates(
 def again(folder: CellFolder, track: Track, device: str) -> Mapping[str, Audio]:
     """Return a cell's estimates of a track: those that it has kept, or made again."""
     found = kept_estimates(folder, track)
-    return found[0] if found else pieces.separate_track(ready(folder).to(device), track)
+    return found[0] if found else chunks.separate_track(ready(folder).to(device), track)
 
 
 def kept(

@@ -26,7 +26,7 @@ from bench.methods.registry import registry
 from bench.errors import BenchError, nearest
 from bench.scoring import aggregate
 from bench.scoring.protocols import PROTOCOLS, protocol
-from bench.separator import Separator
+from bench.methods.separator import Separator
 from bench.track import TARGETS
 
 Line = dict[tuple[str | int, ...], int]

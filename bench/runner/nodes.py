@@ -22,7 +22,7 @@ from bench.errors import BenchError
 from bench.runner.cell import Job, device_here, trained_in
 from bench.runner.claim import holder
 from bench.runner.store import CellFolder
-from bench.separator import FitLog
+from bench.methods.separator import FitLog
 
 #: Seconds between two looks for a call.
 LOOK_S = 0.2

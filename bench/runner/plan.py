@@ -19,7 +19,7 @@ from bench.methods.registry import registry
 from bench.datasets.dataset import Dataset
 from bench.runner.experiment import Experiment, MethodEntry
 from bench.scoring.protocols import protocol
-from bench.separator import Separator
+from bench.methods.separator import Separator
 
 
 @dataclass(frozen=True)

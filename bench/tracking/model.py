@@ -1,6 +1,6 @@
 """A trained method as an MLflow model: audio in, stems out.
 
-The model's folder holds what `bench.separator.Separator.save` wrote, in ``data/separator``: weights
+The model's folder holds what `bench.methods.separator.Separator.save` wrote, in ``data/separator``: weights
 as safetensors and hyperparameters as JSON, no pickle. MLflow loads it by this module's name.
 
 Examples
@@ -29,7 +29,7 @@ from bench.methods.registry import registry
 from bench.errors import BenchError
 from bench.runner.cell import ready
 from bench.runner.store import CellFolder
-from bench.separator import Separator
+from bench.methods.separator import Separator
 from bench.track import TARGETS, Audio
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The promises of `bench.separator`, held by every method in the table."""
+"""The promises of `bench.methods.separator`, held by every method in the table."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 from bench.methods.registry import registry
 from bench.errors import BenchError
-from bench.separator import FitLog, MaskSeparator, Oracle, Separator
+from bench.methods.separator import FitLog, MaskSeparator, Oracle, Separator
 from bench.track import TARGETS, Track
 
 #: Values that make a method quick, by method.

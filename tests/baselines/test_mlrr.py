@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from baselines.mlrr import TOLERANCE, learnt_dictionary, low_rank_representation
-from bench.separator import FitLog
+from bench.methods.separator import FitLog
 
 
 @pytest.fixture

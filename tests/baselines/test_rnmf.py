@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from baselines.rnmf import LAYERS, RNMF, SupervisedRNMF, Unrolled, robust_nmf
-from bench.separator import FitLog
+from bench.methods.separator import FitLog
 
 
 def planted(seed=0, m=60, n=80, rank=4):

@@ -128,7 +128,7 @@ def test_a_report_of_what_was_never_run_is_refused(workspace, capsys):
 
 def test_a_cell_that_fails_is_shown_as_such_and_ends_no_other(workspace, capsys, monkeypatch):
     Path("broken.py").write_text(
-        "from bench.separator import Separator, separator\n\n"
+        "from bench.methods.separator import Separator, separator\n\n"
         "@separator\n"
         "class Broken(Separator):\n"
         "    '''Fails.'''\n"
@@ -260,7 +260,7 @@ def test_no_password_of_a_store_is_shown_or_kept(copy, monkeypatch, capsys):
 
 DEADLY = """\
 import os, signal
-from bench.separator import Separator, separator
+from bench.methods.separator import Separator, separator
 
 
 @separator

@@ -23,7 +23,7 @@ METHODS = """\
 import os, time
 import numpy as np
 from pydantic import Field
-from bench.separator import Separator, separator
+from bench.methods.separator import Separator, separator
 
 
 @separator

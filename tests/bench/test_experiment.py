@@ -131,7 +131,7 @@ def test_a_strangers_method_that_cannot_be_used_is_refused(
     write, tmp_path, monkeypatch, body, message
 ):
     module = "stranger_" + hashlib.sha256(body.encode()).hexdigest()[:8]
-    imports = "from pathlib import Path\nfrom bench.separator import Separator, separator\n"
+    imports = "from pathlib import Path\nfrom bench.methods.separator import Separator, separator\n"
     (tmp_path / f"{module}.py").write_text(imports + body + "\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert message in refused(write(GOOD.replace("method: mixture", f"method: '{module}:Mine'")))

@@ -15,7 +15,9 @@ from baselines.nmf import NMF
 from baselines.oracles import IdealRatioMask
 from baselines.rnmf import SupervisedRNMF
 from baselines.rpca import RPCA
-from bench import excerpts, pieces, stft
+from bench import stft
+from bench.methods import subsample
+from bench.methods import chunks
 from bench.datasets.synthetic import Synthetic
 from bench.track import TARGETS, Track
 
@@ -80,28 +82,28 @@ def test_a_method_with_a_limited_past_gives_in_pieces_what_it_gives_in_one(
 ):
     method = methods[name]
     grid = method.grid(RATE)
-    assert len(pieces.cuts(song.n_samples, 2, RATE, grid)) > 3
+    assert len(chunks.cuts(song.n_samples, 2, RATE, grid)) > 3
     whole = method.separate(song.mixture, RATE)
-    cut = pieces.separate(method, song.mixture, RATE)
+    cut = chunks.separate(method, song.mixture, RATE)
     for target in TARGETS:
         assert difference_db(whole[target], cut[target]) > least
 
 
 def test_what_sees_the_whole_song_meets_without_a_step(song, short_pieces):
-    estimates = pieces.separate(RPCA(), song.mixture, RATE)
+    estimates = chunks.separate(RPCA(), song.mixture, RATE)
     assert np.abs(sum(estimates.values()) - song.mixture).max() < 1e-12
     # Where one piece goes over into the next, neighbouring samples differ no more than elsewhere.
-    cuts = pieces.cuts(song.n_samples, 2, RATE, RPCA().grid(RATE))
+    cuts = chunks.cuts(song.n_samples, 2, RATE, RPCA().grid(RATE))
     steps = np.abs(np.diff(estimates["vocals"]))
     for _, stop in cuts[:-1]:
-        fade = stop - int((pieces.END_S + pieces.FADE_S) * RATE)
+        fade = stop - int((chunks.END_S + chunks.FADE_S) * RATE)
         around = steps[:, fade - 4000 : fade + 12_000]
         assert steps[:, fade - 2 : fade + 2].max() <= np.quantile(around, 0.999) + 1e-12
 
 
 def test_a_bound_is_made_in_pieces_too(song, short_pieces):
     whole = IdealRatioMask().separate_track(song)
-    cut = pieces.separate_track(IdealRatioMask(), song)
+    cut = chunks.separate_track(IdealRatioMask(), song)
     assert all(difference_db(whole[t], cut[t]) > EXACT_DB for t in TARGETS)
 
 
@@ -112,8 +114,8 @@ def test_a_short_clip_is_separated_whole(song):
         def for_song(self, blocks, rate):
             raise AssertionError("a short clip is no song")
 
-    assert len(pieces.cuts(clip.n_samples, 1, RATE, 512)) == 1
-    assert pieces.separate_track(Whole(), clip)["vocals"].shape == clip.mixture.shape
+    assert len(chunks.cuts(clip.n_samples, 1, RATE, 512)) == 1
+    assert chunks.separate_track(Whole(), clip)["vocals"].shape == clip.mixture.shape
 
 
 @settings(max_examples=60, deadline=None)
@@ -124,13 +126,13 @@ def test_a_short_clip_is_separated_whole(song):
     grid=st.sampled_from([1, 256, 512, 25_600, 102_400]),
 )
 def test_pieces_cover_a_song_and_overlap_by_what_a_method_needs(n, channels, rate, grid):
-    found = pieces.cuts(n, channels, rate, grid)
+    found = chunks.cuts(n, channels, rate, grid)
     assert found[0][0] == 0
     assert found[-1][1] == n
     for (_, stop), (start, after) in itertools.pairwise(found):
         assert start % grid == 0
         assert after > stop
-        assert stop - start >= grid + int(pieces.OVERLAP_S * rate) - 1
+        assert stop - start >= grid + int(chunks.OVERLAP_S * rate) - 1
 
 
 def test_the_level_of_a_song_read_in_blocks_is_that_of_its_spectrogram(song):
@@ -142,14 +144,14 @@ def test_the_level_of_a_song_read_in_blocks_is_that_of_its_spectrogram(song):
 
 def test_a_corpus_that_fits_is_held_as_it_is():
     tracks = Synthetic().tracks("train")
-    assert excerpts.held(tracks, 0) is tracks
+    assert subsample.held(tracks, 0) is tracks
 
 
 def test_of_a_larger_one_a_training_holds_random_excerpts(monkeypatch):
     tracks = Synthetic().tracks("train")
     monkeypatch.setattr(excerpts, "HELD", 12 * RATE)
     monkeypatch.setattr(excerpts, "SHORTEST_S", 0.5)
-    first, again, other = (excerpts.held(tracks, 3, draw) for draw in (0, 0, 1))
+    first, again, other = (subsample.held(tracks, 3, draw) for draw in (0, 0, 1))
     assert len(first) == 12
     assert sum(track.n_samples for track in first) == 12 * RATE
     assert all(np.array_equal(a.mixture, b.mixture) for a, b in zip(first, again, strict=True))
@@ -160,7 +162,7 @@ def test_of_a_larger_one_a_training_holds_random_excerpts(monkeypatch):
         for cut, (i, start, n) in zip(first, first.cuts, strict=True)
     )
     monkeypatch.setattr(excerpts, "SHORTEST_S", 2.0)
-    few = excerpts.held(tracks, 3)
+    few = subsample.held(tracks, 3)
     assert [track.duration_s for track in few] == [2.0] * 6
 
 

@@ -18,13 +18,13 @@ import pytest
 
 from bench.runner import claim
 from bench.runner.claim import newest
-from bench.separator import Separator
+from bench.methods.separator import Separator
 from tests.bench.command import bench, cluster, start, wait_until
 
 SLOW = """\
 import os, time
 from pydantic import Field
-from bench.separator import Separator, separator
+from bench.methods.separator import Separator, separator
 
 
 @separator

@@ -30,7 +30,7 @@ methods:
   - {method: drnn, label: DNN, fixed: {hidden: 12, layers: 2, recurrent: none, epochs: 2}}
 """
 BROKEN = """\
-from bench.separator import Separator, separator
+from bench.methods.separator import Separator, separator
 
 @separator
 class Broken(Separator):

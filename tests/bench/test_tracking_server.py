@@ -23,7 +23,7 @@ methods:
   - {method: 'broken:Broken', label: Broken}
 """
 BROKEN = """\
-from bench.separator import Separator, separator
+from bench.methods.separator import Separator, separator
 
 
 @separator

@@ -22,7 +22,7 @@ from baselines.rpca import robust_pca
 from bench import stft
 from bench.methods.registry import registry
 from bench.datasets.synthetic import Synthetic
-from bench.separator import Oracle
+from bench.methods.separator import Oracle
 from bench.track import TARGETS, Track
 
 Matrix = NDArray[np.float64]

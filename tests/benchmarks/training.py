@@ -25,7 +25,7 @@ from baselines.drnn.module import DRNNModule
 from baselines.drnn.network import DRNNNetwork
 from baselines.drnn.separator import DRNN
 from baselines.drnn.training import train
-from bench.separator import FitLog
+from bench.methods.separator import FitLog
 from bench.track import TARGETS, Track
 
 N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000

@@ -17,7 +17,7 @@ from baselines.drnn.training import train
 from bench import stft
 from bench.datasets.mir1k import MIR1K
 from bench.errors import BenchError
-from bench.separator import FitLog
+from bench.methods.separator import FitLog
 from bench.track import TARGETS, Track
 from tests.bench.command import ROOT, free_port
 
@@ -342,7 +342,7 @@ ON_A_HOST = """
 import sys
 from baselines.drnn.separator import DRNN
 from bench.datasets.synthetic import Synthetic
-from bench.separator import FitLog
+from bench.methods.separator import FitLog
 
 if __name__ == "__main__":
     log = FitLog()

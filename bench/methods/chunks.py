@@ -14,7 +14,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from bench.separator import Oracle, Separator
+from bench.methods.separator import Oracle, Separator
 from bench.track import TARGETS, Audio, Track
 
 #: Length of a piece of stereo at 44.1 kHz; the least for more channels or a higher rate, and the
