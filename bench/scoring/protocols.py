@@ -34,8 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, nearest
-from bench.scoring.bss_eval import References
-from bench.scoring.ratios import Scores
+from bench.scoring.bss_eval.api import References
+from bench.scoring.bss_eval.ratios import Scores
 from bench.track import TARGETS, Audio, Track
 
 #: In a score row, the window of a score that belongs to the whole track.

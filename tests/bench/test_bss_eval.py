@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.scoring.bss_eval import References, bss_eval_images, bss_eval_sources
+from bench.scoring.bss_eval.api import References, bss_eval_images, bss_eval_sources
 
 DB = 1e-6  # float64, two ways of solving the same normal equations
 # Half a second of three and four sources at 8 kHz: a condition number of 1e12, at which museval's

@@ -6,7 +6,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.scoring.aggregate import over_tracks, weighted_mean
-from bench.scoring.bss_eval import bss_eval_sources
+from bench.scoring.bss_eval.api import bss_eval_sources
 from bench.scoring.protocols import protocol, score
 from bench.track import TARGETS, Track
 

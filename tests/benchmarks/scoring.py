@@ -23,8 +23,8 @@ import torch
 from measure import best, heading, in_process, write
 
 from bench.datasets.synthetic import Synthetic
-from bench.scoring.bss_eval import References
-from bench.scoring.ratios import Scores
+from bench.scoring.bss_eval.api import References
+from bench.scoring.bss_eval.ratios import Scores
 from bench.track import TARGETS
 
 

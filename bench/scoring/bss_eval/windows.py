@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bench.scoring.projection import fast_length
+from bench.scoring.bss_eval.projection import fast_length
 
 #: Numbers in the largest array of a step over windows: 64 MiB of complex values.
 WINDOWS = 1 << 22

@@ -47,9 +47,9 @@ import torch
 from torch import Tensor
 
 from bench.errors import BenchError
-from bench.scoring.projection import Factor, correlations
-from bench.scoring.ratios import Scores, image_scores, source_scores
-from bench.scoring.windows import energies
+from bench.scoring.bss_eval.projection import Factor, correlations
+from bench.scoring.bss_eval.ratios import Scores, image_scores, source_scores
+from bench.scoring.bss_eval.windows import energies
 
 FILTER_LENGTH = 512
 
