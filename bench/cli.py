@@ -95,15 +95,16 @@ def run(
     Cells that failed before are left alone, unless --retry-failed is given.
     """
     from bench.datasets import open_dataset
-    from bench.runner import cluster, nodes, plan, results
-    from bench.runner import experiment as experiments
+    from bench.runner import cluster, nodes, results
+    from bench.plan import cells
+    from bench.plan import experiment as experiments
     from bench.runner.standing import DAMAGED, standing
     from bench.runner.store import CellFolder
 
     spec = experiments.read(experiment, override or ())
     dataset = open_dataset(spec.dataset, data)
     with console.status("reading the corpus"):
-        cells = plan.cells(spec, dataset)
+        cells = cells.cells(spec, dataset)
     stands = [(folder, standing(folder)) for folder in (CellFolder(RUNS, c) for c in cells)]
     left = {"done", *([] if retry_failed else ["failed"])}
     pending = [folder for folder, stand in stands if stand.state not in left]
@@ -167,7 +168,7 @@ def stopped(said: str) -> Iterator[None]:
 
 def tracked(name: str) -> Results:
     """Return what an experiment has come to, by its name or its file."""
-    from bench.runner import experiment as experiments
+    from bench.plan import experiment as experiments
     from bench.runner import results
 
     if name.endswith((".yaml", ".yml")):
@@ -235,7 +236,7 @@ def report(
     """Write a report again from what was tracked, or check one that is there."""
     from bench.report.compare import problems
     from bench.report.write import write
-    from bench.runner import experiment as experiments
+    from bench.plan import experiment as experiments
 
     if check:
         if name.endswith((".yaml", ".yml")):

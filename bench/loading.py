@@ -19,7 +19,7 @@ import yaml
 from bench.methods.registry import registry
 from bench.errors import BenchError, nearest
 from bench.runner.cell import trained_in
-from bench.runner.plan import Cell
+from bench.plan.cells import Cell
 from bench.runner.store import CellFolder, read_json
 from bench.methods.separator import Separator
 from bench.songs import SongSeparator

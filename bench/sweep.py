@@ -17,8 +17,8 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.runner.cell import Job
     from bench.runner.cluster import Place
-    from bench.runner.experiment import Experiment
-    from bench.runner.plan import Cell
+    from bench.plan.experiment import Experiment
+    from bench.plan.cells import Cell
     from bench.runner.results import Results
     from bench.runner.store import CellFolder
     from bench.tracking.tracker import Tracker

@@ -14,8 +14,8 @@ import pyarrow.lib
 import pyarrow.parquet as pq
 
 from bench.errors import BenchError
-from bench.runner.experiment import Experiment
-from bench.runner.plan import Cell
+from bench.plan.experiment import Experiment
+from bench.plan.cells import Cell
 from bench.runner.results import SCHEMA_VERSION, Results
 from bench.runner.store import CellFolder, read_json
 

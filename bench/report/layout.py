@@ -254,7 +254,7 @@ def ordered(table: Sequence[Line], metric: str, by_value: bool) -> list[Line]:
 
 
 def grid(results: Results, metric: str, found: Mapping[str, Mapping[str, Entry]]) -> Grid:
-    """Return the grid of one metric; see `bench.runner.experiment.Pivot`."""
+    """Return the grid of one metric; see `bench.plan.experiment.Pivot`."""
     pivot = results.experiment.table.pivot
     if pivot is None:
         raise ValueError("the experiment has no pivot")

@@ -24,7 +24,7 @@ from bench.report.curves import Shown
 from bench.report.findings import findings
 from bench.report.page import page
 from bench.report.rows import long_rows
-from bench.runner.plan import Cell
+from bench.plan.cells import Cell
 from bench.runner.results import SCHEMA_VERSION, Results
 from bench.runner.store import CellFolder, read_json, write_bytes
 

@@ -29,7 +29,7 @@ from bench.errors import BenchError
 from bench.runner.claim import Claim, claimed
 from bench.runner.estimates import keep, kept
 from bench.runner.load import Load
-from bench.runner.plan import Cell
+from bench.plan.cells import Cell
 from bench.runner.store import CellFolder, FolderError
 from bench.scoring.protocols import Prepared, score
 from bench.methods.separator import FitLog, Separator

@@ -18,7 +18,7 @@ from bench.methods.registry import registry
 from bench.errors import BenchError
 from bench.runner.cell import Job, Outcome, device_here
 from bench.runner.nodes import rank
-from bench.runner.plan import Cell
+from bench.plan.cells import Cell
 
 #: Seconds until a cell that another process is at is looked at again, and new workers for.
 POLL_S, JOINED_S = 0.5, 2.0

@@ -16,8 +16,8 @@ import pandas as pd
 from bench import provenance
 from bench.datasets import DATASETS, folder, open_dataset
 from bench.errors import BenchError
-from bench.runner.experiment import Experiment
-from bench.runner.plan import Cell
+from bench.plan.experiment import Experiment
+from bench.plan.cells import Cell
 from bench.runner.results import Results, guest_entry
 from bench.runner.store import CellFolder
 from bench.scoring.protocols import Prepared, protocol, score

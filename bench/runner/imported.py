@@ -15,8 +15,8 @@ import pandas as pd
 
 from bench import provenance
 from bench.errors import BenchError
-from bench.runner.experiment import Experiment, MethodEntry
-from bench.runner.plan import Cell
+from bench.plan.experiment import Experiment, MethodEntry
+from bench.plan.cells import Cell
 from bench.runner.results import Results
 from bench.runner.store import CellFolder
 from bench.scoring import museval_json

@@ -37,7 +37,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.errors import BenchError
-from bench.runner.plan import Cell
+from bench.plan.cells import Cell
 
 
 class FolderError(BenchError):

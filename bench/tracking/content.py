@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import provenance
-from bench.runner.plan import Cell
+from bench.plan.cells import Cell
 from bench.runner.store import CellFolder
 from bench.scoring.aggregate import OVER_TRACKS, over_tracks, track_values
 from bench.track import TARGETS

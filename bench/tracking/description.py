@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.runner.plan import Cell
+from bench.plan.cells import Cell
 from bench.runner.results import Results
 
 if TYPE_CHECKING:

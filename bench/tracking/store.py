@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.runner.plan import Cell
+from bench.plan.cells import Cell
 from bench.runner.results import Results
 from bench.runner.store import CellFolder, read_json
 

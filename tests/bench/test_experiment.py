@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from bench.errors import BenchError
-from bench.runner.experiment import read
+from bench.plan.experiment import read
 
 GOOD = """\
 title: A title

@@ -13,8 +13,8 @@ from bench.report.latex import latex
 from bench.report.markdown import markdown
 from bench.report.rows import long_rows
 from bench.report.write import write
-from bench.runner.experiment import Experiment
-from bench.runner.plan import Cell
+from bench.plan.experiment import Experiment
+from bench.plan.cells import Cell
 from bench.runner.results import Results
 from bench.runner.store import CellFolder
 

@@ -12,8 +12,8 @@ import pytest
 from bench.datasets.synthetic import Synthetic
 from bench.report.layout import number
 from bench.report.write import write
-from bench.runner.experiment import Experiment
-from bench.runner.plan import Cell
+from bench.plan.experiment import Experiment
+from bench.plan.cells import Cell
 from bench.runner.results import Results
 from bench.runner.store import CellFolder
 from bench.scoring.protocols import score

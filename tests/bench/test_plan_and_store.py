@@ -7,8 +7,8 @@ import pytest
 
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
-from bench.runner.experiment import Experiment
-from bench.runner.plan import Cell, cells
+from bench.plan.experiment import Experiment
+from bench.plan.cells import Cell, cells
 from bench.runner.store import CellFolder, read_json, write_text
 
 

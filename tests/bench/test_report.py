@@ -14,8 +14,8 @@ from bench.report.layout import number
 from bench.report.markdown import escape_markdown, markdown
 from bench.report.rows import COLUMNS, long_rows
 from bench.report.write import write
-from bench.runner.experiment import Experiment
-from bench.runner.plan import Cell
+from bench.plan.experiment import Experiment
+from bench.plan.cells import Cell
 from bench.runner.results import SCHEMA_VERSION, Results
 from bench.runner.store import CellFolder
 from bench.track import TARGETS

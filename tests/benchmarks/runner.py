@@ -37,7 +37,9 @@ from rich.console import Console
 
 from bench.methods.registry import registry
 from bench.datasets.synthetic import Synthetic
-from bench.runner import cluster, experiment, plan, results
+from bench.runner import cluster, results
+from bench.plan import experiment
+from bench.plan import cells
 from bench.runner.store import CellFolder
 from bench.scoring.protocols import score
 from bench.sweep import RUNS, job_of, run_cells
@@ -115,7 +117,7 @@ class Swept:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             Path("b.yaml").write_text(sweep(n))
             spec, dataset = experiment.read(Path("b.yaml")), Synthetic()
-            results.note(RUNS, spec, dataset, plan.cells(spec, dataset), [])
+            results.note(RUNS, spec, dataset, cells.cells(spec, dataset), [])
             found = results.recall(RUNS, spec.name)
             place = cluster.place(workers, 1, "", "cpu", n)
             tracker = Tracker(found, Path())
@@ -144,7 +146,7 @@ def planned(folder: Path) -> None:
             for metric in ("sdr", "sir", "sar", "nsdr")
         ]
     )  # fmt: skip
-    for cell in plan.cells(experiment.read(folder / "b.yaml"), Synthetic()):
+    for cell in cells.cells(experiment.read(folder / "b.yaml"), Synthetic()):
         own = CellFolder(folder / "runs", cell)
         own.begin()
         own.write_scores("bss_eval_v3", rows, {"n_tracks": len(tracks)})

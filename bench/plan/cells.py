@@ -17,7 +17,7 @@ from typing import Any
 
 from bench.methods.registry import registry
 from bench.datasets.dataset import Dataset
-from bench.runner.experiment import Experiment, MethodEntry
+from bench.plan.experiment import Experiment, MethodEntry
 from bench.scoring.protocols import protocol
 from bench.methods.separator import Separator
 
