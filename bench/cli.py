@@ -25,9 +25,9 @@ from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, job_of, prepare, sh
 
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset
-    from bench.runner.results import Results
-    from bench.runner.standing import Standing
-    from bench.runner.store import CellFolder
+    from bench.store.results import Results
+    from bench.store.status import Standing
+    from bench.store.cell_folder import CellFolder
 
 app = typer.Typer(
     help="Train, separate, score and compare methods of singing-voice separation.",
@@ -95,11 +95,12 @@ def run(
     Cells that failed before are left alone, unless --retry-failed is given.
     """
     from bench.datasets import open_dataset
-    from bench.runner import cluster, nodes, results
+    from bench.runner import cluster, nodes
+    from bench.store import results
     from bench.plan import cells
     from bench.plan import experiment as experiments
-    from bench.runner.standing import DAMAGED, standing
-    from bench.runner.store import CellFolder
+    from bench.store.status import DAMAGED, standing
+    from bench.store.cell_folder import CellFolder
 
     spec = experiments.read(experiment, override or ())
     dataset = open_dataset(spec.dataset, data)
@@ -169,7 +170,7 @@ def stopped(said: str) -> Iterator[None]:
 def tracked(name: str) -> Results:
     """Return what an experiment has come to, by its name or its file."""
     from bench.plan import experiment as experiments
-    from bench.runner import results
+    from bench.store import results
 
     if name.endswith((".yaml", ".yml")):
         name = experiments.read(Path(name)).name
@@ -187,7 +188,7 @@ def status(
     ] = False,
 ) -> None:
     """Say where an experiment stands, while it runs or after."""
-    from bench.runner.standing import standing
+    from bench.store.status import standing
 
     found = tracked(name)
     stands = [(folder, standing(folder)) for folder in found.folders]
@@ -288,8 +289,9 @@ def score(
 ) -> None:
     """Score estimates that were made elsewhere, from WAV or FLAC files."""
     from bench.report.write import write
-    from bench.runner import elsewhere, results
-    from bench.runner.store import CellFolder
+    from bench.runner import elsewhere
+    from bench.store import results
+    from bench.store.cell_folder import CellFolder
     from bench.tracking.tracker import Tracker
 
     row = label or estimates.resolve().name

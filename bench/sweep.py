@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from bench.runner.cluster import Place
     from bench.plan.experiment import Experiment
     from bench.plan.cells import Cell
-    from bench.runner.results import Results
-    from bench.runner.store import CellFolder
+    from bench.store.results import Results
+    from bench.store.cell_folder import CellFolder
     from bench.tracking.tracker import Tracker
 
 #: Below the working directory.

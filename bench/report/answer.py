@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from bench.report.layout import Line, Part, metric_name, number
-from bench.runner.results import Results
+from bench.store.results import Results
 
 
 def answer(results: Results, part: Part) -> str:

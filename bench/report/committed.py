@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from bench.errors import BenchError
 from bench.plan.experiment import Experiment
 from bench.plan.cells import Cell
-from bench.runner.results import SCHEMA_VERSION, Results
-from bench.runner.store import CellFolder, read_json
+from bench.store.results import SCHEMA_VERSION, Results
+from bench.store.cell_folder import CellFolder, read_json
 
 #: Fields of a cell in ``provenance.json``; the others there are about how it came out.
 FIELDS = tuple(Cell.__dataclass_fields__)

@@ -15,8 +15,8 @@ from bench import provenance
 from bench.errors import BenchError
 from bench.report import committed
 from bench.report.write import files
-from bench.runner import results
-from bench.runner.results import Results
+from bench.store import results
+from bench.store.results import Results
 
 #: Unrounded numbers of two machines may differ in their last digits, no rounded one does.
 TOLERANCE = 1e-9

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.report.rows import seed_values, table_rows
 from bench.plan.experiment import Figure, without_value
-from bench.runner.results import Results
+from bench.store.results import Results
 from bench.scoring.aggregate import OverSeeds, over_seeds
 
 

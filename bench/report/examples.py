@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from bench import stft
 from bench.datasets.dataset import Dataset
 from bench.report.rows import TrackTable, table_rows, track_tables
-from bench.runner import examples
-from bench.runner.results import Results
-from bench.runner.store import CellFolder
+from bench.store import listening
+from bench.store.results import Results
+from bench.store.cell_folder import CellFolder
 from bench.scoring.aggregate import OVER_TRACKS
 
 #: Of a picture in pixels, and the level in dB below the mixture's peak that is black.
@@ -138,12 +138,12 @@ def make(
     told = []
     for choice in chosen.choices:
         track = dataset.load("test", choice.track)
-        cut = examples.excerpt(track, next(iter(firsts.values())).cell.digests["test"])
-        true = examples.truth(runs, track, cut)
+        cut = listening.excerpt(track, next(iter(firsts.values())).cell.digests["test"])
+        true = listening.truth(runs, track, cut)
         signals = [("Mixture", "mixture", true["mixture"])]
         signals.append((f"True {chosen.target}", "reference", true[chosen.target]))
         for row in table_rows(results):
-            made = examples.estimates(firsts[row.label], track, cut, device)
+            made = listening.estimates(firsts[row.label], track, cut, device)
             if made is not None and row.method != "mixture":
                 signals.append((row.label, row.group, made[chosen.target]))
         loudest = peak(spectrogram(true["mixture"]))

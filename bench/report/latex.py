@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 
 from bench.report.layout import NOTHING, Entry, Grid, Part, metric_name, parts
-from bench.runner.results import Results
+from bench.store.results import Results
 
 GREEK = [
     "alpha",

@@ -16,7 +16,7 @@ import pandas as pd
 
 from bench.report.rows import GROUPS, Row, not_recovered, table_rows
 from bench.report.significance import ALPHA
-from bench.runner.results import Results
+from bench.store.results import Results
 from bench.scoring.protocols import PROTOCOLS
 
 #: What stands for a number that is not there.

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.report.layout import CLOSE, NOTHING, Entry, Grid, Part, metric_name, parts
 from bench.report.notes import notes
-from bench.runner.results import Results
+from bench.store.results import Results
 
 
 def markdown(results: Results, lines: pd.DataFrame, beside: str = "") -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bench.report.layout import CLOSE, Part
 from bench.report.rows import Row, table_rows
-from bench.runner.results import Results
+from bench.store.results import Results
 
 
 def notes(results: Results, parts: Sequence[Part]) -> list[str]:

@@ -30,7 +30,7 @@ from bench.report.notes import notes
 from bench.report.rows import GROUPS, Row, table_rows, track_tables
 from bench.report.significance import Ranks, ranks
 from bench.report.speed import costs
-from bench.runner.results import Results
+from bench.store.results import Results
 from bench.scoring.aggregate import OVER_TRACKS
 
 #: More rows than these make a critical-difference diagram that nobody can read.

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.report.significance import against, interval
-from bench.runner.results import Results
+from bench.store.results import Results
 from bench.scoring.aggregate import OVER_TRACKS, over_seeds, over_tracks, track_values
 
 COLUMNS = ["row", "group", "method", "target", "protocol", "metric", "status", "value", "spread",

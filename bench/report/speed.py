@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.report.layout import NOTHING
 from bench.report.rows import table_rows
-from bench.runner.results import Results
+from bench.store.results import Results
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.layout import CLOSE, Entry, metric_name, parts
-from bench.runner.results import Results
+from bench.store.results import Results
 
 STYLES = {"best": "bold", "second": "underline"}
 

@@ -25,8 +25,8 @@ from bench.report.findings import findings
 from bench.report.page import page
 from bench.report.rows import long_rows
 from bench.plan.cells import Cell
-from bench.runner.results import SCHEMA_VERSION, Results
-from bench.runner.store import CellFolder, read_json, write_bytes
+from bench.store.results import SCHEMA_VERSION, Results
+from bench.store.cell_folder import CellFolder, read_json, write_bytes
 
 #: Folders of a report that hold its examples.
 EXAMPLE_FOLDERS = ("pictures", "audio")

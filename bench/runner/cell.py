@@ -26,11 +26,11 @@ from bench.methods import chunks
 from bench.methods.registry import registry
 from bench.datasets import open_dataset
 from bench.errors import BenchError
-from bench.runner.claim import Claim, claimed
-from bench.runner.estimates import keep, kept
+from bench.store.claim import Claim, claimed
+from bench.store.estimates import keep, kept
 from bench.runner.load import Load
 from bench.plan.cells import Cell
-from bench.runner.store import CellFolder, FolderError
+from bench.store.cell_folder import CellFolder, FolderError
 from bench.scoring.protocols import Prepared, score
 from bench.methods.separator import FitLog, Separator
 from bench.track import Audio, Track

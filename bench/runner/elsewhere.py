@@ -18,8 +18,8 @@ from bench.datasets import DATASETS, folder, open_dataset
 from bench.errors import BenchError
 from bench.plan.experiment import Experiment
 from bench.plan.cells import Cell
-from bench.runner.results import Results, guest_entry
-from bench.runner.store import CellFolder
+from bench.store.results import Results, guest_entry
+from bench.store.cell_folder import CellFolder
 from bench.scoring.protocols import Prepared, protocol, score
 from bench.track import Track
 

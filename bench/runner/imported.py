@@ -17,8 +17,8 @@ from bench import provenance
 from bench.errors import BenchError
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.plan.cells import Cell
-from bench.runner.results import Results
-from bench.runner.store import CellFolder
+from bench.store.results import Results
+from bench.store.cell_folder import CellFolder
 from bench.scoring import museval_json
 from bench.scoring.museval_json import PROTOCOL
 from bench.scoring.protocols import Museval, protocol

@@ -20,8 +20,8 @@ import torch
 from bench.datasets import open_dataset
 from bench.errors import BenchError
 from bench.runner.cell import Job, device_here, trained_in
-from bench.runner.claim import holder
-from bench.runner.store import CellFolder
+from bench.store.claim import holder
+from bench.store.cell_folder import CellFolder
 from bench.methods.separator import FitLog
 
 #: Seconds between two looks for a call.

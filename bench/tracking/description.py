@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.plan.cells import Cell
-from bench.runner.results import Results
+from bench.store.results import Results
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -28,7 +28,7 @@ from bench import provenance
 from bench.methods.registry import registry
 from bench.errors import BenchError
 from bench.runner.cell import ready
-from bench.runner.store import CellFolder
+from bench.store.cell_folder import CellFolder
 from bench.methods.separator import Separator
 from bench.track import TARGETS, Audio
 

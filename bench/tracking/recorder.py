@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from bench.runner.store import CellFolder
+from bench.store.cell_folder import CellFolder
 from bench.tracking.tracker import Tracker
 
 LOOK_S, RETRY_S = 1.0, 15.0

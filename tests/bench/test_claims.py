@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from bench.runner import claim
-from bench.runner.claim import claimed, holder, newest
-from bench.runner.store import FolderError
+from bench.store import claim
+from bench.store.claim import claimed, holder, newest
+from bench.store.cell_folder import FolderError
 
 
 def write_foreign(folder, age_s: float, content: str = '{"machine": "another", "pid": 1}'):
@@ -62,7 +62,7 @@ def test_of_many_at_once_one_takes_over_from_a_dead_machine(tmp_path):
 HOLD = """\
 import sys, time
 from pathlib import Path
-from bench.runner.claim import claimed
+from bench.store.claim import claimed
 with claimed(Path(sys.argv[1])) as mine:
     print(mine is not None, flush=True)
     time.sleep(100)

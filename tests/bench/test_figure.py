@@ -15,8 +15,8 @@ from bench.report.rows import long_rows
 from bench.report.write import write
 from bench.plan.experiment import Experiment
 from bench.plan.cells import Cell
-from bench.runner.results import Results
-from bench.runner.store import CellFolder
+from bench.store.results import Results
+from bench.store.cell_folder import CellFolder
 
 SPREAD = 0.1
 

@@ -11,7 +11,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from bench.errors import BenchError
-from bench.runner import results
+from bench.store import results
 from bench.track import TARGETS
 from bench.tracking.model import load
 from tests.bench.command import bench

@@ -14,7 +14,7 @@ import soundfile
 
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
-from bench.runner import results
+from bench.store import results
 from bench.scoring import museval_json
 from bench.scoring.aggregate import over_tracks
 from bench.scoring.protocols import score

@@ -14,8 +14,8 @@ from bench.report.layout import number
 from bench.report.write import write
 from bench.plan.experiment import Experiment
 from bench.plan.cells import Cell
-from bench.runner.results import Results
-from bench.runner.store import CellFolder
+from bench.store.results import Results
+from bench.store.cell_folder import CellFolder
 from bench.scoring.protocols import score
 from tests.bench.browser import chromium, shoot, until
 

@@ -9,7 +9,7 @@ from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
 from bench.plan.experiment import Experiment
 from bench.plan.cells import Cell, cells
-from bench.runner.store import CellFolder, read_json, write_text
+from bench.store.cell_folder import CellFolder, read_json, write_text
 
 
 @pytest.fixture(scope="module")

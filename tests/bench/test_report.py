@@ -16,8 +16,8 @@ from bench.report.rows import COLUMNS, long_rows
 from bench.report.write import write
 from bench.plan.experiment import Experiment
 from bench.plan.cells import Cell
-from bench.runner.results import SCHEMA_VERSION, Results
-from bench.runner.store import CellFolder
+from bench.store.results import SCHEMA_VERSION, Results
+from bench.store.cell_folder import CellFolder
 from bench.track import TARGETS
 
 # By row: group, and the NSDR of two tracks of 1 and 3 seconds.

@@ -37,10 +37,11 @@ from rich.console import Console
 
 from bench.methods.registry import registry
 from bench.datasets.synthetic import Synthetic
-from bench.runner import cluster, results
+from bench.runner import cluster
+from bench.store import results
 from bench.plan import experiment
 from bench.plan import cells
-from bench.runner.store import CellFolder
+from bench.store.cell_folder import CellFolder
 from bench.scoring.protocols import score
 from bench.sweep import RUNS, job_of, run_cells
 from bench.tracking.tracker import Tracker

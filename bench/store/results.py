@@ -14,7 +14,7 @@ from bench.datasets.dataset import Dataset
 from bench.errors import BenchError
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.plan.cells import Cell
-from bench.runner.store import CellFolder, read_json, write_text
+from bench.store.cell_folder import CellFolder, read_json, write_text
 
 #: Of the columns of `Results.scores`; raise it with every change of them.
 SCHEMA_VERSION = 1

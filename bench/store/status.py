@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from bench.runner.cell import trained_in
-from bench.runner.claim import holder
-from bench.runner.store import CellFolder
+from bench.store.claim import holder
+from bench.store.cell_folder import CellFolder
 
 DAMAGED = "its scores are damaged and are computed again"
 

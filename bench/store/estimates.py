@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.datasets.folder import load_estimates
 from bench.errors import BenchError
-from bench.runner.store import CellFolder, file_hashes, make_folder, read_json, write_bytes
+from bench.store.cell_folder import CellFolder, file_hashes, make_folder, read_json, write_bytes
 from bench.track import TARGETS, Audio, Track
 
 

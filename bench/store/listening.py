@@ -18,8 +18,8 @@ import numpy as np
 from bench.methods import chunks
 from bench.errors import BenchError
 from bench.runner.cell import ready
-from bench.runner.estimates import kept as kept_estimates
-from bench.runner.store import CellFolder, write_bytes
+from bench.store.estimates import kept as kept_estimates
+from bench.store.cell_folder import CellFolder, write_bytes
 from bench.track import TARGETS, Audio, Track
 
 #: Seconds of an excerpt at most, and peak of its mixture: estimates may be louder.

@@ -2,7 +2,7 @@
 
     runs/<fingerprint>/
         cell.json          what the cell is
-        claim.<n>.json     who computes it; see `bench.runner.claim`
+        claim.<n>.json     who computes it; see `bench.store.claim`
         state.json         stage and progress as last written; or failed: the traceback
         curves.jsonl       what training told, a line a step
         pictures/          what it looked like at some steps
@@ -10,7 +10,7 @@
         checkpoints/       of a training that has not ended
         call.json          calls the other hosts to a training on several; see `bench.runner.nodes`
         fit/               what was learnt; fit.json beside it is written last
-        estimates/         of an experiment that keeps them; see `bench.runner.estimates`
+        estimates/         of an experiment that keeps them; see `bench.store.estimates`
         scores/<key>.parquet, and <key>.json, written last: the marker of finished scores
 
 Each file appears whole, by a rename. A score counts as finished only where its marker is
