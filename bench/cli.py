@@ -289,24 +289,24 @@ def score(
 ) -> None:
     """Score estimates that were made elsewhere, from WAV or FLAC files."""
     from bench.report.write import write
-    from bench.runner import elsewhere
+    from bench.store import external
     from bench.store import results
     from bench.store.cell_folder import CellFolder
     from bench.tracking.tracker import Tracker
 
     row = label or estimates.resolve().name
-    truth = elsewhere.references(references, data)
+    truth = external.references(references, data)
     protocols = protocol or (["museval"] if museval_json else ["bss_eval_v3"])
     if museval_json and "museval" not in protocols:
         protocols = [*protocols, "museval"]
-    cell = elsewhere.cell(row, truth, estimates, protocols)
+    cell = external.cell(row, truth, estimates, protocols)
     own = CellFolder(RUNS, cell)
     name = into or re.sub(r"[^A-Za-z0-9_.-]+", "-", row).strip("-.") or "scores"
     if into is not None:
-        elsewhere.check_guest(results.recall(RUNS, into), cell)
+        external.check_guest(results.recall(RUNS, into), cell)
     if not own.is_done():
         with console.status("scoring") as status:
-            elsewhere.run(
+            external.run(
                 own,
                 truth,
                 estimates,
@@ -321,7 +321,7 @@ def score(
                 f"museval's JSON: {len(files.write(scores, museval_json))} tracks in {museval_json}"
             )
     if into is None:
-        found = elsewhere.alone(own, truth, name)
+        found = external.alone(own, truth, name)
     else:
         results.welcome(RUNS, into, cell)
         found = results.recall(RUNS, into)

@@ -21,7 +21,7 @@ def import_scores(
 ) -> None:
     """Read museval's JSON, such as SiSEC 2018's submissions, as a row marked as imported."""
     from bench.report.write import write
-    from bench.runner import imported
+    from bench.store import imported
     from bench.store import results
     from bench.store.cell_folder import CellFolder
     from bench.sweep import REPORTS, RUNS, show_tables
