@@ -95,7 +95,8 @@ def run(
     Cells that failed before are left alone, unless --retry-failed is given.
     """
     from bench.datasets import open_dataset
-    from bench.runner import cluster, nodes
+    from bench.runner import executor
+    from bench.runner import hosts
     from bench.store import results
     from bench.plan import cells
     from bench.plan import experiment as experiments
@@ -116,10 +117,10 @@ def run(
         rest = f", {n_failed} failed before" if n_failed else ""
         print(f"{len(cells)} cells: {len(pending)} to compute, {n_done} reused{rest}")
         return
-    place = cluster.place(workers, threads, scheduler, device, len(pending), trainer or [])
+    place = executor.place(workers, threads, scheduler, device, len(pending), trainer or [])
     if place.node > 0:
         with stopped(f"bench: host {place.node} stopped"):
-            joined = nodes.join(job_of(spec, data, place), pending)
+            joined = hosts.join(job_of(spec, data, place), pending)
         print(f"host {place.node}: joined {joined} trainings; the first host has what they gave")
         return
     prepare(REPORTS / spec.name)

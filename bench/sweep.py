@@ -16,7 +16,7 @@ from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.runner.cell import Job
-    from bench.runner.cluster import Place
+    from bench.runner.executor import Place
     from bench.plan.experiment import Experiment
     from bench.plan.cells import Cell
     from bench.store.results import Results
@@ -121,7 +121,7 @@ def run_cells(
 ) -> Tally:
     """Run cells in this order, and record them and those that are `behind`."""
     from bench.progress import Monitor
-    from bench.runner import cluster
+    from bench.runner import executor
     from bench.tracking.recorder import Recorder
 
     by_cell = {id(folder.cell): folder for folder in pending}
@@ -134,7 +134,7 @@ def run_cells(
             recorder.begin(by_cell[id(cell)])
 
         cells = [folder.cell for folder in pending]
-        for cell, outcome in cluster.run(job, cells, place, begin):
+        for cell, outcome in executor.run(job, cells, place, begin):
             folder = by_cell[id(cell)]
             if outcome.status == "stopped":
                 raise BenchError(

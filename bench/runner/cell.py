@@ -28,7 +28,7 @@ from bench.datasets import open_dataset
 from bench.errors import BenchError
 from bench.store.claim import Claim, claimed
 from bench.store.estimates import keep, kept
-from bench.runner.load import Load
+from bench.runner.usage import Load
 from bench.plan.cells import Cell
 from bench.store.cell_folder import CellFolder, FolderError
 from bench.scoring.protocols import Prepared, score

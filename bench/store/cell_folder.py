@@ -8,7 +8,7 @@
         pictures/          what it looked like at some steps
         examples/          excerpts of a few estimates, to be heard
         checkpoints/       of a training that has not ended
-        call.json          calls the other hosts to a training on several; see `bench.runner.nodes`
+        call.json          calls the other hosts to a training on several; see `bench.runner.hosts`
         fit/               what was learnt; fit.json beside it is written last
         estimates/         of an experiment that keeps them; see `bench.store.estimates`
         scores/<key>.parquet, and <key>.json, written last: the marker of finished scores

@@ -4,13 +4,13 @@ import subprocess
 import sys
 import time
 
-from bench.runner.load import Load
+from bench.runner.usage import Load
 
 #: Run by itself: what a long test process gives back meanwhile would hide what is asked for here.
 ASKS_AND_GIVES_BACK = """
 import time
 import numpy as np
-from bench.runner.load import PERIOD_S, Load
+from bench.runner.usage import PERIOD_S, Load
 
 with Load() as load:
     before = load.peak_bytes

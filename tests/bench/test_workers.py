@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from dask.distributed import Client
 
-from bench.runner import cluster as places
+from bench.runner import executor as places
 from bench.runner.cell import Outcome
 from tests.bench.command import bench, cluster, end, free_port, ran, start
 

@@ -37,7 +37,7 @@ from rich.console import Console
 
 from bench.methods.registry import registry
 from bench.datasets.synthetic import Synthetic
-from bench.runner import cluster
+from bench.runner import executor
 from bench.store import results
 from bench.plan import experiment
 from bench.plan import cells
@@ -120,7 +120,7 @@ class Swept:
             spec, dataset = experiment.read(Path("b.yaml")), Synthetic()
             results.note(RUNS, spec, dataset, cells.cells(spec, dataset), [])
             found = results.recall(RUNS, spec.name)
-            place = cluster.place(workers, 1, "", "cpu", n)
+            place = executor.place(workers, 1, "", "cpu", n)
             tracker = Tracker(found, Path())
             tracker.open()
             job = job_of(spec, Path(), place)

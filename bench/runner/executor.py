@@ -17,7 +17,7 @@ import torch
 from bench.methods.registry import registry
 from bench.errors import BenchError
 from bench.runner.cell import Job, Outcome, device_here
-from bench.runner.nodes import rank
+from bench.runner.hosts import rank
 from bench.plan.cells import Cell
 
 #: Seconds until a cell that another process is at is looked at again, and new workers for.
@@ -55,7 +55,7 @@ class Place:
     trainer
         Settings for Lightning's Trainer, in each training.
     node
-        Which of the hosts that train one model together this is; see `bench.runner.nodes`.
+        Which of the hosts that train one model together this is; see `bench.runner.hosts`.
     """
 
     workers: int
