@@ -236,7 +236,7 @@ def report(
     ] = False,
 ) -> None:
     """Write a report again from what was tracked, or check one that is there."""
-    from bench.report.compare import problems
+    from bench.report.verify import problems
     from bench.report.write import write
     from bench.plan import experiment as experiments
 

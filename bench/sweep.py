@@ -184,7 +184,7 @@ def seconds(folder: CellFolder) -> float:
 def show_tables(console: Console, found: Results, folder: Path) -> None:
     """Print the tables of an experiment, and where its report lies."""
     from bench.report.rows import long_rows
-    from bench.report.terminal import tables
+    from bench.report.formats.terminal import tables
 
     for table in tables(found, long_rows(found)):
         console.print(table)

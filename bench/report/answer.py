@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.report.layout import Line, Part, metric_name, number
+from bench.report.table import Line, Part, metric_name, number
 from bench.store.results import Results
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from bench.report.curves import Curve, Point, Shown
-from bench.report.layout import number
+from bench.report.table import number
 from bench.scoring.aggregate import over_seeds
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.layout import CLOSE, Part
+from bench.report.table import CLOSE, Part
 from bench.report.rows import Row, table_rows
 from bench.store.results import Results
 

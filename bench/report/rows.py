@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.report.significance import against, interval
+from bench.report.statistics import against, interval
 from bench.store.results import Results
 from bench.scoring.aggregate import OVER_TRACKS, over_seeds, over_tracks, track_values
 
@@ -112,7 +112,7 @@ def long_rows(results: Results) -> pd.DataFrame:
     A row of several seeds has the mean over seeds, the standard deviation (``spread``) and half
     of the 95 % interval of the mean. ``low`` and ``high`` are the ends of the 95 % bootstrap
     interval over tracks; ``p_best`` is the adjusted p-value of its difference from the best
-    method's, see `bench.report.significance`. A row of which a cell is missing or failed has the
+    method's, see `bench.report.statistics`. A row of which a cell is missing or failed has the
     value NaN and no tracks: it is never averaged away.
 
     Returns

@@ -19,10 +19,12 @@ import pyarrow.parquet as pq
 
 from bench import provenance
 from bench.datasets.dataset import Dataset
-from bench.report import curves, examples, figure, latex, markdown
+from bench.report import curves, examples, figure
+from bench.report.formats import latex
+from bench.report.formats import markdown
 from bench.report.curves import Shown
 from bench.report.findings import findings
-from bench.report.page import page
+from bench.report.formats.page import page
 from bench.report.rows import long_rows
 from bench.plan.cells import Cell
 from bench.store.results import SCHEMA_VERSION, Results

@@ -9,8 +9,8 @@ import pytest
 
 from bench.report import curves, figure
 from bench.report.findings import findings
-from bench.report.latex import latex
-from bench.report.markdown import markdown
+from bench.report.formats.latex import latex
+from bench.report.formats.markdown import markdown
 from bench.report.rows import long_rows
 from bench.report.write import write
 from bench.plan.experiment import Experiment

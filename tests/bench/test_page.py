@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.datasets.synthetic import Synthetic
-from bench.report.layout import number
+from bench.report.table import number
 from bench.report.write import write
 from bench.plan.experiment import Experiment
 from bench.plan.cells import Cell

@@ -9,9 +9,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from bench.report.latex import escape_latex, latex
-from bench.report.layout import number
-from bench.report.markdown import escape_markdown, markdown
+from bench.report.formats.latex import escape_latex, latex
+from bench.report.table import number
+from bench.report.formats.markdown import escape_markdown, markdown
 from bench.report.rows import COLUMNS, long_rows
 from bench.report.write import write
 from bench.plan.experiment import Experiment

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from bench.report import significance
-from bench.report.significance import against, cliques, holm, interval, ranks, wilcoxon
+from bench.report import statistics
+from bench.report.statistics import against, cliques, holm, interval, ranks, wilcoxon
 from bench.scoring.aggregate import mean, median, weighted_mean
 
 RNG = np.random.default_rng(7)
@@ -81,7 +81,7 @@ def test_rows_are_compared_with_the_best_alone():
     rows = {"best": base + 1, "near": base + 1 + RNG.normal(0, 0.5, 40), "far": base}
     p = against("best", rows)
     assert list(p) == ["near", "far"]
-    assert p["near"] > significance.ALPHA > p["far"]
+    assert p["near"] > statistics.ALPHA > p["far"]
     assert p["far"] == pytest.approx(2 * scipy.stats.wilcoxon(rows["best"], base).pvalue)
 
 

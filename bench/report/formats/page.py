@@ -21,15 +21,15 @@ import pandas as pd
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from bench.report import charts
+from bench.report import plots
 from bench.report.answer import answer, p_value
 from bench.report.curves import Shown
 from bench.report.findings import findings
-from bench.report.layout import CLOSE, NOTHING, Part, metric_name, number, parts
+from bench.report.table import CLOSE, NOTHING, Part, metric_name, number, parts
 from bench.report.notes import notes
 from bench.report.rows import GROUPS, Row, table_rows, track_tables
-from bench.report.significance import Ranks, ranks
-from bench.report.speed import costs
+from bench.report.statistics import Ranks, ranks
+from bench.report.cost import costs
 from bench.store.results import Results
 from bench.scoring.aggregate import OVER_TRACKS
 
@@ -166,7 +166,7 @@ def distribution(
     """Return the chart of a metric's scores by track."""
     name = f"{metric_name(metric)} (dB)"
     groups = {label: rows[label].group for label in found}
-    svg = charts.distributions(found, groups, name)
+    svg = plots.distributions(found, groups, name)
     lost = {label: int((~np.isfinite(scores)).sum()) for label, scores in found.items()}
     left_out = ", ".join(f"{label} {n}" for label, n in lost.items() if n)
     medians = ", ".join(
@@ -178,7 +178,7 @@ def distribution(
     if left_out:
         caption += f" Not drawn, undefined or infinite: {left_out}."
     label = f"{metric_name(metric)} by track. Medians in dB: {medians}"
-    return Chart(Markup(charts.inline(svg, prefix, label)), caption)  # noqa: S704 - escaped there
+    return Chart(Markup(plots.inline(svg, prefix, label)), caption)  # noqa: S704 - escaped there
 
 
 def diagram(found: Ranks, metric: str, prefix: str) -> Chart:
@@ -191,7 +191,7 @@ def diagram(found: Ranks, metric: str, prefix: str) -> Chart:
     )
     ranks_text = ", ".join(f"{label} {rank:.2f}" for label, rank in found.mean.items())
     label = f"Mean ranks in {metric_name(metric)}: {ranks_text}. Not told apart: {joined}."
-    svg = charts.inline(charts.critical_difference(found), prefix, label)
+    svg = plots.inline(plots.critical_difference(found), prefix, label)
     return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
 
 
@@ -201,7 +201,7 @@ def inline_figure(shown: Shown, figure: bytes) -> Chart:
     what = f"against {shown.symbol}" if shown.symbol else "of each row"
     label = f"{names} of the {shown.target} {what}; the sentences beside it say what it shows."
     caption = "Means, with 95 % intervals over seeds (Student's t)."
-    svg = charts.inline(figure, "f", label)
+    svg = plots.inline(figure, "f", label)
     return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
 
 

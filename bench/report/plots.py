@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report.figure import COLOURS, SETTINGS
-from bench.report.significance import Ranks
+from bench.report.statistics import Ranks
 
 #: Inches: of a panel, of a row in it.
 PANEL, ROW = 3.9, 0.24

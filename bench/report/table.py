@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report.rows import GROUPS, Row, not_recovered, table_rows
-from bench.report.significance import ALPHA
+from bench.report.statistics import ALPHA
 from bench.store.results import Results
 from bench.scoring.protocols import PROTOCOLS
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.report.layout import CLOSE, NOTHING, Entry, Grid, Part, metric_name, parts
+from bench.report.table import CLOSE, NOTHING, Entry, Grid, Part, metric_name, parts
 from bench.report.notes import notes
 from bench.store.results import Results
 

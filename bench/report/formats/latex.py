@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from bench.report.layout import NOTHING, Entry, Grid, Part, metric_name, parts
+from bench.report.table import NOTHING, Entry, Grid, Part, metric_name, parts
 from bench.store.results import Results
 
 GREEK = [

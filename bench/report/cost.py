@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.layout import NOTHING
+from bench.report.table import NOTHING
 from bench.report.rows import table_rows
 from bench.store.results import Results
 

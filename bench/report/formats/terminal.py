@@ -8,7 +8,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.layout import CLOSE, Entry, metric_name, parts
+from bench.report.table import CLOSE, Entry, metric_name, parts
 from bench.store.results import Results
 
 STYLES = {"best": "bold", "second": "underline"}
