@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bench.songs import SongSeparator
+    from bench.songs.separate import SongSeparator
 
 __version__ = "0.1.0"
 
@@ -18,7 +18,7 @@ def load(name: str) -> SongSeparator:
     ----------
     name
         A method's name, an MLflow run (``runs:/ID``) or model (``models:/…``), or a folder of
-        weights; see `bench.loading`.
+        weights; see `bench.songs.load`.
 
     Raises
     ------
@@ -32,5 +32,5 @@ def load(name: str) -> SongSeparator:
     >>> sorted(load("rpca").separate(noise, 8000))
     ['accompaniment', 'vocals']
     """
-    loaded: SongSeparator = importlib.import_module("bench.loading").load(name)
+    loaded: SongSeparator = importlib.import_module("bench.songs.load").load(name)
     return loaded

@@ -17,7 +17,7 @@ import soundfile
 import bench as suite
 from baselines.drnn.separator import DRNN
 from baselines.nmf import NMF
-from bench import songs
+from bench.songs.separate import separate
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
 from tests.bench.command import bench
@@ -300,9 +300,9 @@ def test_a_run_of_an_experiment_is_loaded_by_its_mlflow_run_or_its_folder(worksp
 MEASURE = """\
 import re, sys
 from pathlib import Path
-from bench import songs
-from bench.loading import load
-songs.separate_file(load("mixture"), Path(sys.argv[1]), Path("out"))
+from bench.songs.separate import separate
+from bench.songs.load import load
+separate.separate_file(load("mixture"), Path(sys.argv[1]), Path("out"))
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
@@ -312,7 +312,7 @@ def test_memory_does_not_grow_with_the_length_of_a_song(workspace):
     peaks = []
     for seconds in (70, 280):
         path = write(f"{seconds}.wav", music(seconds))
-        environment = {**os.environ, "PYTHONPATH": str(Path(songs.__file__).parents[1])}
+        environment = {**os.environ, "PYTHONPATH": str(Path(separate.__file__).parents[1])}
         done = subprocess.run(
             [sys.executable, "-c", MEASURE, str(path)],
             capture_output=True, text=True, check=True, env=environment,

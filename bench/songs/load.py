@@ -22,7 +22,7 @@ from bench.runner.cell import trained_in
 from bench.plan.cells import Cell
 from bench.store.cell_folder import CellFolder, read_json
 from bench.methods.separator import Separator
-from bench.songs import SongSeparator
+from bench.songs.separate import SongSeparator
 from bench.tracking.store import default_uri, first_line, without_secret
 
 
