@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench import cli
+from bench.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -22,7 +22,7 @@ def bench(*words: str) -> int:
     kept = sys.argv
     sys.argv = ["bench", *map(str, words)]
     try:
-        cli.main()
+        main.main()
     except SystemExit as end:
         return int(end.code or 0)
     finally:
@@ -35,7 +35,7 @@ def start(*words: str, module: str = "", **environment: str) -> subprocess.Popen
 
     The working directory is where it finds modules of methods. Output is read by `communicate`.
     """
-    python = ["-m", module] if module else ["-c", "from bench.cli import main; main()"]
+    python = ["-m", module] if module else ["-c", "from bench.cli.main import main; main()"]
     path = os.pathsep.join([str(Path.cwd()), str(ROOT)])
     return subprocess.Popen(
         [sys.executable, *python, *words],

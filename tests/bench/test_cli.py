@@ -303,7 +303,7 @@ def weights(workspace: Path) -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 def test_a_training_killed_at_any_moment_goes_on_to_the_weights_of_one_that_ran_through(workspace):
-    command = [sys.executable, "-c", "from bench.cli import main; main()"]
+    command = [sys.executable, "-c", "from bench.cli.main import main; main()"]
     command += ["run", "training.yaml", "--workers", "0"]
     folders = [Path(name) for name in ("through", "killed")]
     for folder in folders:

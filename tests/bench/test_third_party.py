@@ -46,7 +46,7 @@ def run(words, installed: Path, folder: Path) -> subprocess.CompletedProcess[str
     environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"}
     for name in ("MLFLOW_TRACKING_URI", "BENCH_DATA"):
         environment.pop(name, None)
-    command = [sys.executable, "-c", "from bench.cli import main; main()", *map(str, words)]
+    command = [sys.executable, "-c", "from bench.cli.main import main; main()", *map(str, words)]
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )

@@ -42,7 +42,7 @@ def address(tmp_path_factory):
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         quick = ROOT / "experiments" / "quick.yaml"
         assert bench("run", str(quick), "--workers", "0", *SMALLER) == 0
-    command = [sys.executable, "-c", "from bench.cli import main; main()", "ui", "quick"]
+    command = [sys.executable, "-c", "from bench.cli.main import main; main()", "ui", "quick"]
     process = subprocess.Popen(
         [*command, "--port", str(free_port())], cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,

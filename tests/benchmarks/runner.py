@@ -43,7 +43,7 @@ from bench.plan import experiment
 from bench.plan import cells
 from bench.store.cell_folder import CellFolder
 from bench.scoring.protocols import score
-from bench.sweep import RUNS, job_of, run_cells
+from bench.cli.sweep import RUNS, job_of, run_cells
 from bench.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +82,7 @@ def bare(n: int) -> Times:
 
 def command(folder: Path, *words: str) -> None:
     """Run `bench` with these words in a folder."""
-    line = [sys.executable, "-c", "from bench.cli import main; main()", *words]
+    line = [sys.executable, "-c", "from bench.cli.main import main; main()", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
     subprocess.run(line, cwd=folder, env=environment, check=True, capture_output=True)
 

@@ -24,7 +24,7 @@ def import_scores(
     from bench.store import imported
     from bench.store import results
     from bench.store.cell_folder import CellFolder
-    from bench.sweep import REPORTS, RUNS, show_tables
+    from bench.cli.sweep import REPORTS, RUNS, show_tables
     from bench.tracking.tracker import Tracker
 
     cell, scores = imported.read(folder, label)

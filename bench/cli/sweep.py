@@ -120,7 +120,7 @@ def run_cells(
     console: Console,
 ) -> Tally:
     """Run cells in this order, and record them and those that are `behind`."""
-    from bench.progress import Monitor
+    from bench.cli.progress import Monitor
     from bench.runner import executor
     from bench.tracking.recorder import Recorder
 

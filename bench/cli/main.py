@@ -17,11 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 import bench
-from bench.commands import data as data_commands
-from bench.commands.imported import import_scores
-from bench.commands.separate import separate
+from bench.cli.main import data as data_commands
+from bench.cli.import_scores import import_scores
+from bench.cli.separate import separate
 from bench.errors import BenchError, nearest
-from bench.sweep import EXPERIMENTS, REPORTS, RUNS, compute, job_of, prepare, show_tables
+from bench.cli.sweep import EXPERIMENTS, REPORTS, RUNS, compute, job_of, prepare, show_tables
 
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset

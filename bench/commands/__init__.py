@@ -1,1 +1,0 @@
-"""Commands of the command line that fill a file of their own."""
