@@ -21,5 +21,5 @@ METHODS = {
     "repet_sim": "baselines.repet_sim:REPETSIM",
     "hpss": "baselines.hpss:HPSS",
     "nmf": "baselines.nmf:NMF",
-    "drnn": "baselines.drnn.separator:DRNN",
+    "drnn": "baselines.networks.drnn.separator:DRNN",
 }

@@ -29,7 +29,7 @@ from pydantic import Field
 from sklearn.decomposition import MiniBatchDictionaryLearning
 from sklearn.exceptions import ConvergenceWarning
 
-from baselines.proximal import Matrix, singular_value_threshold, soft_threshold
+from baselines.algorithms.low_rank import Matrix, singular_value_threshold, soft_threshold
 from bench import masks, stft
 from bench.errors import BenchError
 from bench.methods.subsample import held

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.drnn.segments import Segments
+from baselines.networks.drnn.segments import Segments
 from bench import masks, stft
 from bench.errors import BenchError
 from bench.masks import Masks

@@ -28,7 +28,7 @@ from pydantic import Field
 from sklearn import decomposition
 
 from baselines.nmf import ignored_convergence, levelled, semi_supervised
-from baselines.proximal import Matrix
+from baselines.algorithms.low_rank import Matrix
 from baselines.rpcah import RPCAh
 from bench import masks, stft
 from bench.errors import BenchError

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines import proximal
-from baselines.proximal import (
+from baselines.algorithms import low_rank
+from baselines.algorithms.low_rank import (
     SingularValueThreshold,
     singular_value_threshold,
     soft_threshold,
@@ -75,6 +75,6 @@ def test_high_thresholds_are_taken_in_single_precision_and_the_highest_give_noth
 def test_a_wide_matrix_is_thresholded_as_its_transpose():
     rng = np.random.default_rng(7)
     tall, wide = SingularValueThreshold(1.0), SingularValueThreshold(1.0)
-    for threshold in (0.1, proximal.SINGLE / 2, proximal.SINGLE / 3):
+    for threshold in (0.1, low_rank.SINGLE / 2, low_rank.SINGLE / 3):
         matrix = graded(rng)
         assert np.array_equal(tall(matrix, threshold), wide(matrix.T, threshold).T)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines.drnn.separator import DRNN
+from baselines.networks.drnn.separator import DRNN
 from baselines.mixture import Mixture
 from baselines.nmf import NMF
 from baselines.oracles import IdealRatioMask

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 import bench as suite
-from baselines.drnn.separator import DRNN
+from baselines.networks.drnn.separator import DRNN
 from baselines.nmf import NMF
 from bench.songs.separate import separate
 from bench.datasets.synthetic import Synthetic

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from measure import heading, in_process, write
 
-from baselines.drnn.module import DRNNModule
-from baselines.drnn.network import DRNNNetwork
-from baselines.drnn.separator import DRNN
-from baselines.drnn.training import train
+from baselines.networks.drnn.module import DRNNModule
+from baselines.networks.drnn.network import DRNNNetwork
+from baselines.networks.drnn.separator import DRNN
+from baselines.networks.drnn.training import train
 from bench.methods.separator import FitLog
 from bench.track import TARGETS, Track
 

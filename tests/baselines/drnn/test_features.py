@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from baselines.drnn.features import N_MELS, Features, mel_bands, with_context
+from baselines.networks.drnn.features import N_MELS, Features, mel_bands, with_context
 
 
 @pytest.fixture

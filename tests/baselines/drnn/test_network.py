@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from baselines.drnn.inference import clip_estimates
-from baselines.drnn.network import DRNNNetwork, RecurrentLayer
-from baselines.drnn.separator import DRNN
+from baselines.networks.drnn.inference import clip_estimates
+from baselines.networks.drnn.network import DRNNNetwork, RecurrentLayer
+from baselines.networks.drnn.separator import DRNN
 from bench.methods.registry import registry
 from bench.errors import BenchError
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.drnn.network import DRNNNetwork, RecurrentLayer
-from baselines.drnn.objective import discriminative, kl, squared_error
+from baselines.networks.drnn.network import DRNNNetwork, RecurrentLayer
+from baselines.networks.drnn.objective import discriminative, kl, squared_error
 
 RECURRENT = {"dnn": "none", "drnn-1": 1, "drnn-2": 2, "drnn-3": 3, "srnn": "all"}
 FORMS = {

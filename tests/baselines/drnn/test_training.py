@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.drnn.module import Epoch
-from baselines.drnn.segments import Segments, mono_references, rms
-from baselines.drnn.separator import DRNN, LEVEL
-from baselines.drnn.training import train
+from baselines.networks.drnn.module import Epoch
+from baselines.networks.drnn.segments import Segments, mono_references, rms
+from baselines.networks.drnn.separator import DRNN, LEVEL
+from baselines.networks.drnn.training import train
 from bench import stft
 from bench.datasets.mir1k import MIR1K
 from bench.errors import BenchError
@@ -340,7 +340,7 @@ def test_two_devices_give_the_training_of_one(tracks, dev, tmp_path):
 #: Trains on one of two hosts; the word is γ.
 ON_A_HOST = """
 import sys
-from baselines.drnn.separator import DRNN
+from baselines.networks.drnn.separator import DRNN
 from bench.datasets.synthetic import Synthetic
 from bench.methods.separator import FitLog
 

@@ -32,8 +32,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from baselines.drnn.inference import clip_estimates
-from baselines.drnn.network import DRNNNetwork
+from baselines.networks.drnn.inference import clip_estimates
+from baselines.networks.drnn.network import DRNNNetwork
 from bench import masks, stft
 from bench.errors import BenchError
 from bench.methods.subsample import held
@@ -42,7 +42,7 @@ from bench.methods.separator import FitLog, LevelledSeparator, Spectrogram, comm
 from bench.track import TARGETS, Track
 
 if TYPE_CHECKING:
-    from baselines.drnn.module import DRNNModule
+    from baselines.networks.drnn.module import DRNNModule
 
 #: Root mean square of a mixture's spectrogram as the network sees it: about that of a clip of
 #: 8 s at 16 kHz whose sources have norm 100.
@@ -162,8 +162,8 @@ class DRNN(LevelledSeparator):
 
     def module(self, tracks: Sequence[Track], dev: Sequence[Track] = ()) -> DRNNModule:
         """Return a training that has not begun, its start drawn from the seed; see `fit`."""
-        from baselines.drnn.module import RECIPES
-        from baselines.drnn.segments import Segments, mono_references, rms
+        from baselines.networks.drnn.module import RECIPES
+        from baselines.networks.drnn.segments import Segments, mono_references, rms
 
         settings = (self.n_fft, self.hop)
         reach = self.context // 2
@@ -185,7 +185,7 @@ class DRNN(LevelledSeparator):
         self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
     ) -> Self:
         """Train on `tracks`, keep the weights that separate `dev` best; see `Separator.fit`."""
-        from baselines.drnn.training import train
+        from baselines.networks.drnn.training import train
 
         rate = common_rate(tracks)
         weights = train(self.module(tracks, dev), log or FitLog(), self.device)

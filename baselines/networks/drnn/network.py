@@ -25,7 +25,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from baselines.drnn.features import Features, Kind
+from baselines.networks.drnn.features import Features, Kind
 
 Recurrent = Literal["none", "all"] | int
 MaskFunction = Literal["abs", "square", "linear", "none"]
@@ -71,7 +71,7 @@ class DRNNNetwork(nn.Module):
     n_outputs
         Targets that have a block of outputs: the first one, or both.
     features
-        What is seen of the mixture, see `baselines.drnn.features`.
+        What is seen of the mixture, see `baselines.networks.drnn.features`.
     rate
         Sampling rate in hertz.
     """

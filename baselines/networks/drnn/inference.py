@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from baselines.drnn.network import DRNNNetwork
+from baselines.networks.drnn.network import DRNNNetwork
 from bench import stft
 from bench.track import TARGETS
 

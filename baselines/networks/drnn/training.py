@@ -15,7 +15,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
-from baselines.drnn.module import DEV_METRIC, DRNNModule
+from baselines.networks.drnn.module import DEV_METRIC, DRNNModule
 from bench.errors import BenchError
 from bench.methods.separator import FitLog
 

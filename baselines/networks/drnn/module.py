@@ -18,15 +18,15 @@ from pytorch_lightning.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from baselines.drnn.inference import TINY, clip_estimates, improvement
-from baselines.drnn.network import DRNNNetwork
-from baselines.drnn.objective import discriminative
-from baselines.drnn.segments import Excerpts, Segments
+from baselines.networks.drnn.inference import TINY, clip_estimates, improvement
+from baselines.networks.drnn.network import DRNNNetwork
+from baselines.networks.drnn.objective import discriminative
+from baselines.networks.drnn.segments import Excerpts, Segments
 from bench import stft
 from bench.track import TARGETS
 
 if TYPE_CHECKING:
-    from baselines.drnn.separator import DRNN
+    from baselines.networks.drnn.separator import DRNN
 
 #: What the best epoch is chosen by: gain in signal-to-noise ratio of the voice, in dB.
 DEV_METRIC = "dev/snri"

@@ -1,0 +1,1 @@
+"""Networks, one file each, or a folder where one needs it."""
