@@ -23,3 +23,7 @@ METHODS = {
     "nmf": "baselines.nmf:NMF",
     "drnn": "baselines.networks.drnn.separator:DRNN",
 }
+
+#: Class paths that earlier releases wrote into the folders of trained methods, and where the class
+#: is now.
+MOVED = {"baselines.drnn.separator:DRNN": "baselines.networks.drnn.separator:DRNN"}

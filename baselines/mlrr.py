@@ -32,9 +32,10 @@ from sklearn.exceptions import ConvergenceWarning
 from baselines.algorithms.low_rank import Matrix, singular_value_threshold, soft_threshold
 from bench import masks, stft
 from bench.errors import BenchError
-from bench.methods.subsample import held
 from bench.masks import Masks
-from bench.methods.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
+from bench.methods.context import FitContext
+from bench.methods.separator import MaskSeparator, Spectrogram, common_rate, separator
+from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
 
 MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
@@ -93,7 +94,7 @@ def low_rank_representation(
 
 
 def learnt_dictionary(
-    frames: Matrix, atoms: int, iterations: int, seed: int, log: FitLog
+    frames: Matrix, atoms: int, iterations: int, seed: int, context: FitContext
 ) -> NDArray[np.float64]:
     """Learn a non-negative dictionary online, a batch an iteration.
 
@@ -103,7 +104,7 @@ def learnt_dictionary(
         ``(frames, bins)`` of norm 1.
     atoms, iterations, seed
         See `MLRR`.
-    log
+    context
         Told now and then.
 
     Returns
@@ -125,7 +126,7 @@ def learnt_dictionary(
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         for done in range(iterations):
             model.partial_fit(frames[rng.choice(len(frames), min(BATCH, len(frames)), False)])
-            log.progress(done + 1, iterations)
+            context.report_progress(done + 1, iterations)
     return np.ascontiguousarray(np.asarray(model.components_, dtype=np.float64).T)
 
 
@@ -158,11 +159,11 @@ class MLRR(MaskSeparator):
     seed: int = Field(0, ge=0)
 
     def fit(
-        self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), context: FitContext | None = None
     ) -> Self:
         """Learn the dictionaries from the references of `tracks`; see `Separator.fit`."""
         rate = common_rate(tracks)
-        tracks = held(tracks, self.seed)
+        tracks = fit_in_memory(tracks, self.seed)
         dictionaries = {}
         for target in TARGETS:
             spectra = [stft.forward(t.references[target], self.n_fft, self.hop) for t in tracks]
@@ -174,7 +175,7 @@ class MLRR(MaskSeparator):
                 self.atoms,
                 self.iterations,
                 self.seed,
-                log or FitLog(),
+                context or FitContext(),
             )
         self.dictionaries_ = dictionaries
         self.rate_ = rate

@@ -35,9 +35,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from bench import masks, stft
 from bench.errors import BenchError
-from bench.methods.subsample import held
 from bench.masks import Masks
-from bench.methods.separator import FitLog, MaskSeparator, Spectrogram, common_rate, separator
+from bench.methods.context import FitContext
+from bench.methods.separator import MaskSeparator, Spectrogram, common_rate, separator
+from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
 
 #: Least value of a frame whose mean is 1.
@@ -73,11 +74,11 @@ class NMF(MaskSeparator):
     seed: int = Field(0, ge=0)
 
     def fit(
-        self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), context: FitContext | None = None
     ) -> Self:
         """Learn the dictionaries from the references of `tracks`; see `Separator.fit`."""
-        rate, tracks = common_rate(tracks), held(tracks, self.seed)
-        log = log or FitLog()
+        rate, tracks = common_rate(tracks), fit_in_memory(tracks, self.seed)
+        context = context or FitContext()
         dictionaries = {}
         targets = TARGETS if self.form == "supervised" else ("vocals",)
         for done, target in enumerate(targets):
@@ -89,7 +90,7 @@ class NMF(MaskSeparator):
             with ignored_convergence():
                 model.fit(levelled(np.concatenate(frames)))
             dictionaries[target] = np.asarray(model.components_)
-            log.progress(done + 1, len(targets))
+            context.report_progress(done + 1, len(targets))
         self.dictionaries_ = dictionaries
         self.rate_ = rate
         return self

@@ -27,12 +27,13 @@ import numpy as np
 
 from bench import masks, stft
 from bench.masks import Masks
-from bench.methods.separator import Oracle, Spectrogram, separator
+from bench.methods.oracle import MaskOracle, Oracle
+from bench.methods.separator import Spectrogram, separator
 from bench.track import Audio, Track
 
 
 @separator
-class IdealBinaryMask(Oracle):
+class IdealBinaryMask(MaskOracle):
     """Each bin whole to the louder source."""
 
     def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
@@ -41,7 +42,7 @@ class IdealBinaryMask(Oracle):
 
 
 @separator
-class IdealRatioMask(Oracle):
+class IdealRatioMask(MaskOracle):
     """Each bin shared in proportion to the true magnitudes.
 
     Parameters
@@ -58,7 +59,7 @@ class IdealRatioMask(Oracle):
 
 
 @separator
-class PhaseSensitiveMask(Oracle):
+class PhaseSensitiveMask(MaskOracle):
     """The real mask nearest to the true voice under the mixture's phase, kept in [0, 1]."""
 
     def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
@@ -79,10 +80,6 @@ LOADING = 1e-10
 @separator
 class MultichannelWiener(Oracle):
     """The Wiener filter that knows each source's power in each bin, and its spatial covariance."""
-
-    def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
-        """Refuse: this bound is a matrix for each bin."""
-        raise NotImplementedError("a multichannel filter is no mask; see separate_track")
 
     def separate_track(self, track: Track) -> dict[str, Audio]:
         """Filter a track's mixture; what is not voice is accompaniment."""

@@ -28,7 +28,8 @@ from pydantic import Field
 
 from bench import stft
 from bench.masks import Masks
-from bench.methods.separator import MaskSeparator, Oracle, Spectrogram, apply, separator
+from bench.methods.oracle import Oracle
+from bench.methods.separator import MaskSeparator, Spectrogram, apply, separator
 from bench.track import Audio, Track
 
 Vector = NDArray[np.float64]
@@ -127,10 +128,6 @@ class PitchOracle(Oracle):
     """
 
     width: float = Field(80.0, gt=0)
-
-    def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
-        """Refuse: this bound knows the pitch, not the sources; see `separate_track`."""
-        raise NotImplementedError("the labelled pitch belongs to the track; see separate_track")
 
     def separate_track(self, track: Track) -> dict[str, Audio]:
         """Separate a track's mixture at its own pitch."""

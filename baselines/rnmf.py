@@ -39,8 +39,8 @@ from baselines.networks.drnn.segments import Segments
 from bench import masks, stft
 from bench.errors import BenchError
 from bench.masks import Masks
+from bench.methods.context import FitContext
 from bench.methods.separator import (
-    FitLog,
     LevelledSeparator,
     MaskSeparator,
     Spectrogram,
@@ -196,10 +196,10 @@ class SupervisedRNMF(LevelledSeparator):
     seed: int = Field(0, ge=0)
 
     def fit(
-        self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), context: FitContext | None = None
     ) -> Self:
         """Train on `tracks`; see `Separator.fit`."""
-        rate, log = common_rate(tracks), log or FitLog()
+        rate, context = common_rate(tracks), context or FitContext()
         transform = (self.n_fft, self.hop)
         segments = Segments(tracks, LEVEL, *transform, FRAMES, 0, "random", "any", self.seed)
         network = Unrolled(self._dictionary(segments), self.ridge, self.weight).to(self.device)
@@ -221,8 +221,8 @@ class SupervisedRNMF(LevelledSeparator):
                 optimizer.step()
                 total, n_values = total + float(loss.detach()), n_values + references.numel()
             schedule.step()
-            log.metrics(epoch + 1, {"train/loss": total / n_values})
-            log.progress(epoch + 1, self.epochs)
+            context.log_metrics(epoch + 1, {"train/loss": total / n_values})
+            context.report_progress(epoch + 1, self.epochs)
         if not math.isfinite(total):
             raise BenchError("training diverged: the loss is not finite; lower learning_rate")
         self.weights_ = {

@@ -28,7 +28,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from baselines.algorithms.low_rank import Matrix, SingularValueThreshold, soft_threshold, spectral_norm
+from baselines.algorithms.low_rank import (
+    Matrix,
+    SingularValueThreshold,
+    soft_threshold,
+    spectral_norm,
+)
 from bench import masks
 from bench.masks import Masks
 from bench.methods.separator import MaskSeparator, Spectrogram, separator

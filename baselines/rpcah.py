@@ -28,8 +28,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from baselines.algorithms.low_rank import (
+    Matrix,
+    SingularValueThreshold,
+    soft_threshold,
+    spectral_norm,
+)
 from baselines.pitch import comb, pitch_track
-from baselines.algorithms.low_rank import Matrix, SingularValueThreshold, soft_threshold, spectral_norm
 from baselines.rpca import robust_pca
 from bench import masks, stft
 from bench.masks import Masks

@@ -27,13 +27,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn import decomposition
 
-from baselines.nmf import ignored_convergence, levelled, semi_supervised
 from baselines.algorithms.low_rank import Matrix
+from baselines.nmf import ignored_convergence, levelled, semi_supervised
 from baselines.rpcah import RPCAh
 from bench import masks, stft
 from bench.errors import BenchError
 from bench.masks import Masks
-from bench.methods.separator import FitLog, Spectrogram, common_rate, separator
+from bench.methods.context import FitContext
+from bench.methods.separator import Spectrogram, common_rate, separator
 from bench.track import Track
 
 #: How many times as percussive as harmonic a bin must be to count as drums.
@@ -75,10 +76,10 @@ class RPCAhFASST(RPCAh):
     seed: int = Field(0, ge=0)
 
     def fit(
-        self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), context: FitContext | None = None
     ) -> Self:
         """Learn spectra of drums from the accompaniments of `tracks`; see `Separator.fit`."""
-        rate, log = common_rate(tracks), log or FitLog()
+        rate, context = common_rate(tracks), context or FitContext()
         frames = []
         for done, track in enumerate(tracks):
             backing = track.references["accompaniment"].mean(axis=0, keepdims=True)
@@ -86,7 +87,7 @@ class RPCAhFASST(RPCAh):
             found = percussive(magnitude).T
             energy = found.sum(axis=1)
             frames.append(found[energy > 2 * energy.mean()])
-            log.progress(done + 1, len(tracks))
+            context.report_progress(done + 1, len(tracks))
         heard = np.concatenate(frames)
         if not len(heard):
             raise BenchError("no drums to learn from: the accompaniments have no percussive frame")

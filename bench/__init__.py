@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from bench.songs.separate import SongSeparator
-
-__version__ = "0.1.0"
 
 
 def load(name: str) -> SongSeparator:
@@ -32,5 +31,6 @@ def load(name: str) -> SongSeparator:
     >>> sorted(load("rpca").separate(noise, 8000))
     ['accompaniment', 'vocals']
     """
-    loaded: SongSeparator = importlib.import_module("bench.songs.load").load(name)
-    return loaded
+    from bench.songs.load import load as load_by_name  # not at the top: it imports PyTorch
+
+    return load_by_name(name)

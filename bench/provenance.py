@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import bench
+from bench.version import __version__
 
 PACKAGES = (
     "torch", "pytorch-lightning", "numpy", "scipy", "scikit-learn", "pandas", "mlflow", "museval",
@@ -30,7 +30,7 @@ def commit() -> str:
 
     ``unknown`` where the suite is installed without its repository.
     """
-    root = Path(bench.__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return "unknown"
 
@@ -51,7 +51,7 @@ def commit() -> str:
 @functools.cache
 def versions() -> dict[str, str]:
     """Return the versions of the suite and of the packages that its numbers rest on."""
-    found = {"bench": bench.__version__, "python": platform.python_version()}
+    found = {"bench": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)

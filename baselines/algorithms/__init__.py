@@ -1,1 +1,1 @@
-"""TODO baselines/algorithms."""
+"""Algorithms that several papers share."""

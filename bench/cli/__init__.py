@@ -1,1 +1,1 @@
-"""TODO bench/cli."""
+"""The command line, one file a command."""

@@ -20,11 +20,10 @@ def import_scores(
     record: Annotated[bool, typer.Option("--record", help="Record it in MLflow.")] = False,
 ) -> None:
     """Read museval's JSON, such as SiSEC 2018's submissions, as a row marked as imported."""
-    from bench.report.write import write
-    from bench.store import imported
-    from bench.store import results
-    from bench.store.cell_folder import CellFolder
     from bench.cli.sweep import REPORTS, RUNS, show_tables
+    from bench.report.write import write
+    from bench.store import imported, results
+    from bench.store.cell_folder import CellFolder
     from bench.tracking.tracker import Tracker
 
     cell, scores = imported.read(folder, label)

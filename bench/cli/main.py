@@ -16,18 +16,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-import bench
-from bench.cli.main import data as data_commands
+from bench.cli import data as data_commands
 from bench.cli.import_scores import import_scores
 from bench.cli.separate import separate
-from bench.errors import BenchError, nearest
 from bench.cli.sweep import EXPERIMENTS, REPORTS, RUNS, compute, job_of, prepare, show_tables
+from bench.errors import BenchError, nearest
+from bench.version import __version__
 
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset
-    from bench.store.results import Results
-    from bench.store.status import Standing
     from bench.store.cell_folder import CellFolder
+    from bench.store.results import Results
+    from bench.store.status import CellStatus
 
 app = typer.Typer(
     help="Train, separate, score and compare methods of singing-voice separation.",
@@ -44,7 +44,7 @@ console = Console()
 def show_version(value: bool) -> None:
     """Print the version and end."""
     if value:
-        print(f"bench {bench.__version__}")
+        print(f"bench {__version__}")
         raise typer.Exit
 
 
@@ -95,19 +95,18 @@ def run(
     Cells that failed before are left alone, unless --retry-failed is given.
     """
     from bench.datasets import open_dataset
-    from bench.runner import executor
-    from bench.runner import hosts
-    from bench.store import results
-    from bench.plan import cells
     from bench.plan import experiment as experiments
-    from bench.store.status import DAMAGED, standing
+    from bench.plan.cells import cells as plan_cells
+    from bench.runner import executor, hosts
+    from bench.store import results
     from bench.store.cell_folder import CellFolder
+    from bench.store.status import DAMAGED, cell_status
 
     spec = experiments.read(experiment, override or ())
     dataset = open_dataset(spec.dataset, data)
     with console.status("reading the corpus"):
-        cells = cells.cells(spec, dataset)
-    stands = [(folder, standing(folder)) for folder in (CellFolder(RUNS, c) for c in cells)]
+        cells = plan_cells(spec, dataset)
+    stands = [(folder, cell_status(folder)) for folder in (CellFolder(RUNS, c) for c in cells)]
     left = {"done", *([] if retry_failed else ["failed"])}
     pending = [folder for folder, stand in stands if stand.state not in left]
     n_failed = 0 if retry_failed else sum(stand.state == "failed" for _, stand in stands)
@@ -141,7 +140,7 @@ def run(
     raise typer.Exit(1 if n_failed + tally.failed else 0)
 
 
-def show_plan(stands: list[tuple[CellFolder, Standing]], retry_failed: bool) -> None:
+def show_plan(stands: list[tuple[CellFolder, CellStatus]], retry_failed: bool) -> None:
     """Print each cell and whether it would be computed, and why."""
     for folder, stand in stands:
         word = {"done": "reused: ", "running": "computed elsewhere: "}.get(stand.state)
@@ -189,10 +188,10 @@ def status(
     ] = False,
 ) -> None:
     """Say where an experiment stands, while it runs or after."""
-    from bench.store.status import standing
+    from bench.store.status import cell_status
 
     found = tracked(name)
-    stands = [(folder, standing(folder)) for folder in found.folders]
+    stands = [(folder, cell_status(folder)) for folder in found.folders]
     for folder, stand in stands:
         if stand.state in ("running", "failed"):
             print(f"{folder.cell.name}: {stand.state}: {stand.why}")
@@ -236,9 +235,9 @@ def report(
     ] = False,
 ) -> None:
     """Write a report again from what was tracked, or check one that is there."""
+    from bench.plan import experiment as experiments
     from bench.report.verify import problems
     from bench.report.write import write
-    from bench.plan import experiment as experiments
 
     if check:
         if name.endswith((".yaml", ".yml")):
@@ -290,8 +289,7 @@ def score(
 ) -> None:
     """Score estimates that were made elsewhere, from WAV or FLAC files."""
     from bench.report.write import write
-    from bench.store import external
-    from bench.store import results
+    from bench.store import external, results
     from bench.store.cell_folder import CellFolder
     from bench.tracking.tracker import Tracker
 
@@ -345,7 +343,7 @@ def list_names(
     import yaml
 
     from bench import datasets
-    from bench.methods.registry import registry
+    from bench.methods import registry
 
     if kind is not None and kind not in KINDS:
         raise BenchError(f"no list of {kind!r}; {nearest(kind, KINDS)}")

@@ -18,8 +18,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from bench.store.status import duration, progress, time_left
 from bench.store.cell_folder import CellFolder
+from bench.store.status import duration, progress, time_left
 
 #: Seconds between two looks at the folders, and between two plain lines of one stage.
 POLL_S, LINE_S = 0.5, 60.0

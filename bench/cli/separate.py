@@ -38,8 +38,8 @@ def separate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Separate songs into vocals and accompaniment, which add up to the song."""
-    from bench.songs.load import load
     from bench.runner.cell import device_here
+    from bench.songs.load import load
     from bench.songs.separate import Format, separate_file
 
     names = [song.stem for song in songs]

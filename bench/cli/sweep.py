@@ -15,12 +15,12 @@ from rich.console import Console
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.plan.cells import Cell
+    from bench.plan.experiment import Experiment
     from bench.runner.cell import Job
     from bench.runner.executor import Place
-    from bench.plan.experiment import Experiment
-    from bench.plan.cells import Cell
-    from bench.store.results import Results
     from bench.store.cell_folder import CellFolder
+    from bench.store.results import Results
     from bench.tracking.tracker import Tracker
 
 #: Below the working directory.
@@ -65,7 +65,7 @@ def job_of(experiment: Experiment, data: Path, place: Place) -> Job:
         commit=provenance.commit(),
         began=time.time(),
         keep_estimates=experiment.keep_estimates,
-        trainer=place.trainer,
+        trainer_options=place.trainer_options,
     )
 
 
@@ -162,7 +162,7 @@ def ordered(pending: Sequence[CellFolder], folders: Sequence[CellFolder]) -> lis
         cell = folder.cell
         near = [(alike(cell, other), s) for other, s in known if other.method == cell.method]
         expected = max(near)[1] if near else float("inf")
-        return cell.trainer is not cell, -expected, not cell.learns
+        return cell.training_cell is not cell, -expected, not cell.learns
 
     return sorted(pending, key=key)
 
@@ -183,8 +183,8 @@ def seconds(folder: CellFolder) -> float:
 
 def show_tables(console: Console, found: Results, folder: Path) -> None:
     """Print the tables of an experiment, and where its report lies."""
-    from bench.report.rows import long_rows
     from bench.report.formats.terminal import tables
+    from bench.report.rows import long_rows
 
     for table in tables(found, long_rows(found)):
         console.print(table)

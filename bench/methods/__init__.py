@@ -1,1 +1,1 @@
-"""TODO bench/methods."""
+"""What a method is, what training tells it, long songs in chunks, and methods by name."""

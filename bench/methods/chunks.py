@@ -3,8 +3,8 @@
 A song longer than a piece is cut into pieces that overlap. Of each overlap the beginning is left
 to the piece before, since the next one has not heard what came before it; then one fades linearly
 into the other; the end is left to the piece after. Pieces begin where the method's own frames and
-states begin (`Separator.grid`), so that a method that looks at a limited past gives in pieces what
-it gives in one. One that looks at the whole song, as robust PCA does, sees a piece at a time.
+states begin (`Separator.alignment`), so that a method that looks at a limited past gives in pieces
+what it gives in one. One that looks at the whole song, as robust PCA does, sees a piece at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from bench.methods.separator import Oracle, Separator
+from bench.methods.oracle import Oracle
+from bench.methods.separator import Separator
 from bench.track import TARGETS, Audio, Track
 
 #: Length of a piece of stereo at 44.1 kHz; the least for more channels or a higher rate, and the
@@ -33,7 +34,7 @@ Read = Callable[[int, int], Audio]
 class Method(Protocol):
     """What separates pieces: a `Separator`, or one that resamples around it."""
 
-    def grid(self, rate: int) -> int:
+    def alignment(self, rate: int) -> int:
         """Return the samples on whose multiples a piece may begin."""
         ...
 
@@ -74,7 +75,7 @@ def cuts(n_samples: int, n_channels: int, rate: int, grid: int) -> list[Cut]:
     return [(start, min(start + length, n_samples)) for start in starts]
 
 
-def blended(
+def overlap_add(
     pieces: list[Cut], rate: int, separate: Callable[[int, int], Estimates]
 ) -> Iterator[Estimates]:
     """Yield the estimates of a song, a stretch at a time, from those of its pieces.
@@ -124,18 +125,18 @@ def stream(
     n_channels, n_samples, rate
         Of the song; hertz.
     """
-    pieces = cuts(n_samples, n_channels, rate, method.grid(rate))
+    pieces = cuts(n_samples, n_channels, rate, method.alignment(rate))
     if len(pieces) > 1:
         block = 10 * rate
         blocks = (read(a, min(block, n_samples - a)) for a in range(0, n_samples, block))
         method = method.for_song(blocks, rate)
-    yield from blended(pieces, rate, lambda a, b: method.separate(read(a, b - a), rate))
+    yield from overlap_add(pieces, rate, lambda a, b: method.separate(read(a, b - a), rate))
 
 
 def separate(method: Method, mixture: Audio, rate: int) -> Estimates:
     """Return what `Separator.separate` does, for a mixture of any length."""
     n_channels, n_samples = mixture.shape if mixture.ndim == 2 else (1, 0)
-    if len(cuts(n_samples, n_channels, rate, method.grid(rate))) == 1:
+    if len(cuts(n_samples, n_channels, rate, method.alignment(rate))) == 1:
         return method.separate(mixture, rate)
     parts = stream(method, lambda a, n: mixture[:, a : a + n], n_channels, n_samples, rate)
     return joined(parts)
@@ -145,10 +146,12 @@ def separate_track(method: Separator, track: Track) -> Estimates:
     """Return a track's estimates, by its mixture alone unless the method is a bound."""
     if not isinstance(method, Oracle):
         return separate(method, track.mixture, track.rate)
-    pieces = cuts(track.n_samples, track.n_channels, track.rate, method.grid(track.rate))
+    pieces = cuts(track.n_samples, track.n_channels, track.rate, method.alignment(track.rate))
     if len(pieces) == 1:
         return method.separate_track(track)
-    parts = blended(pieces, track.rate, lambda a, b: method.separate_track(track.excerpt(a, b - a)))
+    parts = overlap_add(
+        pieces, track.rate, lambda a, b: method.separate_track(track.excerpt(a, b - a))
+    )
     return joined(parts)
 
 

@@ -24,6 +24,12 @@ def table() -> dict[str, str]:
     return methods
 
 
+def moved() -> dict[str, str]:
+    """Return the class paths of earlier releases, each with the path of the class today."""
+    paths: dict[str, str] = importlib.import_module("baselines").MOVED
+    return paths
+
+
 def find(name: str) -> type[Separator]:
     """Return the class of a method.
 
@@ -40,7 +46,7 @@ def find(name: str) -> type[Separator]:
         holds is no separator.
     """
     known = table()
-    path = known.get(name, name)
+    path = known.get(name, moved().get(name, name))
     module_name, colon, class_name = path.partition(":")
     if not colon:
         raise BenchError(f"no method {name!r}; {nearest(name, known)}")
@@ -50,7 +56,9 @@ def find(name: str) -> type[Separator]:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BenchError(f"method {name!r} cannot be imported: {reason}") from None
     if not (isinstance(found, type) and issubclass(found, Separator)):
-        raise BenchError(f"method {name!r}: {path} is no subclass of bench.methods.separator.Separator")
+        raise BenchError(
+            f"method {name!r}: {path} is no subclass of bench.methods.separator.Separator"
+        )
     if inspect.isabstract(found):
         lacking = ", ".join(sorted(found.__abstractmethods__))
         raise BenchError(f"method {name!r}: {path} does not define {lacking}")

@@ -3,7 +3,8 @@
 A method is a class decorated with `separator`: its fields are its hyperparameters, validated
 when it is made, and nothing else about it can be set. What `fit` learns is kept in attributes
 that end in an underscore. A method that gives masks derives from `MaskSeparator` and writes
-only `masks`; a bound that is shown the true sources derives from `Oracle`.
+only `masks`; a bound that is shown the true sources derives from
+`bench.methods.oracle.Oracle`.
 """
 
 from __future__ import annotations
@@ -12,9 +13,8 @@ import copy
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 import numpy as np
@@ -27,39 +27,12 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 from bench import stft
 from bench.errors import BenchError
 from bench.masks import Masks
+from bench.methods.context import FitContext
 from bench.track import TARGETS, Audio, Track, check_audio
 
 S = TypeVar("S")
 
 Spectrogram = NDArray[np.complex128]
-
-
-class FitLog:
-    """What a method may tell while it learns. This one forgets; the runner's keeps it.
-
-    Attributes
-    ----------
-    folder
-        Where checkpoints outlive a crash, or None: then nothing is kept.
-    trainer
-        Settings for Lightning's Trainer by whoever runs it, such as ``devices``; never
-        hyperparameters, since they must change no number beyond its rounding.
-    """
-
-    folder: Path | None = None
-    trainer: Mapping[str, Any] = MappingProxyType({})
-
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Note `values` at `step` of a curve."""
-
-    def progress(self, done: int, total: int) -> None:
-        """Note that `done` of `total` steps are behind us."""
-
-    def gather(self) -> None:
-        """Call the other hosts of a training on several: it begins now."""
-
-    def picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
-        """Note what something looks like at `step`: values in [0, 1], ``(bins, frames)``."""
 
 
 @dataclass_transform(kw_only_default=True, field_specifiers=(Field, pydantic.Field))
@@ -101,9 +74,11 @@ class Separator(ABC):
         return self
 
     def fit(
-        self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), context: FitContext | None = None
     ) -> Self:
-        """Learn from `tracks`, choose by `dev`, tell `log`; a training-free method does nothing.
+        """Learn from `tracks`, and choose by `dev` where there is a choice.
+
+        A training-free method does nothing.
 
         Raises
         ------
@@ -134,7 +109,7 @@ class Separator(ABC):
             Audio that is empty or not finite, or a rate the method was not trained for.
         """
 
-    def grid(self, rate: int) -> int:
+    def alignment(self, rate: int) -> int:
         """Return the samples on whose multiples a piece of a long song may begin.
 
         A piece that begins there has the frames, and the states, of the whole song.
@@ -199,11 +174,11 @@ class Separator(ABC):
         if not path.is_file():
             raise BenchError(f"no saved method in {folder}: separator.json is missing")
         state = json.loads(path.read_text())
-        mine = f"{cls.__module__}:{cls.__qualname__}"
-        if (state["class"], state["version"]) != (mine, cls.VERSION):
+        saved_class = state["class"].partition(":")[2]  # its module may have moved since
+        if (saved_class, state["version"]) != (cls.__qualname__, cls.VERSION):
             raise BenchError(
-                f"{folder} holds {state['class']} version {state['version']}, "
-                f"not {mine} version {cls.VERSION}; train it again"
+                f"{folder} holds {saved_class} version {state['version']}, "
+                f"not {cls.__qualname__} version {cls.VERSION}; train it again"
             )
         self = cls(**{**state["hyperparameters"], **after_training})
         for name, value in state["learned"].items():
@@ -218,8 +193,8 @@ class Separator(ABC):
 
 
 @separator
-class MaskSeparator(Separator):
-    """A method that gives each target a share of the mixture's spectrogram.
+class TransformSeparator(Separator):
+    """A method that works on the short-time Fourier transform of the mixture.
 
     Parameters
     ----------
@@ -233,9 +208,14 @@ class MaskSeparator(Separator):
     def __post_init__(self) -> None:
         stft.check_settings(self.n_fft, self.hop)
 
-    def grid(self, rate: int) -> int:
-        """Return the hop; see `Separator.grid`."""
+    def alignment(self, rate: int) -> int:
+        """Return the hop; see `Separator.alignment`."""
         return self.hop
+
+
+@separator
+class MaskSeparator(TransformSeparator):
+    """A method that gives each target a share of the mixture's spectrogram."""
 
     @abstractmethod
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
@@ -281,32 +261,8 @@ class LevelledSeparator(MaskSeparator):
         return made
 
 
-@separator
-class Oracle(MaskSeparator):
-    """A bound: it is shown the true sources. Tables set it apart and never rank it."""
-
-    GROUP: ClassVar[str] = "bound"
-
-    @abstractmethod
-    def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
-        """Return masks made from the spectrograms of the true sources."""
-
-    def separate_track(self, track: Track) -> dict[str, Audio]:
-        """Separate a track's mixture by masks made from its own references."""
-        spectrograms = {t: stft.forward(track.references[t], self.n_fft, self.hop) for t in TARGETS}
-        spectrogram = stft.forward(track.mixture, self.n_fft, self.hop)
-        return apply(self.track_masks(spectrograms), spectrogram, track.n_samples, self)
-
-    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
-        """Refuse: a mixture alone does not hold the answer."""
-        raise BenchError(
-            f"{type(self).__name__} is a bound made from the true sources; "
-            "it cannot separate a mixture alone"
-        )
-
-
 def apply(
-    masks: Masks, spectrogram: Spectrogram, n_samples: int, settings: MaskSeparator
+    masks: Masks, spectrogram: Spectrogram, n_samples: int, settings: TransformSeparator
 ) -> dict[str, Audio]:
     """Multiply each mask with the mixture's spectrogram and transform back."""
     n_fft, hop = settings.n_fft, settings.hop

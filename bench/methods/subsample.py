@@ -11,12 +11,12 @@ from bench.track import Track
 
 #: Samples of a target, over channels and tracks, that a training holds at a time: half a gigabyte
 #: in float64. It is in no hyperparameter, since no machine's memory may move a number.
-HELD = 2**26
+IN_MEMORY = 2**26
 #: Of a very large corpus, excerpts of as many tracks as make this many seconds each.
 SHORTEST_S = 5.0
 
 
-def held(tracks: Sequence[Track], seed: int, draw: int = 0) -> Sequence[Track]:
+def fit_in_memory(tracks: Sequence[Track], seed: int, draw: int = 0) -> Sequence[Track]:
     """Return what a training may hold of `tracks`: all of them, or random excerpts.
 
     Parameters
@@ -29,15 +29,15 @@ def held(tracks: Sequence[Track], seed: int, draw: int = 0) -> Sequence[Track]:
     Returns
     -------
     sequence of Track
-        `tracks` itself where it holds no more than `HELD` samples a target. Else one excerpt a
+        `tracks` itself where it holds no more than `IN_MEMORY` samples a target. Else one excerpt a
         track, all of one length but for tracks that are shorter; of a random part of the tracks
         where the excerpts would be shorter than `SHORTEST_S`.
     """
     sizes = [(track.n_channels, track.n_samples, track.rate) for track in tracks]
-    if sum(channels * n for channels, n, _ in sizes) <= HELD:
+    if sum(channels * n for channels, n, _ in sizes) <= IN_MEMORY:
         return tracks
     rng = np.random.default_rng([seed, draw])
-    each_s = HELD / sum(channels * rate for channels, _, rate in sizes)
+    each_s = IN_MEMORY / sum(channels * rate for channels, _, rate in sizes)
     order = rng.permutation(len(sizes))
     if each_s < SHORTEST_S:
         order = order[: max(1, int(len(sizes) * each_s / SHORTEST_S))]
@@ -47,11 +47,11 @@ def held(tracks: Sequence[Track], seed: int, draw: int = 0) -> Sequence[Track]:
         _, n_samples, rate = sizes[index]
         length = min(n_samples, int(each_s * rate))
         cuts.append((index, int(rng.integers(n_samples - length + 1)), length))
-    return Excerpts(tracks, cuts)
+    return TrackExcerpts(tracks, cuts)
 
 
-class Excerpts(Sequence[Track]):
-    """Excerpts of tracks, each read when it is asked for.
+class TrackExcerpts(Sequence[Track]):
+    """TrackExcerpts of tracks, each read when it is asked for.
 
     Parameters
     ----------

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.methods.registry import registry
 from bench.datasets.dataset import Dataset
+from bench.methods import registry
+from bench.methods.separator import Separator
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.scoring.protocols import protocol
-from bench.methods.separator import Separator
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Cell:
         )
 
     @property
-    def trainer(self) -> Cell:
+    def training_cell(self) -> Cell:
         """The cell that holds the training: with what matters in separation alone at its default.
 
         Most cells train for themselves.

@@ -22,11 +22,11 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field
 
 from bench import datasets, stft
-from bench.methods.registry import registry
 from bench.errors import BenchError, nearest
+from bench.methods import registry
+from bench.methods.separator import Separator
 from bench.scoring import aggregate
 from bench.scoring.protocols import PROTOCOLS, protocol
-from bench.methods.separator import Separator
 from bench.track import TARGETS
 
 Line = dict[tuple[str | int, ...], int]

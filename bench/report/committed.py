@@ -14,10 +14,10 @@ import pyarrow.lib
 import pyarrow.parquet as pq
 
 from bench.errors import BenchError
-from bench.plan.experiment import Experiment
 from bench.plan.cells import Cell
-from bench.store.results import SCHEMA_VERSION, Results
+from bench.plan.experiment import Experiment
 from bench.store.cell_folder import CellFolder, read_json
+from bench.store.results import SCHEMA_VERSION, Results
 
 #: Fields of a cell in ``provenance.json``; the others there are about how it came out.
 FIELDS = tuple(Cell.__dataclass_fields__)

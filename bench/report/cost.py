@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.table import NOTHING
 from bench.report.rows import table_rows
+from bench.report.table import NOTHING
 from bench.store.results import Results
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.rows import seed_values, table_rows
 from bench.plan.experiment import Figure, without_value
-from bench.store.results import Results
+from bench.report.rows import seed_values, table_rows
 from bench.scoring.aggregate import OverSeeds, over_seeds
+from bench.store.results import Results
 
 
 @dataclass(frozen=True)

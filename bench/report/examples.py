@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from bench import stft
 from bench.datasets.dataset import Dataset
 from bench.report.rows import TrackTable, table_rows, track_tables
-from bench.store import listening
-from bench.store.results import Results
-from bench.store.cell_folder import CellFolder
 from bench.scoring.aggregate import OVER_TRACKS
+from bench.store import listening
+from bench.store.cell_folder import CellFolder
+from bench.store.results import Results
 
 #: Of a picture in pixels, and the level in dB below the mixture's peak that is black.
 WIDTH, HEIGHT, RANGE_DB = 440, 150, 70.0
@@ -138,7 +138,7 @@ def make(
     told = []
     for choice in chosen.choices:
         track = dataset.load("test", choice.track)
-        cut = listening.excerpt(track, next(iter(firsts.values())).cell.digests["test"])
+        cut = listening.listening_clip(track, next(iter(firsts.values())).cell.digests["test"])
         true = listening.truth(runs, track, cut)
         signals = [("Mixture", "mixture", true["mixture"])]
         signals.append((f"True {chosen.target}", "reference", true[chosen.target]))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.report.table import CLOSE, Part
 from bench.report.rows import Row, table_rows
+from bench.report.table import CLOSE, Part
 from bench.store.results import Results
 
 

@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bench.report.statistics import against, interval
-from bench.store.results import Results
 from bench.scoring.aggregate import OVER_TRACKS, over_seeds, over_tracks, track_values
+from bench.store.results import Results
 
 COLUMNS = ["row", "group", "method", "target", "protocol", "metric", "status", "value", "spread",
            "half_width", "low", "high", "p_best", "n_seeds", "n_tracks", "n_scores", "n_undefined",

@@ -16,8 +16,8 @@ import pandas as pd
 
 from bench.report.rows import GROUPS, Row, not_recovered, table_rows
 from bench.report.statistics import ALPHA
-from bench.store.results import Results
 from bench.scoring.protocols import PROTOCOLS
+from bench.store.results import Results
 
 #: What stands for a number that is not there.
 NOTHING = "–"

@@ -19,16 +19,15 @@ import pyarrow.parquet as pq
 
 from bench import provenance
 from bench.datasets.dataset import Dataset
+from bench.plan.cells import Cell
 from bench.report import curves, examples, figure
-from bench.report.formats import latex
-from bench.report.formats import markdown
 from bench.report.curves import Shown
 from bench.report.findings import findings
+from bench.report.formats import latex, markdown
 from bench.report.formats.page import page
 from bench.report.rows import long_rows
-from bench.plan.cells import Cell
-from bench.store.results import SCHEMA_VERSION, Results
 from bench.store.cell_folder import CellFolder, read_json, write_bytes
+from bench.store.results import SCHEMA_VERSION, Results
 
 #: Folders of a report that hold its examples.
 EXAMPLE_FOLDERS = ("pictures", "audio")

@@ -1,1 +1,1 @@
-"""From an experiment file to finished cells: what must be run, where it runs, what it leaves."""
+"""Computes cells: in this process, on local workers, or on a cluster."""

@@ -22,17 +22,18 @@ import torch
 from numpy.typing import NDArray
 
 from bench import provenance
-from bench.methods import chunks
-from bench.methods.registry import registry
 from bench.datasets import open_dataset
 from bench.errors import BenchError
+from bench.methods import chunks
+from bench.methods.context import FitContext
+from bench.methods.separator import Separator
+from bench.plan.cells import Cell
+from bench.runner.usage import Usage
+from bench.scoring.protocols import Prepared, score
+from bench.store.cell_folder import CellFolder, FolderError
 from bench.store.claim import Claim, claimed
 from bench.store.estimates import keep, kept
-from bench.runner.usage import Load
-from bench.plan.cells import Cell
-from bench.store.cell_folder import CellFolder, FolderError
-from bench.scoring.protocols import Prepared, score
-from bench.methods.separator import FitLog, Separator
+from bench.store.trained import load_method, training_folder
 from bench.track import Audio, Track
 
 #: Seconds between two writes of a running cell's progress.
@@ -85,8 +86,8 @@ class Job:
         When the run did, in seconds since the epoch: a cell that failed since is not tried again.
     keep_estimates
         Whether they stay in the cell's folder.
-    trainer
-        Settings for Lightning's Trainer; see `bench.methods.separator.FitLog`.
+    trainer_options
+        Settings for Lightning's Trainer; see `bench.methods.context.FitContext`.
     """
 
     runs: Path
@@ -96,7 +97,7 @@ class Job:
     commit: str
     began: float = math.inf
     keep_estimates: bool = False
-    trainer: Mapping[str, Any] = field(default_factory=dict)
+    trainer_options: Mapping[str, Any] = field(default_factory=dict)
 
     def __call__(self, cell: Cell) -> Outcome:
         """Run a cell, unless another process has done it or is at it."""
@@ -131,7 +132,7 @@ class Job:
         return {**provenance.capture(device_here(self.device)), "commit": self.commit}
 
 
-class CellLog(FitLog):
+class CellContext(FitContext):
     """Keeps curves and checkpoints in the claimed folder `home`, and progress in the cell's.
 
     What the machine does meanwhile goes into the curves too.
@@ -142,33 +143,34 @@ class CellLog(FitLog):
         home: CellFolder,
         cell_folder: CellFolder,
         claim: Claim,
-        trainer: Mapping[str, Any],
-        load: Load,
+        trainer_options: Mapping[str, Any],
+        usage: Usage,
     ) -> None:
-        self.cell_folder, self.claim, self.trainer, self.load = home, claim, trainer, load
+        self.cell_folder, self.claim, self.usage = home, claim, usage
+        self.trainer_options = trainer_options
         self.folder = home.path
         self.heartbeat = Heartbeat(cell_folder)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "load": None}  # it samples this process
+        return {**vars(self), "usage": None}  # it samples this process
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update({**state, "load": Load()})
+        vars(self).update({**state, "usage": Usage()})
 
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line to the curves."""
-        self.cell_folder.add_metrics(step, {**values, **self.load.metrics()})
+        self.cell_folder.add_metrics(step, {**values, **self.usage.metrics()})
 
-    def picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
+    def log_picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
         """Keep a picture, to be recorded with the curves."""
         self.cell_folder.add_picture(step, name, values)
 
-    def gather(self) -> None:
+    def call_hosts(self) -> None:
         """Call the other hosts, where there are any."""
-        if self.trainer.get("num_nodes", 1) > 1:
+        if self.trainer_options.get("num_nodes", 1) > 1:
             self.cell_folder.call()
 
-    def progress(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         """Write the progress; end here where another process has taken the training over."""
         if not self.claim.holds():
             raise Busy
@@ -234,7 +236,7 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> None:
     missing = [name for name in cell.protocols if folder.scores_bytes(name) is None]
     rows: dict[str, list[pd.DataFrame]] = {name: [] for name in missing}
     score_s = audio_s = 0.0
-    with Load() as load:
+    with Usage() as usage:
         for done, track in enumerate(tracks):
             estimates = separation.estimates(track, done, len(tracks))
             start = time.perf_counter()
@@ -244,12 +246,12 @@ def run_cell(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> None:
             score_s += time.perf_counter() - start
             audio_s += track.duration_s
     facts = {
-        "fit": trained_in(folder).fit_facts() if cell.learns else {},
+        "fit": training_folder(folder).fit_facts() if cell.learns else {},
         "separate_s": separation.seconds,
         "score_s": score_s,
         "audio_s": audio_s,
         "n_tracks": len(tracks),
-        "peak_bytes": load.peak_bytes,
+        "peak_bytes": usage.peak_bytes,
         "provenance": job.provenance(),
     }
     for name in missing:
@@ -310,7 +312,7 @@ def fitted(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> Separator:
     Busy
         Another process trains it.
     """
-    home = trained_in(folder)
+    home = training_folder(folder)
     if cell.learns and not home.is_fitted():
         with nullcontext(claim) if home is folder else claimed(home.path) as mine:
             if mine is None:
@@ -319,29 +321,7 @@ def fitted(job: Job, cell: Cell, folder: CellFolder, claim: Claim) -> Separator:
                 if home is not folder:
                     home.begin()
                 train(job, home, folder, mine)
-    return ready(folder).to(device_here(job.device))
-
-
-def ready(folder: CellFolder) -> Separator:
-    """Return the method of a cell that is trained, or that learns nothing.
-
-    Raises
-    ------
-    BenchError
-        What it has learnt is not there.
-    """
-    cell = folder.cell
-    if not cell.learns:
-        return cell.build()
-    cls = registry.find(cell.method)
-    own = {name: cell.hyperparameters[name] for name in cls.AFTER_TRAINING}
-    return cls.load(trained_in(folder).fit_folder, **own)
-
-
-def trained_in(folder: CellFolder) -> CellFolder:
-    """Return the folder that holds what a cell learns: its own, or that of `Cell.trainer`."""
-    trainer = folder.cell.trainer
-    return folder if trainer is folder.cell else CellFolder(folder.path.parent, trainer)
+    return load_method(folder).to(device_here(job.device))
 
 
 def train(job: Job, home: CellFolder, folder: CellFolder, claim: Claim) -> None:
@@ -349,12 +329,12 @@ def train(job: Job, home: CellFolder, folder: CellFolder, claim: Claim) -> None:
     cell = home.cell
     dataset = open_dataset(cell.dataset, job.data)
     start = time.perf_counter()
-    with Load() as load:
-        log = CellLog(home, folder, claim, job.trainer, load)
-        log.progress(0, 1)
+    with Usage() as usage:
+        context = CellContext(home, folder, claim, job.trainer_options, usage)
+        context.report_progress(0, 1)
         method = cell.build().to(device_here(job.device))
-        method.fit(dataset.tracks("train"), dataset.tracks("dev"), log)
+        method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
         method.save(home.fit_folder)
-    facts = {"fit_s": time.perf_counter() - start, "peak_bytes": load.peak_bytes}
+    facts = {"fit_s": time.perf_counter() - start, "peak_bytes": usage.peak_bytes}
     home.mark_fitted({**facts, "provenance": job.provenance()})
     shutil.rmtree(home.path / "checkpoints", ignore_errors=True)

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 
-from bench.methods.registry import registry
 from bench.errors import BenchError
+from bench.methods import registry
+from bench.plan.cells import Cell
 from bench.runner.cell import Job, Outcome, device_here
 from bench.runner.hosts import rank
-from bench.plan.cells import Cell
 
 #: Seconds until a cell that another process is at is looked at again, and new workers for.
 POLL_S, JOINED_S = 0.5, 2.0
@@ -52,7 +52,7 @@ class Place:
         ``auto``: what each worker finds, on workers elsewhere.
     n_gpus
         That local workers share.
-    trainer
+    trainer_options
         Settings for Lightning's Trainer, in each training.
     node
         Which of the hosts that train one model together this is; see `bench.runner.hosts`.
@@ -63,7 +63,7 @@ class Place:
     scheduler: str = ""
     device: str = "cpu"
     n_gpus: int = 0
-    trainer: Mapping[str, Any] = field(default_factory=dict)
+    trainer_options: Mapping[str, Any] = field(default_factory=dict)
     node: int = 0
 
 
@@ -99,7 +99,7 @@ def place(
         )
     node = rank(n_nodes) if n_nodes > 1 else 0
     if scheduler:
-        return Place(max(1, workers), threads, scheduler, device, trainer=settings)
+        return Place(max(1, workers), threads, scheduler, device, trainer_options=settings)
     found = device_here(device)
     n_gpus = torch.cuda.device_count() if found == "cuda" else 0
     if found == "cuda" and settings.get("devices", 1) > n_gpus:
@@ -232,7 +232,7 @@ def local(place: Place) -> Any:
         memory_limit=0,
         silence_logs=logging.CRITICAL,
     )
-    each = place.trainer.get("devices", 1)  # GPUs of a training
+    each = place.trainer_options.get("devices", 1)  # GPUs of a training
     for i in range(place.workers):
         spec = {**cluster.new_spec, "options": dict(cluster.new_spec["options"])}
         if i < place.n_gpus // each:

@@ -19,10 +19,11 @@ import torch
 
 from bench.datasets import open_dataset
 from bench.errors import BenchError
-from bench.runner.cell import Job, device_here, trained_in
-from bench.store.claim import holder
+from bench.methods.context import FitContext
+from bench.runner.cell import Job, device_here
 from bench.store.cell_folder import CellFolder
-from bench.methods.separator import FitLog
+from bench.store.claim import holder
+from bench.store.trained import training_folder
 
 #: Seconds between two looks for a call.
 LOOK_S = 0.2
@@ -30,11 +31,11 @@ LOOK_S = 0.2
 NAMES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
 
-class Joined(FitLog):
+class JoinedContext(FitContext):
     """Of a training that another host keeps: its checkpoints are read, and nothing is told."""
 
-    def __init__(self, folder: Path, trainer: Mapping[str, Any]) -> None:
-        self.folder, self.trainer = folder, trainer
+    def __init__(self, folder: Path, trainer_options: Mapping[str, Any]) -> None:
+        self.folder, self.trainer_options = folder, trainer_options
 
 
 def rank(n_nodes: int) -> int:
@@ -61,7 +62,7 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
 
     One that breaks off here breaks off on all hosts: the first notes why, and the next is joined.
     """
-    homes = {home.path: home for home in map(trained_in, pending) if home.cell.learns}
+    homes = {home.path: home for home in map(training_folder, pending) if home.cell.learns}
     answered: set[str] = set()
     n_joined = 0
     torch.set_num_threads(job.threads)
@@ -82,7 +83,11 @@ def answer(job: Job, home: CellFolder) -> bool:
     dataset = open_dataset(home.cell.dataset, job.data)
     method = home.cell.build().to(device_here(job.device))
     try:
-        method.fit(dataset.tracks("train"), dataset.tracks("dev"), Joined(home.path, job.trainer))
+        method.fit(
+            dataset.tracks("train"),
+            dataset.tracks("dev"),
+            JoinedContext(home.path, job.trainer_options),
+        )
     except Exception as error:  # noqa: BLE001 - the sweep is the first host's
         said = str(error).splitlines() or [type(error).__name__]
         print(f"bench: {home.cell.name}: {said[-1]}; waiting", file=sys.stderr, flush=True)

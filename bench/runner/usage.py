@@ -11,7 +11,7 @@ import psutil
 PERIOD_S = 0.1
 
 
-class Load:
+class Usage:
     """Samples this process from `__enter__` to `__exit__`.
 
     Attributes

@@ -16,13 +16,14 @@ from typing import Any
 
 import yaml
 
-from bench.methods.registry import registry
 from bench.errors import BenchError, nearest
-from bench.runner.cell import trained_in
-from bench.plan.cells import Cell
-from bench.store.cell_folder import CellFolder, read_json
+from bench.methods import registry
+from bench.methods.saved import load_saved
 from bench.methods.separator import Separator
+from bench.plan.cells import Cell
 from bench.songs.separate import SongSeparator
+from bench.store.cell_folder import CellFolder, read_json
+from bench.store.trained import training_folder
 from bench.tracking.store import default_uri, first_line, without_secret
 
 
@@ -71,24 +72,10 @@ def of_folder(folder: Path) -> Separator:
     """
     for home in (folder, folder / "fit"):
         if (home / "separator.json").is_file():
-            return saved(home)
+            return load_saved(home)
     if (folder / "cell.json").is_file():
         return of_cell(folder)
     raise BenchError(f"{folder} holds no method: separator.json is missing")
-
-
-def saved(folder: Path, **after_training: Any) -> Separator:
-    """Return what `Separator.save` wrote to a folder, whatever method it is."""
-    state = read_json(folder / "separator.json") or {}
-    path = str(state.get("class", ""))
-    if ":" not in path:
-        raise BenchError(f"{folder / 'separator.json'} is damaged: it names no class")
-    try:
-        return registry.find(path).load(folder, **after_training)
-    except BenchError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a damaged file fails in many ways
-        raise BenchError(f"the weights in {folder} are damaged: {first_line(error)}") from None
 
 
 def of_cell(folder: Path) -> Separator:
@@ -105,10 +92,10 @@ def of_known_cell(cell: Cell, runs: Path) -> Separator:
     cls = registry.find(cell.method)
     if not cell.learns:
         return cell.build()
-    home = trained_in(CellFolder(runs, cell))
+    home = training_folder(CellFolder(runs, cell))
     if not home.is_fitted():
         raise BenchError(f"{cell.name} is not trained here: {home.fit_folder} is not there whole")
-    return saved(home.fit_folder, **{k: cell.hyperparameters[k] for k in cls.AFTER_TRAINING})
+    return load_saved(home.fit_folder, **{k: cell.hyperparameters[k] for k in cls.AFTER_TRAINING})
 
 
 def of_run(run_id: str, workspace: Path) -> Separator:
@@ -176,4 +163,4 @@ def downloaded(uri: str, workspace: Path) -> Separator:
         found = sorted(Path(scratch).rglob("separator.json"))
         if len(found) != 1:
             raise BenchError(f"{uri} holds {len(found)} methods, not one: no separator.json")
-        return saved(found[0].parent)
+        return load_saved(found[0].parent)

@@ -24,9 +24,10 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from bench import audio
-from bench.methods import chunks
 from bench.errors import BenchError
-from bench.methods.separator import Oracle, Separator
+from bench.methods import chunks
+from bench.methods.oracle import Oracle
+from bench.methods.separator import Separator
 from bench.track import Audio, check_audio
 
 log = logging.getLogger(__name__)
@@ -106,10 +107,10 @@ class Resampling:
     def __init__(self, method: Separator, rate: int) -> None:
         self.method, self.rate = method, rate
 
-    def grid(self, rate: int) -> int:
+    def alignment(self, rate: int) -> int:
         """Return the samples on whose multiples a piece begins in step at both rates."""
         per_step = self.rate // math.gcd(self.rate, rate)
-        return math.lcm(self.method.grid(self.rate), per_step) * rate // self.rate
+        return math.lcm(self.method.alignment(self.rate), per_step) * rate // self.rate
 
     def for_song(self, blocks: Iterable[Audio], rate: int) -> Self:
         """Return the method prepared for a song; see `Separator.for_song`."""

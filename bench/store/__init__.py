@@ -1,1 +1,1 @@
-"""TODO bench/store."""
+"""All that lies in the folder of runs: what cells leave, and what is read back from it."""

@@ -16,11 +16,11 @@ import pandas as pd
 from bench import provenance
 from bench.datasets import DATASETS, folder, open_dataset
 from bench.errors import BenchError
-from bench.plan.experiment import Experiment
 from bench.plan.cells import Cell
-from bench.store.results import Results, guest_entry
-from bench.store.cell_folder import CellFolder
+from bench.plan.experiment import Experiment
 from bench.scoring.protocols import Prepared, protocol, score
+from bench.store.cell_folder import CellFolder
+from bench.store.results import Results, guest_entry
 from bench.track import Track
 
 METHOD = "elsewhere"

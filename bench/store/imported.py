@@ -15,13 +15,13 @@ import pandas as pd
 
 from bench import provenance
 from bench.errors import BenchError
-from bench.plan.experiment import Experiment, MethodEntry
 from bench.plan.cells import Cell
-from bench.store.results import Results
-from bench.store.cell_folder import CellFolder
+from bench.plan.experiment import Experiment, MethodEntry
 from bench.scoring import museval_json
 from bench.scoring.museval_json import PROTOCOL
 from bench.scoring.protocols import Museval, protocol
+from bench.store.cell_folder import CellFolder
+from bench.store.results import Results
 
 METHOD = "imported"
 

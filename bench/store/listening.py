@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.methods import chunks
 from bench.errors import BenchError
-from bench.runner.cell import ready
-from bench.store.estimates import kept as kept_estimates
+from bench.methods import chunks
 from bench.store.cell_folder import CellFolder, write_bytes
+from bench.store.estimates import kept as kept_estimates
+from bench.store.trained import load_method
 from bench.track import TARGETS, Audio, Track
 
 #: Seconds of an excerpt at most, and peak of its mixture: estimates may be louder.
@@ -29,7 +29,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Excerpt:
+class ListeningClip:
     """Where a track is cut, and how much louder it is made: the same for all of its signals.
 
     Attributes
@@ -60,7 +60,7 @@ class Excerpt:
         return sink.getvalue()
 
 
-def excerpt(track: Track, digest: str) -> Excerpt:
+def listening_clip(track: Track, digest: str) -> ListeningClip:
     """Return the excerpt of a track: the `EXCERPT_S` in which its voice is loudest.
 
     `digest` is that of the split.
@@ -74,17 +74,17 @@ def excerpt(track: Track, digest: str) -> Excerpt:
     peak = float(np.abs(track.mixture[:, start:stop]).max())
     text = f"{VERSION}\0{digest}\0{track.name}"
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return Excerpt(key, start, stop, PEAK / peak if peak > 0 else 1.0, track.rate)
+    return ListeningClip(key, start, stop, PEAK / peak if peak > 0 else 1.0, track.rate)
 
 
-def truth(runs: Path, track: Track, cut: Excerpt) -> Mapping[str, Path]:
+def truth(runs: Path, track: Track, cut: ListeningClip) -> Mapping[str, Path]:
     """Return the files of a track's mixture and references, made if they are not there."""
     signals = {"mixture": track.mixture, **track.references}
     return kept(runs / "examples", cut, lambda: signals, tuple(signals))
 
 
 def estimates(
-    folder: CellFolder, track: Track, cut: Excerpt, device: str = "cpu"
+    folder: CellFolder, track: Track, cut: ListeningClip, device: str = "cpu"
 ) -> Mapping[str, Path] | None:
     """Return the files of a cell's estimates of a track, made if they are not there.
 
@@ -107,11 +107,11 @@ def estimates(
 def again(folder: CellFolder, track: Track, device: str) -> Mapping[str, Audio]:
     """Return a cell's estimates of a track: those that it has kept, or made again."""
     found = kept_estimates(folder, track)
-    return found[0] if found else chunks.separate_track(ready(folder).to(device), track)
+    return found[0] if found else chunks.separate_track(load_method(folder).to(device), track)
 
 
 def kept(
-    folder: Path, cut: Excerpt, make: Callable[[], Mapping[str, Audio]], names: Sequence[str]
+    folder: Path, cut: ListeningClip, make: Callable[[], Mapping[str, Audio]], names: Sequence[str]
 ) -> Mapping[str, Path]:
     """Return the files of signals by name; where any is missing, all are made."""
     paths = {name: folder / f"{cut.key}-{name}.flac" for name in names}

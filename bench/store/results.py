@@ -12,8 +12,8 @@ import pandas as pd
 
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError
-from bench.plan.experiment import Experiment, MethodEntry
 from bench.plan.cells import Cell
+from bench.plan.experiment import Experiment, MethodEntry
 from bench.store.cell_folder import CellFolder, read_json, write_text
 
 #: Of the columns of `Results.scores`; raise it with every change of them.

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bench.runner.cell import trained_in
-from bench.store.claim import holder
 from bench.store.cell_folder import CellFolder
+from bench.store.claim import holder
+from bench.store.trained import training_folder
 
 DAMAGED = "its scores are damaged and are computed again"
 
 
 @dataclass(frozen=True)
-class Standing:
+class CellStatus:
     """Where a cell stands.
 
     Attributes
@@ -29,23 +29,23 @@ class Standing:
     why: str
 
 
-def standing(folder: CellFolder) -> Standing:
+def cell_status(folder: CellFolder) -> CellStatus:
     """Return where a cell stands."""
     if folder.is_done():
-        return Standing("done", "its scores are there")
+        return CellStatus("done", "its scores are there")
     by, state = holder(folder.path), folder.state()
     if by is not None:
         where = f"process {by.get('pid', '?')} on {by.get('host', 'an unknown host')}"
-        return Standing("running", f"{progress(state) or 'begun'}, {where}")
+        return CellStatus("running", f"{progress(state) or 'begun'}, {where}")
     if state.get("stage") == "failed":
-        return Standing("failed", str(state["error"]))
+        return CellStatus("failed", str(state["error"]))
     if folder.is_damaged():
-        return Standing("planned", DAMAGED)
-    if folder.cell.learns and trained_in(folder).is_fitted():
-        return Standing("planned", "trained, but not scored")
+        return CellStatus("planned", DAMAGED)
+    if folder.cell.learns and training_folder(folder).is_fitted():
+        return CellStatus("planned", "trained, but not scored")
     if progress(state):
-        return Standing("planned", f"stopped at {progress(state)}")
-    return Standing("planned", "never finished" if state else "never begun")
+        return CellStatus("planned", f"stopped at {progress(state)}")
+    return CellStatus("planned", "never finished" if state else "never begun")
 
 
 def progress(state: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import provenance
 from bench.plan.cells import Cell
-from bench.store.cell_folder import CellFolder
 from bench.scoring.aggregate import OVER_TRACKS, over_tracks, track_values
+from bench.store.cell_folder import CellFolder
 from bench.track import TARGETS
 from bench.tracking.description import NOTE, describe_cell
 from bench.tracking.store import json_text

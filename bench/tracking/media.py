@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bench.store.results import Results
 from bench.store.cell_folder import CellFolder, read_json
+from bench.store.results import Results
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

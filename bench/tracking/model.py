@@ -1,6 +1,6 @@
 """A trained method as an MLflow model: audio in, stems out.
 
-The model's folder holds what `bench.methods.separator.Separator.save` wrote, in ``data/separator``: weights
+The folder of a model holds what `Separator.save` wrote, in ``data/separator``: weights
 as safetensors and hyperparameters as JSON, no pickle. MLflow loads it by this module's name.
 
 Examples
@@ -14,7 +14,6 @@ Examples
 
 from __future__ import annotations
 
-import json
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -25,11 +24,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bench import provenance
-from bench.methods.registry import registry
 from bench.errors import BenchError
-from bench.runner.cell import ready
-from bench.store.cell_folder import CellFolder
+from bench.methods.saved import load_saved
 from bench.methods.separator import Separator
+from bench.store.cell_folder import CellFolder
+from bench.store.trained import load_method
 from bench.track import TARGETS, Audio
 
 if TYPE_CHECKING:
@@ -64,21 +63,7 @@ class StemModel:
 
 def _load_pyfunc(path: str) -> StemModel:
     """Return the model in `path`; the name is MLflow's."""
-    return StemModel(load(Path(path)))
-
-
-def load(folder: Path) -> Separator:
-    """Return the trained method that `Separator.save` wrote to `folder`.
-
-    Raises
-    ------
-    BenchError
-        There is no saved method, or its class cannot be imported or is no separator.
-    """
-    path = folder / "separator.json"
-    if not path.is_file():
-        raise BenchError(f"no saved method in {folder}: separator.json is missing")
-    return registry.find(json.loads(path.read_text())["class"]).load(folder)
+    return StemModel(load_saved(Path(path)))
 
 
 def signature() -> ModelSignature:
@@ -123,7 +108,7 @@ def log_model(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
         from mlflow import pyfunc
 
         saved, made = Path(scratch) / FOLDER, Path(scratch) / NAME
-        ready(folder).save(saved)
+        load_method(folder).save(saved)
         pyfunc.save_model(
             made,
             loader_module=__name__,

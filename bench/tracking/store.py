@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.plan.cells import Cell
-from bench.store.results import Results
 from bench.store.cell_folder import CellFolder, read_json
+from bench.store.results import Results
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # A server that is away must not hold up the work: it is told again by the next run.

@@ -14,8 +14,8 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.plan.cells import Cell
-from bench.store.results import Results
 from bench.store.cell_folder import CellFolder, locked, read_json, write_text
+from bench.store.results import Results
 from bench.tracking import content
 from bench.tracking.description import describe_experiment, shown_metrics
 from bench.tracking.media import log_examples, log_pictures

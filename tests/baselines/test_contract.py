@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.methods.registry import registry
 from bench.errors import BenchError
-from bench.methods.separator import FitLog, MaskSeparator, Oracle, Separator
+from bench.methods import registry
+from bench.methods.context import FitContext
+from bench.methods.oracle import Oracle
+from bench.methods.separator import MaskSeparator, Separator
 from bench.track import TARGETS, Track
 
 #: Values that make a method quick, by method.
@@ -144,13 +146,13 @@ def separated(method: Separator, track: Track) -> dict[str, np.ndarray]:
     return method.separate(track.mixture, track.rate)
 
 
-class Steps(FitLog):
+class Steps(FitContext):
     """Counts the steps that training told."""
 
     def __init__(self):
         self.steps = 0
 
-    def metrics(self, step, values):
+    def log_metrics(self, step, values):
         self.steps += 1
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from baselines.mlrr import TOLERANCE, learnt_dictionary, low_rank_representation
-from bench.methods.separator import FitLog
+from bench.methods.context import FitContext
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_dictionary_is_non_negative_and_spans_what_it_learnt_from():
     true = rng.gamma(0.5, 1.0, (5, 40))
     frames = rng.gamma(0.5, 1.0, (300, 5)) @ true
     frames /= np.linalg.norm(frames, axis=1, keepdims=True)
-    found = learnt_dictionary(frames, 8, 60, 0, FitLog())
+    found = learnt_dictionary(frames, 8, 60, 0, FitContext())
     assert found.shape == (40, 8)
     assert found.min() >= 0
     coded, *_ = np.linalg.lstsq(found, frames.T, rcond=None)

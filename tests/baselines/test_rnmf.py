@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from baselines.rnmf import LAYERS, RNMF, SupervisedRNMF, Unrolled, robust_nmf
-from bench.methods.separator import FitLog
+from bench.methods.context import FitContext
 
 
 def planted(seed=0, m=60, n=80, rank=4):
@@ -72,11 +72,11 @@ def test_the_network_starts_as_steps_of_the_solver():
     assert torch.allclose(voice, torch.relu(x - h @ w.T - weight), atol=1e-6)
 
 
-class Losses(FitLog):
+class Losses(FitContext):
     def __init__(self):
         self.losses = []
 
-    def metrics(self, step, values):
+    def log_metrics(self, step, values):
         self.losses.append(values["train/loss"])
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from bench.errors import BenchError
 from bench.report import committed
-from bench.report.verify import problems
 from bench.report.rows import long_rows
+from bench.report.verify import problems
 from bench.report.write import write
 from tests.bench.command import bench
 

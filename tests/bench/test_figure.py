@@ -7,16 +7,16 @@ import re
 import pandas as pd
 import pytest
 
+from bench.plan.cells import Cell
+from bench.plan.experiment import Experiment
 from bench.report import curves, figure
 from bench.report.findings import findings
 from bench.report.formats.latex import latex
 from bench.report.formats.markdown import markdown
 from bench.report.rows import long_rows
 from bench.report.write import write
-from bench.plan.experiment import Experiment
-from bench.plan.cells import Cell
-from bench.store.results import Results
 from bench.store.cell_folder import CellFolder
+from bench.store.results import Results
 
 SPREAD = 0.1
 

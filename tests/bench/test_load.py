@@ -4,20 +4,20 @@ import subprocess
 import sys
 import time
 
-from bench.runner.usage import Load
+from bench.runner.usage import Usage
 
 #: Run by itself: what a long test process gives back meanwhile would hide what is asked for here.
 ASKS_AND_GIVES_BACK = """
 import time
 import numpy as np
-from bench.runner.usage import PERIOD_S, Load
+from bench.runner.usage import PERIOD_S, Usage
 
-with Load() as load:
-    before = load.peak_bytes
+with Usage() as usage:
+    before = usage.peak_bytes
     big = np.ones(200 * 2**20, dtype=np.uint8)
     time.sleep(5 * PERIOD_S)
     del big
-print((load.peak_bytes - before) / 2**20)
+print((usage.peak_bytes - before) / 2**20)
 """
 
 
@@ -29,11 +29,11 @@ def test_the_peak_is_met_even_when_the_memory_is_given_back_before_the_end():
 
 
 def test_processor_and_memory_go_by_the_names_of_system_metrics():
-    with Load() as load:
+    with Usage() as usage:
         start = time.process_time()
         while time.process_time() - start < 0.3:
             pass
-        found = load.metrics()
+        found = usage.metrics()
     assert all(name.startswith("system/") for name in found)
     assert found["system/memory_usage_megabytes"] > 50
     assert found["system/cpu_utilization_percentage"] > 10

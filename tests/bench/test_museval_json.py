@@ -14,10 +14,10 @@ import soundfile
 
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
-from bench.store import results
 from bench.scoring import museval_json
 from bench.scoring.aggregate import over_tracks
 from bench.scoring.protocols import score
+from bench.store import results
 from bench.track import TARGETS, Track
 from tests.bench.command import bench
 

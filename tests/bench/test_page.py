@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from bench.datasets.synthetic import Synthetic
+from bench.plan.cells import Cell
+from bench.plan.experiment import Experiment
 from bench.report.table import number
 from bench.report.write import write
-from bench.plan.experiment import Experiment
-from bench.plan.cells import Cell
-from bench.store.results import Results
-from bench.store.cell_folder import CellFolder
 from bench.scoring.protocols import score
+from bench.store.cell_folder import CellFolder
+from bench.store.results import Results
 from tests.bench.browser import chromium, shoot, until
 
 NAUGHTY = "Bad <img src=x onerror=alert(1)> & | $x$"

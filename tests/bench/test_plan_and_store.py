@@ -7,8 +7,8 @@ import pytest
 
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
-from bench.plan.experiment import Experiment
 from bench.plan.cells import Cell, cells
+from bench.plan.experiment import Experiment
 from bench.store.cell_folder import CellFolder, read_json, write_text
 
 
@@ -158,7 +158,7 @@ def test_cells_that_differ_in_separation_alone_share_one_training(planned):
     binary = replace(cell, hyperparameters={**cell.hyperparameters, "test_mask": "binary"})
     wider = replace(cell, hyperparameters={**cell.hyperparameters, "hidden": 2000})
     assert binary.fingerprint != cell.fingerprint
-    assert binary.trainer.fingerprint == cell.fingerprint
-    assert cell.trainer is cell
-    assert wider.trainer is wider
-    assert planned[0].trainer is planned[0]
+    assert binary.training_cell.fingerprint == cell.fingerprint
+    assert cell.training_cell is cell
+    assert wider.training_cell is wider
+    assert planned[0].training_cell is planned[0]

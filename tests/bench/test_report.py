@@ -9,15 +9,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from bench.plan.cells import Cell
+from bench.plan.experiment import Experiment
 from bench.report.formats.latex import escape_latex, latex
-from bench.report.table import number
 from bench.report.formats.markdown import escape_markdown, markdown
 from bench.report.rows import COLUMNS, long_rows
+from bench.report.table import number
 from bench.report.write import write
-from bench.plan.experiment import Experiment
-from bench.plan.cells import Cell
-from bench.store.results import SCHEMA_VERSION, Results
 from bench.store.cell_folder import CellFolder
+from bench.store.results import SCHEMA_VERSION, Results
 from bench.track import TARGETS
 
 # By row: group, and the NSDR of two tracks of 1 and 3 seconds.

@@ -17,9 +17,9 @@ import soundfile
 import bench as suite
 from baselines.networks.drnn.separator import DRNN
 from baselines.nmf import NMF
-from bench.songs.separate import separate
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
+from bench.songs.separate import separate
 from tests.bench.command import bench
 
 NEEDS_FFMPEG = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
@@ -137,11 +137,11 @@ def test_a_method_for_another_rate_hears_the_song_resampled_and_it_is_said(
 def test_resampled_pieces_meet_in_step(trained, monkeypatch):
     from bench.methods import chunks
 
-    monkeypatch.setattr(pieces, "LONGEST_S", 10.0)
+    monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
     rate, method = 44_100, suite.load(str(trained))
     mixture = music(24.0, channels=1).T
     at = method.at(rate)
-    assert len(chunks.cuts(mixture.shape[1], 1, rate, at.grid(rate))) > 2
+    assert len(chunks.cuts(mixture.shape[1], 1, rate, at.alignment(rate))) > 2
     whole = at.separate(mixture, rate)["vocals"]
     cut = method.separate(mixture, rate)["vocals"]
     assert 10 * np.log10(np.square(whole).sum() / np.square(whole - cut).sum()) > 60

@@ -16,9 +16,9 @@ import pandas as pd
 import psutil
 import pytest
 
+from bench.methods.separator import Separator
 from bench.store import claim
 from bench.store.claim import newest
-from bench.methods.separator import Separator
 from tests.bench.command import bench, cluster, start, wait_until
 
 SLOW = """\
@@ -267,9 +267,9 @@ def test_kept_estimates_are_scored_by_a_new_protocol_to_the_same_bits(sweep, mon
 
 
 def test_an_order_by_what_is_known_has_the_longest_first(sweep):
-    from bench.store.results import recall
-    from bench.store.cell_folder import CellFolder, read_json, write_text
     from bench.cli.sweep import ordered
+    from bench.store.cell_folder import CellFolder, read_json, write_text
+    from bench.store.results import recall
 
     assert bench("run", "sweep.yaml", "--workers", "0") == 0
     found = recall(Path("runs"), "sweep")

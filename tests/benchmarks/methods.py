@@ -20,9 +20,9 @@ from sklearn import decomposition
 from baselines.nmf import ignored_convergence
 from baselines.rpca import robust_pca
 from bench import stft
-from bench.methods.registry import registry
 from bench.datasets.synthetic import Synthetic
-from bench.methods.separator import Oracle
+from bench.methods import registry
+from bench.methods.oracle import Oracle
 from bench.track import TARGETS, Track
 
 Matrix = NDArray[np.float64]

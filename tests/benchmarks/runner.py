@@ -35,15 +35,14 @@ from measure import best, heading, in_process, write
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bench.methods.registry import registry
-from bench.datasets.synthetic import Synthetic
-from bench.runner import executor
-from bench.store import results
-from bench.plan import experiment
-from bench.plan import cells
-from bench.store.cell_folder import CellFolder
-from bench.scoring.protocols import score
 from bench.cli.sweep import RUNS, job_of, run_cells
+from bench.datasets.synthetic import Synthetic
+from bench.methods import registry
+from bench.plan import cells, experiment
+from bench.runner import executor
+from bench.scoring.protocols import score
+from bench.store import results
+from bench.store.cell_folder import CellFolder
 from bench.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -25,7 +25,7 @@ from baselines.networks.drnn.module import DRNNModule
 from baselines.networks.drnn.network import DRNNNetwork
 from baselines.networks.drnn.separator import DRNN
 from baselines.networks.drnn.training import train
-from bench.methods.separator import FitLog
+from bench.methods.context import FitContext
 from bench.track import TARGETS, Track
 
 N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000
@@ -110,14 +110,14 @@ def bare_epoch(module: DRNNModule, optimizer: torch.optim.Optimizer, epoch: int)
     return frames / (time.perf_counter() - start)
 
 
-class Clock(FitLog):
+class Clock(FitContext):
     """Notes when each epoch ends."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.ends: list[float] = []
 
-    def progress(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         """Note the time."""
         self.ends.append(time.perf_counter())
 

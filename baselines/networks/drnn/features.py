@@ -69,7 +69,7 @@ class Features(nn.Module):
             power = power @ self.bands
         return (power + FLOOR).log()
 
-    def settle(self, x: Tensor) -> None:
+    def fit_normalisation(self, x: Tensor) -> None:
         """Take mean and deviation from the training mixtures ``(frame, bins)``."""
         if self.kind != "magnitude":
             values = self.logarithms(x).double()

@@ -21,7 +21,7 @@ from torch.nn.utils import parameters_to_vector
 from baselines.networks.drnn.inference import TINY, clip_estimates, improvement
 from baselines.networks.drnn.network import DRNNNetwork
 from baselines.networks.drnn.objective import discriminative
-from baselines.networks.drnn.segments import Excerpts, Segments
+from baselines.networks.drnn.segments import BatchIndex, Segments
 from bench import stft
 from bench.track import TARGETS
 
@@ -84,7 +84,7 @@ class DRNNModule(pl.LightningModule):
         """Let the segments gather on the device that the audio was moved to."""
         self.segments.audio = self.get_buffer("audio")
 
-    def cost(self, batch: Excerpts) -> tuple[Tensor, int]:
+    def cost(self, batch: BatchIndex) -> tuple[Tensor, int]:
         """Return the objective summed over a batch, and over how many reference values.
 
         The layers work in the precision asked for; features, mask and objective in float32.
@@ -128,13 +128,13 @@ class DRNNModule(pl.LightningModule):
         return {name: values.float().cpu().numpy() for name, values in shown.items()}
 
 
-class Epoch(Iterable[Excerpts]):
+class Epoch(Iterable[BatchIndex]):
     """The batches of one epoch, the same for the same seed and epoch whatever came before."""
 
     def __init__(self, segments: Segments, seed: int, epoch: int, batch_size: int) -> None:
         self.segments, self.seed, self.epoch, self.batch_size = segments, seed, epoch, batch_size
 
-    def __iter__(self) -> Iterator[Excerpts]:
+    def __iter__(self) -> Iterator[BatchIndex]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         return self.segments.epoch(generator, self.batch_size)
 
@@ -159,7 +159,7 @@ class MiniBatches(DRNNModule):
             self.segments.audio = self.get_buffer("audio")
         return Epoch(self.segments, chosen.seed, self.current_epoch, chosen.batch_size)
 
-    def training_step(self, batch: Excerpts, index: int) -> Tensor:
+    def training_step(self, batch: BatchIndex, index: int) -> Tensor:
         """Return the objective of a batch, a frame and bin on average.
 
         Of several processes each takes a part of the batch, weighted so that the mean of their

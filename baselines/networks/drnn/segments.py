@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bench import stft
-from bench.methods.subsample import held
+from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
 
 Shift = Literal["random"] | int
@@ -27,7 +27,7 @@ Pairing = Literal["own", "any"]
 
 
 @dataclass(frozen=True)
-class Excerpts:
+class BatchIndex:
     """Where the sequences of a batch begin, one entry a sequence: ``(sequences,)`` each.
 
     Attributes
@@ -50,14 +50,14 @@ class Excerpts:
     shift: Tensor
     n_frames: Tensor
 
-    def split(self, order: Tensor, batch_size: int) -> Iterator[Excerpts]:
+    def split(self, order: Tensor, batch_size: int) -> Iterator[BatchIndex]:
         """Yield the sequences in an order, a batch at a time."""
         for batch in torch.split(order, batch_size):
-            yield Excerpts(*(part[batch] for part in vars(self).values()))
+            yield BatchIndex(*(part[batch] for part in vars(self).values()))
 
-    def part(self, nth: int, n: int) -> Excerpts:
+    def part(self, nth: int, n: int) -> BatchIndex:
         """Return every `n`-th sequence from the `nth` on."""
-        return Excerpts(*(values[nth::n] for values in vars(self).values()))
+        return BatchIndex(*(values[nth::n] for values in vars(self).values()))
 
 
 class Segments:
@@ -100,7 +100,7 @@ class Segments:
         self.shift, self.pairing, self.level, self.seed = shift, pairing, level, seed
         self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
         self.span = (n_frames + 2 * reach - 1) * hop + n_fft
-        first = held(tracks, seed)
+        first = fit_in_memory(tracks, seed)
         #: What each epoch's excerpts are cut from, or None where all is held, and the last draw.
         self.corpus, self.drawn = None if first is tracks else tracks, 0
         self.take(first)
@@ -109,7 +109,7 @@ class Segments:
         """Take other excerpts of a corpus larger than memory; tell whether there are others."""
         if self.corpus is None or epoch == self.drawn:
             return False
-        self.take(held(self.corpus, self.seed, epoch))
+        self.take(fit_in_memory(self.corpus, self.seed, epoch))
         self.drawn = epoch
         return True
 
@@ -155,7 +155,7 @@ class Segments:
             return torch.ones_like(self.lengths), 0
         return self.lengths.div(step, rounding_mode="floor").clamp(min=1), step
 
-    def epoch(self, generator: torch.Generator, batch_size: int) -> Iterator[Excerpts]:
+    def epoch(self, generator: torch.Generator, batch_size: int) -> Iterator[BatchIndex]:
         """Draw an epoch: each clip cut from a random start, every voice shifted, all shuffled."""
         counts = self._sequences_per_clip()
         clip, nth = numbered(counts)
@@ -170,7 +170,7 @@ class Segments:
         start = (phase[clip] + nth * self.n_frames * self.hop) % self.lengths[clip]
         own = torch.arange(len(clip))
         sung = own if self.pairing == "own" else torch.randperm(len(clip), generator=generator)
-        drawn = Excerpts(
+        drawn = BatchIndex(
             clip,
             start,
             clip[sung],
@@ -179,7 +179,7 @@ class Segments:
         )
         yield from drawn.split(torch.randperm(len(clip), generator=generator), batch_size)
 
-    def every(self, batch_size: int) -> Iterator[Excerpts]:
+    def every(self, batch_size: int) -> Iterator[BatchIndex]:
         """Give every frame of every shifted mixture once, in sequences of at most `n_frames`.
 
         The last partial frame of a clip is dropped, as the authors' transform does.
@@ -190,7 +190,7 @@ class Segments:
         counts = -(-frames // self.n_frames)
         sequence, nth = numbered(counts)
         clip, first = mixture[sequence], nth * self.n_frames
-        whole = Excerpts(
+        whole = BatchIndex(
             clip,
             first * self.hop,
             clip,
@@ -199,7 +199,7 @@ class Segments:
         )
         yield from whole.split(torch.arange(len(clip)), batch_size)
 
-    def magnitudes(self, excerpts: Excerpts) -> tuple[Tensor, Tensor]:
+    def magnitudes(self, excerpts: BatchIndex) -> tuple[Tensor, Tensor]:
         """Gather a batch and transform it on the device that holds `audio`.
 
         Returns

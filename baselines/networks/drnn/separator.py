@@ -36,9 +36,10 @@ from baselines.networks.drnn.inference import clip_estimates
 from baselines.networks.drnn.network import DRNNNetwork
 from bench import masks, stft
 from bench.errors import BenchError
-from bench.methods.subsample import held
 from bench.masks import Masks
-from bench.methods.separator import FitLog, LevelledSeparator, Spectrogram, common_rate, separator
+from bench.methods.context import FitContext
+from bench.methods.separator import LevelledSeparator, Spectrogram, common_rate, separator
+from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
 
 if TYPE_CHECKING:
@@ -173,8 +174,8 @@ class DRNN(LevelledSeparator):
         network.initialise(torch.Generator().manual_seed(self.seed))
         if self.features != "magnitude":
             mixture = segments.clips.sum(0, keepdim=True)
-            network.features.settle(stft.forward(mixture, *settings)[0].abs().T)
-        clips = [mono_references(track) for track in held(dev, self.seed)]
+            network.features.fit_normalisation(stft.forward(mixture, *settings)[0].abs().T)
+        clips = [mono_references(track) for track in fit_in_memory(dev, self.seed)]
         levels = [
             LEVEL / max(rms(c.sum(0, keepdim=True).double(), *settings), 1e-12) for c in clips
         ]
@@ -182,19 +183,19 @@ class DRNN(LevelledSeparator):
         return RECIPES[self.recipe](self, network, segments, scaled)
 
     def fit(
-        self, tracks: Sequence[Track], dev: Sequence[Track] = (), log: FitLog | None = None
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), context: FitContext | None = None
     ) -> Self:
         """Train on `tracks`, keep the weights that separate `dev` best; see `Separator.fit`."""
         from baselines.networks.drnn.training import train
 
         rate = common_rate(tracks)
-        weights = train(self.module(tracks, dev), log or FitLog(), self.device)
+        weights = train(self.module(tracks, dev), context or FitContext(), self.device)
         self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}
         self.rate_ = rate
         return self
 
-    def grid(self, rate: int) -> int:
-        """Return where the state begins anew; see `Separator.grid`."""
+    def alignment(self, rate: int) -> int:
+        """Return where the state begins anew; see `Separator.alignment`."""
         return self.hop * (1 if self.recurrent == "none" else self.frames)
 
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:

@@ -17,14 +17,14 @@ from torch import Tensor
 
 from baselines.networks.drnn.module import DEV_METRIC, DRNNModule
 from bench.errors import BenchError
-from bench.methods.separator import FitLog
+from bench.methods.context import FitContext
 
 
-class Teller(Callback):
+class ProgressCallback(Callback):
     """Passes curves and progress on to the runner's log."""
 
-    def __init__(self, log: FitLog) -> None:
-        self.told = log
+    def __init__(self, context: FitContext) -> None:
+        self.context = context
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Tell the epoch's figures, once of all processes."""
@@ -33,15 +33,15 @@ class Teller(Callback):
         done = trainer.current_epoch + 1
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         values = {k: float(v) for k, v in trainer.callback_metrics.items()}
-        self.told.metrics(done, values | {"train/learning_rate": rate})
-        self.told.progress(done, trainer.max_epochs or done)
+        self.context.log_metrics(done, values | {"train/learning_rate": rate})
+        self.context.report_progress(done, trainer.max_epochs or done)
         module = cast(DRNNModule, pl_module)
         if module.dev and done & (done - 1) == 0:  # 1, 2, 4, 8...: changes come early
             for name, seen in module.pictures().items():
-                self.told.picture(done, name, seen)
+                self.context.log_picture(done, name, seen)
 
 
-class Together(Callback):
+class SyncCheck(Callback):
     """Sees that all processes of a training train the same, and lets them part together."""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -85,16 +85,17 @@ def weights_of(module: pl.LightningModule) -> dict[str, Tensor]:
     return {k.removeprefix("network."): v.detach().cpu().clone() for k, v in state.items()}
 
 
-def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
+def train(module: DRNNModule, context: FitContext, device: str) -> dict[str, Tensor]:
     """Train to the end, or on from the last checkpoint, and return the chosen weights.
 
     Parameters
     ----------
     module
         A fresh module.
-    log
-        Told at each epoch; where it has a folder, the state is kept there and an earlier one is
-        taken up. One that cannot be read is dropped, and training begins again.
+    context
+        Surroundings of the training. Where it has a folder, a checkpoint is kept there, and an
+        earlier one is continued. A checkpoint that cannot be read is dropped, and training begins
+        again.
     device
         ``cpu`` or ``cuda``.
 
@@ -110,14 +111,14 @@ def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
     """
     best = BestWeights()
     with tempfile.TemporaryDirectory() as scratch:
-        folder = (log.folder or Path(scratch)) / "checkpoints"
+        folder = (context.folder or Path(scratch)) / "checkpoints"
         keeper = ModelCheckpoint(
             folder,
             filename="last",
             every_n_epochs=module.checkpoint_every,
             enable_version_counter=False,
         )
-        callbacks: list[Callback] = [Teller(log), Together(), keeper]
+        callbacks: list[Callback] = [ProgressCallback(context), SyncCheck(), keeper]
         if module.dev:
             patience = module.settings.patience
             callbacks += [best, EarlyStopping(DEV_METRIC, patience=patience, mode="max")]
@@ -126,7 +127,7 @@ def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
             accelerator="gpu" if device == "cuda" else "cpu",
             callbacks=callbacks,
             gradient_clip_val=module.clip_norm,
-            **log.trainer,
+            **context.trainer_options,
         )
         if trainer.world_size > 1 and not module.automatic_optimization:
             raise BenchError("lbfgs trains on one device; leave out --trainer")
@@ -136,7 +137,7 @@ def train(module: DRNNModule, log: FitLog, device: str) -> dict[str, Tensor]:
             warnings.filterwarnings("ignore", module="pytorch_lightning")
             try:
                 checkpoint = last if is_readable(last) else None
-                log.gather()
+                context.call_hosts()
                 trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None

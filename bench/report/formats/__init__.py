@@ -1,1 +1,1 @@
-"""TODO bench/report/formats."""
+"""The formats of a report: Markdown, LaTeX, HTML and the terminal."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.report.table import CLOSE, NOTHING, Entry, Grid, Part, metric_name, parts
 from bench.report.notes import notes
+from bench.report.table import CLOSE, NOTHING, Entry, Grid, Part, metric_name, parts
 from bench.store.results import Results
 
 

@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 
 from bench.report import plots
 from bench.report.answer import answer, p_value
+from bench.report.cost import costs
 from bench.report.curves import Shown
 from bench.report.findings import findings
-from bench.report.table import CLOSE, NOTHING, Part, metric_name, number, parts
 from bench.report.notes import notes
 from bench.report.rows import GROUPS, Row, table_rows, track_tables
 from bench.report.statistics import Ranks, ranks
-from bench.report.cost import costs
-from bench.store.results import Results
+from bench.report.table import CLOSE, NOTHING, Part, metric_name, number, parts
 from bench.scoring.aggregate import OVER_TRACKS
+from bench.store.results import Results
 
 #: More rows than these make a critical-difference diagram that nobody can read.
 MOST_RANKED = 20
@@ -110,7 +110,7 @@ def template() -> jinja2.Template:
 
 def asset(name: str) -> str:
     """Return the text of a file of the page."""
-    return (resources.files("bench.report") / "assets" / name).read_text(encoding="utf-8")
+    return (resources.files("bench.report.formats") / "assets" / name).read_text(encoding="utf-8")
 
 
 def prose(text: str) -> Markup:

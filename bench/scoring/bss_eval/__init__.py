@@ -1,1 +1,1 @@
-"""TODO bench/scoring/bss_eval."""
+"""BSS Eval: SDR, SIR and SAR by least-squares projections on the references."""

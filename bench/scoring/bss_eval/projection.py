@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import BenchError
-from bench.scoring.bss_eval.api import toeplitz
+from bench.scoring.bss_eval import toeplitz
 
 #: Length of the transforms over which correlations are summed, in samples.
 BLOCK = 1 << 12

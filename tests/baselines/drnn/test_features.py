@@ -20,7 +20,7 @@ def test_context_repeats_the_edges():
 
 def test_magnitudes_are_seen_as_they_are(magnitudes):
     features = Features("magnitude", 513, 3, 16_000)
-    features.settle(magnitudes)
+    features.fit_normalisation(magnitudes)
     assert torch.equal(features(magnitudes[None]), with_context(magnitudes[None], 3))
     assert not features.state_dict()
 
@@ -28,7 +28,7 @@ def test_magnitudes_are_seen_as_they_are(magnitudes):
 @pytest.mark.parametrize(("kind", "n"), [("log_power", 513), ("log_mel", N_MELS)])
 def test_logarithms_have_mean_0_and_deviation_1_over_the_training_mixtures(magnitudes, kind, n):
     features = Features(kind, 513, 3, 16_000)
-    features.settle(magnitudes)
+    features.fit_normalisation(magnitudes)
     seen = features(magnitudes[None])
     assert seen.shape == (1, 400, 3 * n)
     middle = seen[0, :, n : 2 * n]
@@ -39,7 +39,7 @@ def test_logarithms_have_mean_0_and_deviation_1_over_the_training_mixtures(magni
 @pytest.mark.parametrize("kind", ["log_power", "log_mel"])
 def test_silence_is_finite_and_the_statistics_are_kept_with_the_weights(magnitudes, kind):
     features = Features(kind, 513, 1, 16_000)
-    features.settle(magnitudes)
+    features.fit_normalisation(magnitudes)
     other = Features(kind, 513, 1, 16_000)
     other.load_state_dict(features.state_dict())
     silence = torch.zeros(1, 2, 513)

@@ -8,8 +8,8 @@ import torch
 from baselines.networks.drnn.inference import clip_estimates
 from baselines.networks.drnn.network import DRNNNetwork, RecurrentLayer
 from baselines.networks.drnn.separator import DRNN
-from bench.methods.registry import registry
 from bench.errors import BenchError
+from bench.methods import registry
 
 
 def count(network) -> int:

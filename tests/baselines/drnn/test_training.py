@@ -17,7 +17,7 @@ from baselines.networks.drnn.training import train
 from bench import stft
 from bench.datasets.mir1k import MIR1K
 from bench.errors import BenchError
-from bench.methods.separator import FitLog
+from bench.methods.context import FitContext
 from bench.track import TARGETS, Track
 from tests.bench.command import ROOT, free_port
 
@@ -28,17 +28,17 @@ class KilledError(Exception):
     pass
 
 
-class Kept(FitLog):
+class Kept(FitContext):
     """Keeps curves and checkpoints; ends like a killed process after `last` epochs."""
 
     def __init__(self, folder=None, last=None):
         self.folder, self.last = folder, last
         self.curve = {}
 
-    def metrics(self, step, values):
+    def log_metrics(self, step, values):
         self.curve[step] = dict(values)
 
-    def progress(self, done, total):
+    def report_progress(self, done, total):
         if self.last is not None and done > self.last:
             raise KilledError
 
@@ -261,7 +261,7 @@ def test_lbfgs_evaluates_no_point_twice(tracks, monkeypatch):
         return cost(batch)
 
     monkeypatch.setattr(module, "cost", counted)
-    train(module, FitLog(), "cpu")
+    train(module, FitContext(), "cpu")
     assert len(seen) >= 5
     assert len({tuple(point[:50].tolist()) for point in seen}) == len(seen)
 
@@ -311,14 +311,14 @@ def test_cuda_trains_and_separates_as_the_cpu_does(tracks, dev, test_track):
     assert np.abs(cpu - cuda).max() < 1e-2 * np.abs(cpu).max()
 
 
-class OnTwo(FitLog):
+class OnTwo(FitContext):
     """Trains on two devices, and notes what it is told."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.trainer = {"devices": 2, "strategy": "ddp_spawn"}
+        self.trainer_options = {"devices": 2, "strategy": "ddp_spawn"}
 
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
         with (self.folder / "curves").open("a") as file:
             file.write(f"{step} {values['train/loss']}\n")
 
@@ -327,8 +327,8 @@ class OnTwo(FitLog):
 def test_two_devices_give_the_training_of_one(tracks, dev, tmp_path):
     settings = {"hidden": 16, "layers": 2, "recurrent": 2, "epochs": 3, "batch_size": 4}
     curve = []
-    log = FitLog()
-    log.metrics = lambda step, values: curve.append((step, values["train/loss"]))
+    log = FitContext()
+    log.log_metrics = lambda step, values: curve.append((step, values["train/loss"]))
     alone = DRNN(**settings).fit(tracks, dev, log)
     both = DRNN(**settings).fit(tracks, dev, OnTwo(tmp_path))
     told = np.loadtxt(tmp_path / "curves")
@@ -342,11 +342,11 @@ ON_A_HOST = """
 import sys
 from baselines.networks.drnn.separator import DRNN
 from bench.datasets.synthetic import Synthetic
-from bench.methods.separator import FitLog
+from bench.methods.context import FitContext
 
 if __name__ == "__main__":
-    log = FitLog()
-    log.trainer = {"num_nodes": 2, "strategy": "ddp_spawn"}
+    log = FitContext()
+    log.trainer_options = {"num_nodes": 2, "strategy": "ddp_spawn"}
     tracks = list(Synthetic().tracks("train"))[:2]
     DRNN(hidden=8, layers=2, epochs=1, gamma=float(sys.argv[1])).fit(tracks, [], log)
 """

@@ -1,0 +1,39 @@
+"""What a training is given by whoever runs it, and where it reports to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class FitContext:
+    """The surroundings of one training. This one keeps nothing; the runner's keeps all of it.
+
+    Attributes
+    ----------
+    folder
+        Folder in which checkpoints survive a crash, or None: no checkpoint is kept.
+    trainer_options
+        Keyword arguments for Lightning's Trainer, such as ``devices``. They are no hyperparameters,
+        since they change a result by rounding at most.
+    """
+
+    folder: Path | None = None
+    trainer_options: Mapping[str, Any] = MappingProxyType({})
+
+    def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point at `step` to the curve of each metric in `values`."""
+
+    def log_picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
+        """Keep a picture of `step`: ``(bins, frames)`` with values in [0, 1]."""
+
+    def report_progress(self, done: int, total: int) -> None:
+        """Report that `done` of `total` steps are finished."""
+
+    def call_hosts(self) -> None:
+        """Tell the other hosts that a training on several hosts begins now."""
