@@ -22,7 +22,7 @@ def bench(*words: str) -> int:
     kept = sys.argv
     sys.argv = ["bench", *map(str, words)]
     try:
-        main.main()
+        main()
     except SystemExit as end:
         return int(end.code or 0)
     finally:

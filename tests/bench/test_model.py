@@ -11,9 +11,9 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from bench.errors import BenchError
+from bench.methods.saved import load_saved
 from bench.store import results
 from bench.track import TARGETS
-from bench.tracking.model import load
 from tests.bench.command import bench
 
 TRAINED = """\
@@ -59,7 +59,7 @@ def test_the_logged_model_gives_the_stems_of_its_row(runs, trained, test_track, 
     stems = model.predict(test_track.mixture, params={"rate": test_track.rate})
     (folder,) = [f for f in results.recall(Path("runs"), "trained").folders if f.cell.row == row]
     method = folder.cell.build()
-    vars(method).update(load(next(Path("runs").glob("*/fit"))).learned())
+    vars(method).update(load_saved(next(Path("runs").glob("*/fit"))).learned())
     expected = method.separate(test_track.mixture, test_track.rate)
     assert tuple(stems) == TARGETS
     for target in TARGETS:
@@ -84,7 +84,7 @@ def test_a_method_that_learns_nothing_has_no_model(runs):
 
 def test_a_folder_that_names_no_separator_is_refused(tmp_path):
     with pytest.raises(BenchError, match="no saved method"):
-        load(tmp_path)
+        load_saved(tmp_path)
     (tmp_path / "separator.json").write_text(json.dumps({"class": "os:system"}))
     with pytest.raises(BenchError, match="subclass"):
-        load(tmp_path)
+        load_saved(tmp_path)

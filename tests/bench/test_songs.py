@@ -19,8 +19,7 @@ from baselines.networks.drnn.separator import DRNN
 from baselines.nmf import NMF
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
-from bench.songs.separate import separate
-from tests.bench.command import bench
+from tests.bench.command import ROOT, bench
 
 NEEDS_FFMPEG = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 #: What 32 bit floats leave of a sum, and what half a step of 24 bits is.
@@ -300,9 +299,9 @@ def test_a_run_of_an_experiment_is_loaded_by_its_mlflow_run_or_its_folder(worksp
 MEASURE = """\
 import re, sys
 from pathlib import Path
-from bench.songs.separate import separate
+from bench.songs.separate import separate_file
 from bench.songs.load import load
-separate.separate_file(load("mixture"), Path(sys.argv[1]), Path("out"))
+separate_file(load("mixture"), Path(sys.argv[1]), Path("out"))
 print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
@@ -312,7 +311,7 @@ def test_memory_does_not_grow_with_the_length_of_a_song(workspace):
     peaks = []
     for seconds in (70, 280):
         path = write(f"{seconds}.wav", music(seconds))
-        environment = {**os.environ, "PYTHONPATH": str(Path(separate.__file__).parents[1])}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             [sys.executable, "-c", MEASURE, str(path)],
             capture_output=True, text=True, check=True, env=environment,

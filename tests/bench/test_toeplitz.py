@@ -8,7 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.scoring.bss_eval.api import bss_eval_images, bss_eval_sources, toeplitz
+from bench.scoring.bss_eval import toeplitz
+from bench.scoring.bss_eval.api import bss_eval_images, bss_eval_sources
 from bench.scoring.bss_eval.projection import Factor, correlations, gram
 
 # Of a relative residual; 512 steps of rounding at 1e-16 each, and they partly cancel.
