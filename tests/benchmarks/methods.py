@@ -1,6 +1,6 @@
 """Speed of the methods: robust PCA and NMF against plain peers, every method against real time.
 
-    python tests/benchmarks/registry.py
+    python tests/benchmarks/methods.py
 
 Writes ``reports/benchmarks/registry.md``. Peer and ours take turns in one process of one thread,
 and the best of each counts. Music is that of the synthetic corpus, joined to the length asked.

@@ -10,7 +10,7 @@ import mlflow
 import pytest
 
 from bench.tracking import recorder
-from tests.bench.command import bench, end, start, wait_until
+from tests.command import bench, end, start, wait_until
 
 SWEEP = """\
 title: Sweep

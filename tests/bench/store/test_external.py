@@ -14,7 +14,7 @@ import soundfile
 from bench.datasets.synthetic import Synthetic
 from bench.scoring.protocols import score
 from bench.track import TARGETS, Track
-from tests.bench.command import bench
+from tests.command import bench
 
 HOST = """\
 title: Host

@@ -172,7 +172,7 @@ def test_overrides_reach_into_lists_and_are_validated(write):
 def test_the_experiments_of_the_project_are_valid():
     from pathlib import Path
 
-    paths = sorted((Path(__file__).parents[2] / "experiments").glob("*.yaml"))
+    paths = sorted((Path(__file__).parents[3] / "experiments").glob("*.yaml"))
     assert len(paths) >= 2
     for path in paths:
         read(path)

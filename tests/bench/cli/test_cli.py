@@ -19,7 +19,7 @@ import soundfile
 
 from bench.runner.cell import Job
 from bench.tracking import tracker
-from tests.bench.command import bench
+from tests.command import bench
 
 TINY = """\
 title: Tiny

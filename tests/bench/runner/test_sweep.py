@@ -19,7 +19,7 @@ import pytest
 from bench.methods.separator import Separator
 from bench.store import claim
 from bench.store.claim import newest
-from tests.bench.command import bench, cluster, start, wait_until
+from tests.command import bench, cluster, start, wait_until
 
 SLOW = """\
 import os, time

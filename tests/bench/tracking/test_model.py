@@ -14,7 +14,7 @@ from bench.errors import BenchError
 from bench.methods.saved import load_saved
 from bench.store import results
 from bench.track import TARGETS
-from tests.bench.command import bench
+from tests.command import bench
 
 TRAINED = """\
 title: Trained

@@ -15,9 +15,9 @@ from mlflow import MlflowClient
 
 from bench.tracking.media import is_local
 from bench.tracking.ui import VIEW, page
-from tests.bench import postgres
-from tests.bench.browser import wait_for
-from tests.bench.command import bench
+from tests.bench.tracking import postgres
+from tests.browser import wait_for
+from tests.command import bench
 
 TRACKED = """\
 title: Tracked

@@ -15,7 +15,7 @@ from bench.datasets.check import check
 from bench.datasets.musdb18 import DEV_SONGS
 from bench.errors import BenchError
 from bench.track import TARGETS
-from tests.bench.command import bench
+from tests.command import bench
 
 RATE = 44_100
 STEMS = ("drums", "bass", "other", "vocals")

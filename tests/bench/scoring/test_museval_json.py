@@ -19,7 +19,7 @@ from bench.scoring.aggregate import over_tracks
 from bench.scoring.protocols import score
 from bench.store import results
 from bench.track import TARGETS, Track
-from tests.bench.command import bench
+from tests.command import bench
 
 #: museval keeps five decimals.
 DECIMALS = 0.5e-5

@@ -16,7 +16,7 @@ from baselines.repet import REPET
 from bench.datasets import open_dataset
 from bench.scoring.protocols import score
 from bench.track import TARGETS
-from tests.bench.command import bench
+from tests.command import bench
 
 pytestmark = [
     pytest.mark.slow,

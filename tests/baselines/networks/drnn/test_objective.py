@@ -73,7 +73,7 @@ def test_the_authors_own_code_gives_the_same_cost_output_and_gradients(shared, a
 
 @pytest.mark.parametrize(("architecture", "form"), CASES)
 def test_an_independent_reference_gives_the_same_cost_output_and_gradients(architecture, form):
-    path = Path(__file__).parents[2] / "fixtures" / "drnn_objective.json"
+    path = Path(__file__).parents[3] / "fixtures" / "drnn_objective.json"
     check(path, architecture, form)
 
 

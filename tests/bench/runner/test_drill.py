@@ -17,7 +17,7 @@ import soundfile
 
 from bench.store.cell_folder import read_json
 from bench.store.claim import holder
-from tests.bench.command import bench, cluster, end, ran, start, wait_until
+from tests.command import bench, cluster, end, ran, start, wait_until
 
 METHODS = """\
 import os, time

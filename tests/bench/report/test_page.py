@@ -17,7 +17,7 @@ from bench.report.write import write
 from bench.scoring.protocols import score
 from bench.store.cell_folder import CellFolder
 from bench.store.results import Results
-from tests.bench.browser import chromium, shoot, until
+from tests.browser import chromium, shoot, until
 
 NAUGHTY = "Bad <img src=x onerror=alert(1)> & | $x$"
 METHODS = {

@@ -19,7 +19,7 @@ from bench.datasets.mir1k import MIR1K
 from bench.errors import BenchError
 from bench.methods.context import FitContext
 from bench.track import TARGETS, Track
-from tests.bench.command import ROOT, free_port
+from tests.command import ROOT, free_port
 
 SMALL = {"hidden": 24, "frames": 10, "batch_size": 4}
 

@@ -12,9 +12,9 @@ import sys
 import pytest
 from playwright.sync_api import expect
 
-from tests.bench.browser import ROOT, chromium, shoot, wait_for
-from tests.bench.command import bench
-from tests.bench.postgres import free_port
+from tests.bench.tracking.postgres import free_port
+from tests.browser import ROOT, chromium, shoot, wait_for
+from tests.command import bench
 
 #: As the file has it, but with networks that train in a moment.
 SMALLER = [

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 #: Kept by CI, ignored by git.
 SCREENSHOTS = ROOT / "test-artifacts" / "screenshots"
 #: No start-up traffic of the browser's own, and no sandbox, which root in a container has not.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.cli.main import main
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def bench(*words: str) -> int:

@@ -14,7 +14,7 @@ from dask.distributed import Client
 
 from bench.runner import executor as places
 from bench.runner.cell import Outcome
-from tests.bench.command import bench, cluster, end, free_port, ran, start
+from tests.command import bench, cluster, end, free_port, ran, start
 
 SBATCH = """\
 #!/bin/sh

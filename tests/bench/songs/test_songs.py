@@ -19,7 +19,7 @@ from baselines.networks.drnn.separator import DRNN
 from baselines.nmf import NMF
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
-from tests.bench.command import ROOT, bench
+from tests.command import ROOT, bench
 
 NEEDS_FFMPEG = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 #: What 32 bit floats leave of a sum, and what half a step of 24 bits is.

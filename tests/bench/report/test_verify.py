@@ -14,9 +14,9 @@ from bench.report import committed
 from bench.report.rows import long_rows
 from bench.report.verify import problems
 from bench.report.write import write
-from tests.bench.command import bench
+from tests.command import bench
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = """\
 title: Small
 why: A test.
