@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 DATASETS = {
     "mir1k": "bench.datasets.mir1k:MIR1K",
+    "mir1k_held_out_songs": "bench.datasets.mir1k_held_out:HeldOutSongs",
+    "mir1k_held_out_singer": "bench.datasets.mir1k_held_out:HeldOutSinger",
     "musdb18": "bench.datasets.musdb18:MUSDB18",
     "musdb18_7s": "bench.datasets.musdb18:MUSDB18Sample",
     "musdb18hq": "bench.datasets.musdb18:MUSDB18HQ",

@@ -57,7 +57,7 @@ class MIR1K(Dataset):
         """Return the clips of `split`; see `Dataset.names`."""
         check_split(split)
         found = sorted(path.stem for path in self.folder.glob("*.wav"))
-        chosen = [name for name in found if split_of(name) == split]
+        chosen = [name for name in found if self._split_of(name) == split]
         if not chosen:
             raise BenchError(
                 f"MIR-1K: no {split} clips: looked for {self.folder}/*.wav and found "
@@ -65,6 +65,10 @@ class MIR1K(Dataset):
                 "by --data or BENCH_DATA"
             )
         return chosen
+
+    def _split_of(self, name: str) -> str | None:
+        """Return the split of a clip by its name; None for a file that is no clip."""
+        return split_of(name)
 
     def load(self, split: str, name: str) -> Track:
         """Load one clip at 0 dB; see `Dataset.load`."""
