@@ -125,10 +125,10 @@ def test_two_runs_are_compared_with_their_curves(page):
     for name in ("DNN, seed 0", "DRNN-2, seed 0"):
         expect(page.get_by_text(f"{name} (train/loss)", exact=True)).to_be_visible()
     lines = page.locator(".scatterlayer .trace path.js-line")
-    expect(lines.first).to_be_attached()
-    styles = [line.get_attribute("style") for line in lines.all()]
-    assert len({style.split("stroke: ")[1].split(";")[0] for style in styles}) == 2
-    assert all("L" in line.get_attribute("d") for line in lines.all()), "points along the epochs"
+    expect(lines.nth(1)).to_be_attached()  # one line comes after the other
+    paths = [line.get_attribute("d") for line in lines.all()]
+    assert len(set(paths)) >= 2, "each run has a curve of its own; MLflow may colour both alike"
+    assert all("L" in path for path in paths), "points along the epochs"
     shoot(page, "mlflow-curves")
 
 
