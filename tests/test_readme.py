@@ -29,9 +29,3 @@ def test_the_table_in_the_readme_is_that_of_the_committed_report():
         checked += 1
     labels = set(rows.index.get_level_values("row"))
     assert checked == len(labels - {"Mixture"})  # whose gains are 0 by definition
-
-
-def test_every_file_that_the_readme_links_to_is_there():
-    for name in ("README.md", "CONTRIBUTING.md"):
-        for target in re.findall(r"\]\(([^)#]+)\)", (ROOT / name).read_text()):
-            assert (ROOT / target).exists(), target

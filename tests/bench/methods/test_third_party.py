@@ -1,12 +1,11 @@
 """A method that lives in a package of its own: installed, named in an experiment, tabled, tracked.
 
-The package is the worked example of CONTRIBUTING.md, taken from there.
+The package is the worked example of docs/add_a_method.md, taken from there.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,17 +14,16 @@ import mlflow
 import pandas as pd
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.manual import ROOT, blocks
+
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def example() -> dict[str, str]:
-    """The files of the worked example, by the names that stand above them."""
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    section = text.partition("## A method in a package of its own")[2]
-    found = re.findall(r"`([\w./-]+)`:\n\n```\w*\n(.*?)```", section, flags=re.DOTALL)
-    return dict(found)
+    """The files of the worked example, by their names in the package."""
+    page = ROOT / "docs" / "add_a_method.md"
+    return {block.file.removeprefix("mid-side/"): block.text for block in blocks(page)}
 
 
 @pytest.fixture(scope="module")
