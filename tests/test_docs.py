@@ -232,3 +232,13 @@ def test_every_page_of_the_manual_is_in_its_index():
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     pages = [page.name for page in (ROOT / "docs").glob("*.md") if page.name != "README.md"]
     assert [name for name in pages if f"]({name})" not in index] == []
+
+
+def test_every_new_name_in_the_changelog_can_be_imported():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    names = re.findall(r"^\| `.+\| `(bench|baselines)([\w.]+)` \|$", text, re.MULTILINE)
+    assert names
+    for name in map("".join, names):
+        module, _, attribute = name.rpartition(".")
+        parent = importlib.import_module(module)
+        assert hasattr(parent, attribute) or importlib.import_module(name), name
