@@ -8,6 +8,7 @@ line's own parser.
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ import pytest
 import soundfile
 import typer
 import yaml
+from dask_jobqueue.core import Job
+from dask_jobqueue.slurm import SLURMJob
 
 from bench.cli.main import app
 from bench.datasets import DATASETS
@@ -114,16 +117,25 @@ def test_a_block_is_what_the_command_line_and_the_parsers_take(block):
     if block.language == "sh":
         for _, words in block.commands():
             check_command(words, block)
-    elif block.language == "yaml" and "methods:" in block.text:
-        name = Path(block.file or "experiment.yaml").stem
-        data = {"name": name, **yaml.safe_load(block.text)}
-        assert experiments.Experiment.model_validate(data).name == name
     elif block.language == "yaml":
-        assert isinstance(yaml.safe_load(block.text), dict)
+        check_yaml(yaml.safe_load(block.text), block)
     elif block.language == "python":
         compile(block.text, block.place, "exec")
     else:
         assert block.language in ("", "toml"), f"{block.place}: nothing checks this language"
+
+
+def check_yaml(value: Any, block: Block) -> None:
+    """Refuse keys and values that no experiment, list of methods or setting of SLURM jobs takes."""
+    if isinstance(value, list):
+        for entry in map(experiments.MethodEntry.model_validate, value):
+            registry.make(registry.find(entry.method), entry.fixed, block.place)
+    elif "methods" in value:
+        assert block.file, f"{block.place}: name the file, so that a command can use it"
+        experiments.Experiment.model_validate({"name": Path(block.file).stem, **value})
+    else:
+        job = inspect.signature(Job).parameters | inspect.signature(SLURMJob).parameters
+        assert set(value["jobqueue"]["slurm"]) <= set(job), block.place
 
 
 def check_command(words: list[str], block: Block) -> None:
