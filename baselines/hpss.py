@@ -21,7 +21,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from baselines.repet import CUTOFF
+from baselines.algorithms.repetition import CUTOFF
 from bench import stft
 from bench.methods.separator import Separator, check_mixture, separator
 from bench.track import Audio
@@ -35,11 +35,11 @@ def part(audio: Audio, window: int, kernel: int, which: int) -> Audio:
     audio
         ``(channels, samples)``.
     window
-        Of the transform in samples, a power of two; its hop is a quarter.
+        Window length of the transform in samples, a power of two; the hop is a quarter of it.
     kernel
-        Bins and frames of the medians, odd.
+        Length of the medians in bins and in frames, odd.
     which
-        The part that is kept.
+        Index of the part that is kept.
     """
     import librosa
 
@@ -52,7 +52,7 @@ def part(audio: Audio, window: int, kernel: int, which: int) -> Audio:
 
 
 def high_pass(audio: Audio, rate: int) -> Audio:
-    """Return what sounds above `CUTOFF`."""
+    """Return audio ``(channels, samples)`` without the frequencies below `CUTOFF`."""
     spectrogram = stft.forward(audio)
     spectrogram[:, np.linspace(0.0, rate / 2, spectrogram.shape[1]) < CUTOFF] = 0.0
     return stft.inverse(spectrogram, audio.shape[-1])
@@ -67,7 +67,7 @@ class HPSS(Separator):
     long_ms, short_ms
         Windows of the two stages in milliseconds, each taken to the nearest power of two.
     kernel
-        Bins and frames of the medians, odd.
+        Length of the medians in bins and in frames, odd.
     """
 
     VERSION: ClassVar[int] = 1

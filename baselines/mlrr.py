@@ -31,15 +31,14 @@ from sklearn.exceptions import ConvergenceWarning
 
 from baselines.algorithms.low_rank import Matrix, singular_value_threshold, soft_threshold
 from bench import masks, stft
-from bench.errors import BenchError
 from bench.masks import Masks
 from bench.methods.context import FitContext
-from bench.methods.separator import MaskSeparator, Spectrogram, common_rate, separator
+from bench.methods.separator import ChannelMaskSeparator, Spectrogram, common_rate, separator
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
 
 MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
-#: Frames of a step of dictionary learning.
+#: Number of frames in a batch of dictionary learning.
 BATCH = 256
 
 
@@ -55,7 +54,7 @@ def low_rank_representation(
     dictionaries
         Two, ``(m, k)`` each.
     beta, weight
-        beta and lambda above.
+        beta and lambda above, the weights of the second rank and of the rest.
 
     Returns
     -------
@@ -76,8 +75,8 @@ def low_rank_representation(
     parts = [np.zeros_like(matrix) for _ in dictionaries]
     mu = MU
     for _ in range(MAX_STEPS):
-        for i, (d, price) in enumerate(zip(dictionaries, (1.0, beta), strict=True)):
-            copies[i] = singular_value_threshold(zs[i] + seconds[i] / mu, price / mu)
+        for i, (d, rank_weight) in enumerate(zip(dictionaries, (1.0, beta), strict=True)):
+            copies[i] = singular_value_threshold(zs[i] + seconds[i] / mu, rank_weight / mu)
             others = matrix - parts[1 - i] - rest
             zs[i] = inverses[i] @ (d.T @ (others + first / mu) + copies[i] - seconds[i] / mu)
             parts[i] = d @ zs[i]
@@ -96,7 +95,7 @@ def low_rank_representation(
 def learnt_dictionary(
     frames: Matrix, atoms: int, iterations: int, seed: int, context: FitContext
 ) -> NDArray[np.float64]:
-    """Learn a non-negative dictionary online, a batch an iteration.
+    """Learn a non-negative dictionary online, one batch in each iteration.
 
     Parameters
     ----------
@@ -105,7 +104,7 @@ def learnt_dictionary(
     atoms, iterations, seed
         See `MLRR`.
     context
-        Told now and then.
+        Surroundings of the training, to which progress is reported.
 
     Returns
     -------
@@ -131,25 +130,25 @@ def learnt_dictionary(
 
 
 @separator
-class MLRR(MaskSeparator):
-    """Multiple low-rank representation, a channel at a time; soft mask.
+class MLRR(ChannelMaskSeparator):
+    """Multiple low-rank representation, one channel at a time; soft mask.
 
     Parameters
     ----------
     atoms
-        Spectra in the dictionary of a target.
+        Number of spectra in the dictionary of a target.
     iterations
-        Batches from which a dictionary is learnt.
+        Number of batches from which a dictionary is learnt.
     beta, weight
-        Prices of the accompaniment's rank and, as ``weight / sqrt(max(m, n))``, of what neither
-        explains.
+        Weight of the accompaniment's rank, and scale of the weight on what neither dictionary
+        explains: ``lambda = weight / sqrt(max(m, n))``.
     seed
-        Of the draws in training.
+        Seed of the draws in training.
     n_fft, hop
-        Of the transform.
+        Window length and step of the transform in samples.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
     GROUP: ClassVar[str] = "supervised"
 
     atoms: int = Field(100, ge=1)
@@ -167,7 +166,7 @@ class MLRR(MaskSeparator):
         dictionaries = {}
         for target in TARGETS:
             spectra = [stft.forward(t.references[target], self.n_fft, self.hop) for t in tracks]
-            frames = np.concatenate([np.abs(s).transpose(0, 2, 1) for s in spectra], axis=1)[0]
+            frames = np.concatenate([channel.T for s in spectra for channel in np.abs(s)])
             norms = np.linalg.norm(frames, axis=1)
             heard = norms > 1e-4 * norms.max()
             dictionaries[target] = learnt_dictionary(
@@ -181,17 +180,12 @@ class MLRR(MaskSeparator):
         self.rate_ = rate
         return self
 
-    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
+    def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
         """Return shares in proportion to what each dictionary represents."""
-        if "dictionaries_" not in vars(self):
-            raise BenchError("MLRR is not trained: call fit, or load a trained one")
         dictionaries = [self.dictionaries_[target] for target in TARGETS]
-        parts: dict[str, list[Matrix]] = {target: [] for target in TARGETS}
-        for channel in spectrogram:
-            magnitude = np.abs(channel)
-            scale = float(magnitude.max()) or 1.0
-            price = self.weight / np.sqrt(max(magnitude.shape))
-            zs, _ = low_rank_representation(magnitude / scale, dictionaries, self.beta, price)
-            for target, dictionary, z in zip(TARGETS, dictionaries, zs, strict=True):
-                parts[target].append(np.abs(dictionary @ z))
-        return masks.soft({target: np.stack(part) for target, part in parts.items()})
+        magnitude = np.abs(channel)
+        scale = float(magnitude.max()) or 1.0
+        weight = self.weight / np.sqrt(max(magnitude.shape))
+        zs, _ = low_rank_representation(magnitude / scale, dictionaries, self.beta, weight)
+        parts = zip(TARGETS, dictionaries, zs, strict=True)
+        return masks.soft({target: np.abs(dictionary @ z) for target, dictionary, z in parts})

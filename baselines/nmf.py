@@ -23,7 +23,6 @@ Huang et al., IEEE/ACM TASLP 23(12), 2015, section IV-A (supervised NMF as a bas
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
@@ -31,18 +30,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from sklearn import decomposition
-from sklearn.exceptions import ConvergenceWarning
 
+from baselines.algorithms.nmf import ignored_convergence, levelled, semi_supervised
 from bench import masks, stft
-from bench.errors import BenchError
 from bench.masks import Masks
 from bench.methods.context import FitContext
 from bench.methods.separator import MaskSeparator, Spectrogram, common_rate, separator
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
-
-#: Least value of a frame whose mean is 1.
-FLOOR = 1e-10
 
 
 @separator
@@ -57,11 +52,11 @@ class NMF(MaskSeparator):
     divergence
         ``kl``: generalised Kullback-Leibler, of magnitudes; ``is``: Itakura-Saito, of powers.
     atoms
-        Spectra in the dictionary of a target.
+        Number of spectra in the dictionary of a target.
     iterations
-        Updates at most, in training and in separation.
+        Largest number of updates, in training and in separation.
     seed
-        Of the random starts.
+        Seed of the random starts.
     """
 
     VERSION: ClassVar[int] = 2
@@ -97,8 +92,6 @@ class NMF(MaskSeparator):
 
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
         """Return each target's part of the model of the mixture."""
-        if "dictionaries_" not in vars(self):
-            raise BenchError("NMF is not trained: call fit, or load a trained one")
         n_channels, n_bins, n_frames = spectrogram.shape
         if not spectrogram.any():
             return masks.soft({target: np.zeros(spectrogram.shape) for target in TARGETS})
@@ -123,6 +116,7 @@ class NMF(MaskSeparator):
         return masks.soft(models)
 
     def _settings(self) -> dict[str, Any]:
+        """Return the arguments of scikit-learn's NMF."""
         return {
             "solver": "mu",
             "beta_loss": "kullback-leibler" if self.divergence == "kl" else "itakura-saito",
@@ -135,69 +129,3 @@ class NMF(MaskSeparator):
         magnitudes = np.abs(spectrogram).transpose(0, 2, 1)
         frames = magnitudes.reshape(-1, magnitudes.shape[-1])
         return frames if self.divergence == "kl" else np.square(frames)
-
-
-def levelled(frames: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return frames with a mean of 1 and nothing below `FLOOR`.
-
-    The updates treat values near 0 by an absolute floor, and the Itakura-Saito divergence has none.
-    Single precision halves the time.
-    """
-    mean = frames.mean()
-    scaled = frames / mean if mean > 0 else frames
-    return np.maximum(scaled, FLOOR).astype(np.float32)
-
-
-def semi_supervised(
-    frames: NDArray[Any],
-    fixed: NDArray[np.float64],
-    n_free: int,
-    divergence: str,
-    iterations: int,
-    seed: int,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Model frames by fixed atoms and free ones, which are found with the activations.
-
-    Parameters
-    ----------
-    frames
-        ``(frames, bins)``, positive.
-    fixed
-        ``(atoms, bins)``.
-    n_free
-        Free atoms.
-    divergence
-        ``kl`` or ``is``.
-    iterations
-        Updates of activations and free atoms.
-    seed
-        Of the free atoms' start.
-
-    Returns
-    -------
-    activations, atoms
-        ``(frames, atoms)`` and ``(atoms, bins)``, the fixed ones first.
-    """
-    beta, power = (1, 1.0) if divergence == "kl" else (0, 0.5)
-    x = frames.astype(np.float64)
-    start = np.random.default_rng(seed).uniform(0.5, 1.5, (n_free, x.shape[1])) * x.mean(axis=0)
-    atoms = np.concatenate([fixed, start])
-    activations = np.full((len(x), len(atoms)), x.mean() / max(atoms.mean() * len(atoms), FLOOR))
-    free = slice(len(fixed), None)
-
-    def ratio() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        model = np.maximum(activations @ atoms, FLOOR)
-        return x * model ** (beta - 2), model ** (beta - 1)
-
-    for _ in range(iterations):
-        above, below = ratio()
-        activations *= (above @ atoms.T / np.maximum(below @ atoms.T, FLOOR)) ** power
-        above, below = ratio()
-        sung = activations[:, free].T
-        atoms[free] *= (sung @ above / np.maximum(sung @ below, FLOOR)) ** power
-    return activations, atoms
-
-
-def ignored_convergence() -> warnings.catch_warnings[None]:
-    """Return a context in which stopping at the last iteration is no warning: it is the rule."""
-    return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)

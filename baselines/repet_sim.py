@@ -20,9 +20,9 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from baselines.repet import Matrix, repeating_masks
+from baselines.algorithms.repetition import Matrix, repeating_masks
 from bench.masks import Masks
-from bench.methods.separator import MaskSeparator, Spectrogram, separator
+from bench.methods.separator import ChannelMaskSeparator, Spectrogram, separator
 
 
 def similar_part(magnitude: Matrix, n_similar: int, apart: int) -> Matrix:
@@ -33,9 +33,9 @@ def similar_part(magnitude: Matrix, n_similar: int, apart: int) -> Matrix:
     magnitude
         ``(bins, frames)``.
     n_similar
-        Frames in a median, at most.
+        Largest number of frames in a median.
     apart
-        Frames that must lie between a frame and one like it.
+        Least distance in frames between a frame and one that counts as similar.
 
     Returns
     -------
@@ -50,24 +50,24 @@ def similar_part(magnitude: Matrix, n_similar: int, apart: int) -> Matrix:
     if apart < 1 or n_similar < 1:
         return magnitude
     scale = magnitude.max() or 1.0
-    found: Matrix = librosa.decompose.nn_filter(
+    median: Matrix = librosa.decompose.nn_filter(
         magnitude / scale, aggregate=np.median, metric="cosine", width=apart, k=n_similar
     )
-    return found * scale
+    return median * scale
 
 
 @separator
-class REPETSIM(MaskSeparator):
-    """REPET by similarity, a channel at a time.
+class REPETSIM(ChannelMaskSeparator):
+    """REPET by similarity, one channel at a time.
 
     Parameters
     ----------
     similar
-        Frames in a median, at most.
+        Largest number of frames in a median.
     apart_s
-        Seconds between a frame and one that may count as like it.
+        Least distance in seconds between a frame and one that counts as similar.
     n_fft, hop
-        Of the transform.
+        Window length and step of the transform in samples.
     """
 
     VERSION: ClassVar[int] = 1
@@ -76,13 +76,8 @@ class REPETSIM(MaskSeparator):
     apart_s: float = Field(1.0, gt=0)
     hop: int = 256
 
-    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
-        """Return what comes back as the accompaniment's share, the rest as the voice's."""
+    def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
+        """Return what comes back as the accompaniment's share, and the rest as the voice's."""
         apart = max(1, round(self.apart_s * rate / self.hop))
-        pairs = []
-        for channel in spectrogram:
-            magnitude = np.abs(channel)
-            part = similar_part(magnitude, self.similar, apart)
-            pairs.append(repeating_masks(magnitude, part, rate))
-        voice, accompaniment = (np.stack(part) for part in zip(*pairs, strict=True))
-        return {"vocals": voice, "accompaniment": accompaniment}
+        magnitude = np.abs(channel)
+        return repeating_masks(magnitude, similar_part(magnitude, self.similar, apart), rate)

@@ -31,84 +31,47 @@ from typing import ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 
+from baselines.algorithms.nmf import TINY, robust_nmf
 from baselines.networks.drnn.segments import Segments
 from bench import masks, stft
 from bench.errors import BenchError
 from bench.masks import Masks
 from bench.methods.context import FitContext
 from bench.methods.separator import (
+    ChannelMaskSeparator,
     LevelledSeparator,
-    MaskSeparator,
     Spectrogram,
     common_rate,
     separator,
 )
 from bench.track import TARGETS, Track
 
-Matrix = NDArray[np.float64]
-
-TINY = 1e-12
 #: Root mean square of a mixture as the network sees it.
 LEVEL = 1.0
 LAYERS = 10
 FRAMES, BATCH = 50, 16
 
 
-def robust_nmf(
-    matrix: Matrix, atoms: int, ridge: float, weight: float, iterations: int, seed: int
-) -> tuple[Matrix, Matrix, Matrix]:
-    """Split a non-negative matrix into a low-rank and a sparse part.
-
-    Parameters
-    ----------
-    matrix
-        X, ``(m, n)``.
-    atoms
-        Columns of W.
-    ridge, weight
-        As in the cost above.
-    iterations
-        Updates of all three parts.
-    seed
-        Of the start.
-
-    Returns
-    -------
-    w, h, o
-        ``(m, atoms)``, ``(atoms, n)``, ``(m, n)``, non-negative.
-    """
-    rng = np.random.default_rng(seed)
-    m, n = matrix.shape
-    scale = math.sqrt(matrix.mean() / atoms) if matrix.any() else 0.0
-    w, h = (scale * rng.uniform(0.5, 1.5, shape) for shape in ((m, atoms), (atoms, n)))
-    o = 0.5 * matrix
-    for _ in range(iterations):
-        h *= (w.T @ matrix) / (w.T @ (w @ h + o) + ridge * h + TINY)
-        w *= (matrix @ h.T) / ((w @ h + o) @ h.T + ridge * w + TINY)
-        o *= matrix / (w @ h + o + weight + TINY)
-    return w, h, o
-
-
 @separator
-class RNMF(MaskSeparator):
-    """Robust NMF solved on each mixture, a channel at a time; soft mask.
+class RNMF(ChannelMaskSeparator):
+    """Robust NMF solved on each mixture, one channel at a time; soft mask.
 
     Parameters
     ----------
     atoms
-        Components of the accompaniment.
+        Number of components of the accompaniment.
     ridge, weight
-        Prices of its components and of the voice, for a mixture of mean magnitude 1.
+        Weights of the accompaniment's components and of the voice in the cost, for a mixture of
+        mean magnitude 1.
     iterations
-        Updates.
+        Number of updates.
     seed
-        Of the start.
+        Seed of the start.
     n_fft, hop
-        Of the transform.
+        Window length and step of the transform in samples.
     """
 
     VERSION: ClassVar[int] = 1
@@ -119,18 +82,14 @@ class RNMF(MaskSeparator):
     iterations: int = Field(100, ge=1)
     seed: int = Field(0, ge=0)
 
-    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
+    def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
         """Return shares in proportion to the sparse and the low-rank part."""
-        voice, backing = [], []
-        for channel in spectrogram:
-            magnitude = np.abs(channel)
-            mean = float(magnitude.mean()) or 1.0
-            w, h, o = robust_nmf(
-                magnitude / mean, self.atoms, self.ridge, self.weight, self.iterations, self.seed
-            )
-            voice.append(o)
-            backing.append(w @ h)
-        return masks.soft({"vocals": np.stack(voice), "accompaniment": np.stack(backing)})
+        magnitude = np.abs(channel)
+        mean = float(magnitude.mean()) or 1.0
+        w, h, o = robust_nmf(
+            magnitude / mean, self.atoms, self.ridge, self.weight, self.iterations, self.seed
+        )
+        return masks.soft({"vocals": o, "accompaniment": w @ h})
 
 
 class Unrolled(nn.Module):
@@ -241,8 +200,6 @@ class SupervisedRNMF(LevelledSeparator):
 
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
         """Return shares in proportion to the network's two parts."""
-        if "weights_" not in vars(self):
-            raise BenchError("SupervisedRNMF is not trained: call fit, or load a trained one")
         weights = {name: torch.from_numpy(w) for name, w in self.weights_.items()}
         network = Unrolled(weights["synthesis"][0], self.ridge, self.weight)
         network.load_state_dict(weights)

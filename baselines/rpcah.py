@@ -34,25 +34,25 @@ from baselines.algorithms.low_rank import (
     soft_threshold,
     spectral_norm,
 )
-from baselines.pitch import comb, pitch_track
-from baselines.rpca import robust_pca
+from baselines.algorithms.pitch import comb, pitch_track
+from baselines.algorithms.robust_pca import robust_pca
 from bench import masks, stft
 from bench.masks import Masks
-from bench.methods.separator import MaskSeparator, Spectrogram, separator
+from bench.methods.separator import ChannelMaskSeparator, Spectrogram, separator
 
 MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
 
 
 def harmonic_pca(
-    matrix: Matrix, prior: Matrix, weight: float, pull: float
+    matrix: Matrix, prior: Matrix, weight: float, gamma: float
 ) -> tuple[Matrix, Matrix]:
     """Split a matrix into a low-rank part and a sparse one near a prior.
 
     Parameters
     ----------
     matrix, prior
-        ``(m, n)``: D, and what the sparse part is drawn to.
-    weight, pull
+        ``(m, n)``: X, and M, to which the sparse part is drawn.
+    weight, gamma
         lambda and gamma above.
 
     Returns
@@ -70,8 +70,8 @@ def harmonic_pca(
     for _ in range(MAX_STEPS):
         low_rank = threshold(matrix - sparse + first / mu, 1.0 / mu)
         split = soft_threshold(sparse + second / mu, weight / mu)
-        sparse = pull * prior + first - second + mu * (matrix - low_rank + split)
-        sparse /= pull + 2.0 * mu
+        sparse = gamma * prior + first - second + mu * (matrix - low_rank + split)
+        sparse /= gamma + 2.0 * mu
         residual, gap = matrix - low_rank - sparse, sparse - split
         first += mu * residual
         second += mu * gap
@@ -82,7 +82,7 @@ def harmonic_pca(
 
 
 @separator
-class RPCAh(MaskSeparator):
+class RPCAh(ChannelMaskSeparator):
     """Robust PCA with a harmonic prior, a channel at a time; soft mask of |S| and |L|.
 
     Parameters
@@ -92,9 +92,9 @@ class RPCAh(MaskSeparator):
     pull
         Scale of the prior's weight, ``gamma = pull / sqrt(n)``.
     width
-        Of a tooth of the comb in hertz.
+        Width of a tooth of the comb in hertz.
     n_fft, hop
-        Of the transform.
+        Window length and step of the transform in samples.
     """
 
     VERSION: ClassVar[int] = 2
@@ -104,15 +104,10 @@ class RPCAh(MaskSeparator):
     width: float = Field(30.0, gt=0)
     hop: int = 256
 
-    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
-        """Return the soft masks of sparse voice over low-rank accompaniment."""
-        parts = [self.parts(channel, rate) for channel in spectrogram]
-        return masks.soft(
-            {
-                "vocals": np.abs(np.stack([sparse for _, sparse in parts])),
-                "accompaniment": np.abs(np.stack([low for low, _ in parts])),
-            }
-        )
+    def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
+        """Return the soft masks of a sparse voice over a low-rank accompaniment."""
+        low_rank, sparse = self.parts(channel, rate)
+        return masks.soft({"vocals": np.abs(sparse), "accompaniment": np.abs(low_rank)})
 
     def parts(self, channel: Spectrogram, rate: int) -> tuple[Matrix, Matrix]:
         """Return the low-rank and the sparse part of one channel's magnitude."""

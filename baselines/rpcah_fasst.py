@@ -28,7 +28,7 @@ from pydantic import Field
 from sklearn import decomposition
 
 from baselines.algorithms.low_rank import Matrix
-from baselines.nmf import ignored_convergence, levelled, semi_supervised
+from baselines.algorithms.nmf import ignored_convergence, levelled, semi_supervised
 from baselines.rpcah import RPCAh
 from bench import masks, stft
 from bench.errors import BenchError
@@ -39,32 +39,32 @@ from bench.track import Track
 
 #: How many times as percussive as harmonic a bin must be to count as drums.
 MARGIN = 2.0
-#: Frames that the drum spectra are learnt from, at most.
+#: Largest number of frames from which the drum spectra are learnt.
 MOST = 20_000
 
 
 def percussive(magnitude: Matrix) -> Matrix:
-    """Return what of a spectrogram ``(bins, frames)`` is percussive beyond `MARGIN`."""
+    """Return the part of magnitudes ``(bins, frames)`` that is percussive beyond `MARGIN`."""
     import librosa
 
     scale = magnitude.max() or 1.0
     _, part = librosa.decompose.hpss(magnitude / scale, margin=MARGIN)
-    found: Matrix = part * scale
-    return found
+    rescaled: Matrix = part * scale
+    return rescaled
 
 
 @separator
 class RPCAhFASST(RPCAh):
-    """RPCAh, then NMF that takes drums out of the sparse part; a channel at a time.
+    """RPCAh, then NMF that takes drums out of the sparse part, one channel at a time.
 
     Parameters
     ----------
     drums, voices
-        Spectra for drums, learnt in training, and for what else is in the sparse part.
+        Number of spectra for drums, learnt in training, and for the rest of the sparse part.
     iterations
-        Updates, in training and in separation.
+        Number of updates, in training and in separation.
     seed
-        Of the random starts.
+        Seed of the random starts.
     """
 
     VERSION: ClassVar[int] = 2
@@ -84,9 +84,9 @@ class RPCAhFASST(RPCAh):
         for done, track in enumerate(tracks):
             backing = track.references["accompaniment"].mean(axis=0, keepdims=True)
             magnitude = np.abs(stft.forward(backing, self.n_fft, self.hop))[0]
-            found = percussive(magnitude).T
-            energy = found.sum(axis=1)
-            frames.append(found[energy > 2 * energy.mean()])
+            drums = percussive(magnitude).T
+            energy = drums.sum(axis=1)
+            frames.append(drums[energy > 2 * energy.mean()])
             context.report_progress(done + 1, len(tracks))
         heard = np.concatenate(frames)
         if not len(heard):
@@ -106,17 +106,13 @@ class RPCAhFASST(RPCAh):
         self.rate_ = rate
         return self
 
-    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
-        """Return RPCAh's masks, the drums of its sparse part given to the accompaniment."""
-        if "drums_" not in vars(self):
-            raise BenchError("RPCAhFASST is not trained: call fit, or load a trained one")
-        voice, backing = [], []
-        for channel in spectrogram:
-            low, sparse = self.parts(channel, rate)
-            share = self.voice_share(np.abs(sparse))
-            voice.append(share * np.abs(sparse))
-            backing.append(np.abs(low) + (1.0 - share) * np.abs(sparse))
-        return masks.soft({"vocals": np.stack(voice), "accompaniment": np.stack(backing)})
+    def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
+        """Return RPCAh's masks, with the drums of its sparse part given to the accompaniment."""
+        low_rank, sparse = self.parts(channel, rate)
+        share = self.voice_share(np.abs(sparse))
+        voice = share * np.abs(sparse)
+        backing = np.abs(low_rank) + (1.0 - share) * np.abs(sparse)
+        return masks.soft({"vocals": voice, "accompaniment": backing})
 
     def voice_share(self, sparse: Matrix) -> NDArray[Any]:
         """Return how much of each bin of the sparse part is no drum, ``(bins, frames)``."""

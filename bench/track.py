@@ -34,10 +34,12 @@ class Track:
     references
         For each of `TARGETS`, float64 audio ``(channels, samples)``, all of one shape. A
         `Recording` leaves it in its files until it is asked for.
-
     pitch
-        The voice's pitch as labelled in the corpus, in semitones (MIDI numbers, 0 where there is
-        none) at 20 ms, 40 ms and so on; None where the corpus has no labels. For bounds alone.
+        Labelled pitch of the voice in semitones (MIDI numbers, 0 where there is none) at 20 ms,
+        40 ms and so on from the beginning of the whole piece; None where the corpus has no labels.
+        Only bounds read it.
+    start
+        First sample of this track in the whole piece; above 0 for an excerpt.
 
     Raises
     ------
@@ -50,6 +52,7 @@ class Track:
     rate: int
     references: Mapping[str, Audio]
     pitch: NDArray[np.float64] | None = None
+    start: int = 0
 
     def __post_init__(self) -> None:
         if tuple(sorted(self.references)) != tuple(sorted(TARGETS)):
@@ -93,9 +96,10 @@ class Track:
         return self.n_samples / self.rate
 
     def excerpt(self, start: int, n_samples: int) -> Track:
-        """Return `n_samples` of the track from `start`, or up to its end; no more is read.
+        """Return `n_samples` of the track from its sample `start` on, or as many as it has.
 
-        Labels of pitch are left out: they stand at times of their own.
+        No other sample is read. The labels of pitch are kept whole: `Track.start` places the
+        excerpt among them.
         """
         stop = min(start + n_samples, self.n_samples)
         if isinstance(self.references, Recording):
@@ -103,7 +107,7 @@ class Track:
             references = {target: read(target, start, stop - start) for target in TARGETS}
         else:
             references = {t: audio[:, start:stop] for t, audio in self.references.items()}
-        return Track(self.name, self.rate, references)
+        return Track(self.name, self.rate, references, self.pitch, self.start + start)
 
 
 class Recording(Mapping[str, Audio]):
@@ -114,11 +118,13 @@ class Recording(Mapping[str, Audio]):
     Parameters
     ----------
     name
-        Of the track, for messages.
+        Name of the track, for messages.
     measure
-        Returns the shape of each target, ``(channels, samples)``; called once, when it is needed.
+        Function that returns the shape of each target, ``(channels, samples)``. It is called once,
+        when the shape is needed.
     read
-        From a target, a first sample and a number of samples to audio ``(channels, samples)``.
+        Function of a target, a first sample and a number of samples that returns audio
+        ``(channels, samples)``.
     """
 
     def __init__(

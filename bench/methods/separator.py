@@ -87,6 +87,18 @@ class Separator(ABC):
         """
         return self
 
+    def check_trained(self) -> None:
+        """Refuse to use a method that learns and has not learnt yet.
+
+        Raises
+        ------
+        BenchError
+            The class has a `fit` of its own, and no attribute that ends in an underscore is set.
+        """
+        if type(self).fit is not Separator.fit and not self.learned():
+            name = type(self).__name__
+            raise BenchError(f"{name} is not trained: call fit, or load a trained one")
+
     @abstractmethod
     def separate(self, mixture: Audio, rate: int) -> dict[str, Audio]:
         """Separate a mixture.
@@ -106,7 +118,8 @@ class Separator(ABC):
         Raises
         ------
         BenchError
-            Audio that is empty or not finite, or a rate the method was not trained for.
+            The method learns and is not trained, the audio is empty or not finite, or its rate is
+            not the one that the method was trained for.
         """
 
     def alignment(self, rate: int) -> int:
@@ -141,7 +154,13 @@ class Separator(ABC):
 
         Arrays, and dicts of arrays, go to ``weights.safetensors``; numbers and strings to
         ``separator.json``, which is written last.
+
+        Raises
+        ------
+        BenchError
+            The method learns and is not trained.
         """
+        self.check_trained()
         arrays: dict[str, NDArray[Any]] = {}
         values: dict[str, Any] = {}
         for name, value in self.learned().items():
@@ -232,33 +251,69 @@ class MaskSeparator(TransformSeparator):
 
 
 @separator
+class ChannelMaskSeparator(MaskSeparator):
+    """A mask method that works on one channel at a time, whatever the others hold."""
+
+    @abstractmethod
+    def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
+        """Return for each target its share of one channel.
+
+        Parameters
+        ----------
+        channel
+            Complex spectrogram of the channel, ``(bins, frames)``.
+        rate
+            Sampling rate in hertz.
+
+        Returns
+        -------
+        dict
+            For each target an array ``(bins, frames)``, float64.
+        """
+
+    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
+        """Return the masks of all channels; see `MaskSeparator.masks`."""
+        channels = [self.channel_masks(channel, rate) for channel in spectrogram]
+        return {target: np.stack([masks[target] for masks in channels]) for target in TARGETS}
+
+
+@separator
 class LevelledSeparator(MaskSeparator):
-    """A method of masks whose model hears every mixture at one level.
+    """A mask method whose model is given every mixture at the same level.
 
     Attributes
     ----------
     song_level
-        Of the song that a piece was cut from, see `level`; None where a mixture is whole.
+        Root mean square of each channel of the song from which a chunk was cut, as `level` returns
+        it; None where the mixture is whole.
     """
 
     song_level: ClassVar[NDArray[np.float64] | None] = None
 
     def level(self, magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the root mean square of each channel, 1 where it is silent: ``(channels, 1, 1)``.
+        """Return the root mean square of each channel, 1 where the channel is silent.
 
-        That of the whole song where `magnitudes` are of a piece of it.
+        Parameters
+        ----------
+        magnitudes
+            Magnitudes of the mixture, ``(channels, bins, frames)``.
+
+        Returns
+        -------
+        ndarray
+            ``(channels, 1, 1)``: the level of the whole song where the mixture is a chunk of it.
         """
-        found = self.song_level
-        if found is None:
-            found = np.sqrt(np.square(magnitudes).mean(axis=(1, 2), keepdims=True))
-        return np.where(found > 0, found, 1.0)
+        level = self.song_level
+        if level is None:
+            level = np.sqrt(np.square(magnitudes).mean(axis=(1, 2), keepdims=True))
+        return np.where(level > 0, level, 1.0)
 
     def for_song(self, blocks: Iterable[Audio], rate: int) -> Self:
         """Return a copy that knows the level of the whole song; see `Separator.for_song`."""
-        made = copy.copy(self)
+        prepared = copy.copy(self)
         power = stft.mean_power(blocks, self.n_fft, self.hop)
-        vars(made)["song_level"] = np.sqrt(power)[:, None, None]
-        return made
+        vars(prepared)["song_level"] = np.sqrt(power)[:, None, None]
+        return prepared
 
 
 def apply(
@@ -275,9 +330,10 @@ def check_mixture(mixture: Audio, rate: int, method: Separator) -> None:
     Raises
     ------
     BenchError
-        Audio that is empty or not finite, or a rate other than the one learnt from
-        (``rate_``, where the method has it).
+        The method learns and is not trained, the audio is empty or not finite, or its rate is not
+        the one learnt from (``rate_``, where the method has it).
     """
+    method.check_trained()
     check_audio(mixture, "the mixture")
     trained = method.learned().get("rate_")
     if trained is not None and trained != rate:

@@ -309,6 +309,13 @@ def test_an_untrained_method_says_so(test_track, name):
         build(name).separate(test_track.mixture, test_track.rate)
 
 
+@pytest.mark.parametrize("name", [n for n in ALL if registry.learns(registry.find(n))])
+def test_an_untrained_method_is_not_saved(tmp_path, name):
+    with pytest.raises(BenchError, match="not trained"):
+        build(name).save(tmp_path / "fit")
+    assert not (tmp_path / "fit").exists()
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_weights_of_another_method_or_version_are_refused(fitted, tmp_path, name, monkeypatch):
     cls = type(fitted[name])

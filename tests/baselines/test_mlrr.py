@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.mlrr import TOLERANCE, learnt_dictionary, low_rank_representation
+from baselines.mlrr import MLRR, TOLERANCE, learnt_dictionary, low_rank_representation
 from bench.methods.context import FitContext
+from bench.track import TARGETS, Track
 
 
 @pytest.fixture
@@ -67,3 +68,18 @@ def test_a_dictionary_is_non_negative_and_spans_what_it_learnt_from():
     assert found.min() >= 0
     coded, *_ = np.linalg.lstsq(found, frames.T, rcond=None)
     assert np.linalg.norm(found @ coded - frames.T) < 0.15 * np.linalg.norm(frames)
+
+
+def test_both_channels_of_a_stereo_track_are_learnt_from():
+    rng = np.random.default_rng(0)
+    left, right = rng.standard_normal((2, 2, 8000))  # (target, samples) each
+    silence = np.zeros_like(left)
+
+    def learnt(first, second):
+        pairs = zip(TARGETS, first, second, strict=True)
+        track = Track("stereo", 16_000, {target: np.stack(channels) for target, *channels in pairs})
+        return MLRR(atoms=4, iterations=3).fit([track]).dictionaries_["vocals"]
+
+    alone = learnt(silence, right)  # whatever the left channel holds, the right one is heard
+    assert np.linalg.norm(alone, axis=0).min() > 0
+    assert not np.array_equal(learnt(left, right), learnt(left, left))

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from baselines.nmf import NMF, semi_supervised
+from baselines.algorithms.nmf import semi_supervised
+from baselines.nmf import NMF
 from bench.track import Track
 
 

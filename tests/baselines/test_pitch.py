@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from baselines.pitch import PitchMask, PitchOracle, comb, labelled_pitch, pitch_track
+from baselines.algorithms.pitch import comb, labelled_pitch, pitch_track
+from baselines.pitch import PitchMask, PitchOracle
 from bench.datasets.synthetic import Synthetic
-from bench.track import Track
+from bench.methods import chunks
+from bench.track import TARGETS, Track
 
 RATE = 16_000
 
@@ -54,6 +56,24 @@ def test_a_comb_keeps_a_voice_and_leaves_a_noise_between_its_harmonics():
 def test_the_first_label_stands_20_ms_into_the_clip():
     pitch = labelled_pitch(np.array([69.0, 0.0, 81.0]), RATE, 320, 6)
     assert np.allclose(pitch, [0, 440, 0, 880, 0, 0])
+
+
+def test_frames_of_an_excerpt_meet_the_labels_of_their_place_in_the_piece():
+    labels = np.arange(60.0, 85.0)
+    whole = labelled_pitch(labels, RATE, 320, 20)
+    assert np.array_equal(labelled_pitch(labels, RATE, 320, 12, first_s=8 * 0.02), whole[8:])
+
+
+def test_the_bound_at_the_labels_is_the_same_in_chunks_as_on_the_whole_song(monkeypatch):
+    monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
+    rng = np.random.default_rng(0)
+    labels = np.repeat(rng.uniform(50, 70, 45), 25)  # a new pitch every half second
+    sources = {t: rng.standard_normal((1, 22 * RATE)) for t in TARGETS}
+    track, method = Track("song", RATE, sources, labels), PitchOracle()
+    assert len(chunks.cuts(track.n_samples, 1, RATE, method.alignment(RATE))) > 1
+    in_chunks = chunks.separate_track(method, track)["vocals"]
+    whole = method.separate_track(track)["vocals"]
+    np.testing.assert_allclose(in_chunks, whole, rtol=0, atol=1e-12 * np.abs(whole).max())
 
 
 def test_the_labelled_pitch_separates_a_voice_that_another_pitch_loses():

@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.repet import (
-    REPET,
+from baselines.algorithms.repetition import (
     adaptive_part,
     beat_spectrum,
     repeating_part,
     repeating_period,
 )
+from baselines.repet import REPET
 from baselines.repet_sim import REPETSIM, similar_part
 from bench.track import TARGETS, Track
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.rnmf import LAYERS, RNMF, SupervisedRNMF, Unrolled, robust_nmf
+from baselines.algorithms.nmf import robust_nmf
+from baselines.rnmf import LAYERS, RNMF, SupervisedRNMF, Unrolled
 from bench.methods.context import FitContext
 
 

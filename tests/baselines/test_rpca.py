@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from baselines.rpca import RPCA, robust_pca
+from baselines.algorithms.robust_pca import robust_pca
+from baselines.rpca import RPCA
 from bench import stft
 from bench.datasets.synthetic import Synthetic
 

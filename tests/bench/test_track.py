@@ -41,3 +41,11 @@ def test_references_that_do_not_belong_together_are_refused(change, message):
     change(references)
     with pytest.raises(BenchError, match=message):
         Track("a", 16_000, references)
+
+
+def test_an_excerpt_of_an_excerpt_knows_where_in_the_piece_it_begins():
+    track = Track("a", 16_000, sources((1, 50)), np.array([69.0, 0.0]))
+    inner = track.excerpt(10, 30).excerpt(5, 10)
+    assert (inner.start, inner.n_samples) == (15, 10)
+    assert np.array_equal(inner.references["vocals"], track.references["vocals"][:, 15:25])
+    assert np.array_equal(inner.pitch, track.pitch)

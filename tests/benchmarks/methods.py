@@ -17,8 +17,8 @@ from measure import best, heading, in_process, write
 from numpy.typing import NDArray
 from sklearn import decomposition
 
-from baselines.nmf import ignored_convergence
-from baselines.rpca import robust_pca
+from baselines.algorithms.nmf import ignored_convergence
+from baselines.algorithms.robust_pca import robust_pca
 from bench import stft
 from bench.datasets.synthetic import Synthetic
 from bench.methods import registry

@@ -203,8 +203,6 @@ class DRNN(LevelledSeparator):
 
         Without any mask the shares are the estimates over the mixture, which need not add up.
         """
-        if "weights_" not in vars(self):
-            raise BenchError("DRNN is not trained: call fit, or load trained weights")
         network = self.network(rate).to(self.device)
         network.load_state_dict({k: torch.from_numpy(v) for k, v in self.weights_.items()})
         magnitudes = np.abs(spectrogram)

@@ -1,0 +1,100 @@
+"""Pitch tracks of a voice, and the bins that lie near their harmonics.
+
+    comb(f, t) = 1 where |f - h f0(t)| <= width / 2 for some h = 1, 2, ..., and t is voiced; else 0
+
+References
+----------
+Mauch, Dixon: pYIN: a fundamental frequency estimator using probabilistic threshold distributions,
+ICASSP 2014 (the track, by librosa).
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+#: Range in which the pitch of a singer is searched, in hertz.
+LOWEST, HIGHEST = 80.0, 800.0
+#: Time between two labels in seconds; the first label belongs to one step after the start.
+LABEL_STEP_S = 0.02
+#: Length of pYIN's frames in samples at 16 kHz; it grows in proportion to the sampling rate.
+FRAME = 2048
+
+
+def pitch_track(audio: Vector, rate: int, hop: int, n_frames: int) -> Vector:
+    """Return the pitch of a monophonic or dominant voice, in hertz, 0 where there is none.
+
+    Parameters
+    ----------
+    audio
+        ``(samples,)``.
+    rate
+        Sampling rate in hertz.
+    hop, n_frames
+        Step of the track in samples, and number of its frames: those of the transform.
+    """
+    import librosa
+
+    if not audio.any() or len(audio) < 2:
+        return np.zeros(n_frames)
+    frame = 2 ** int(np.ceil(np.log2(FRAME * rate / 16_000)))
+    with warnings.catch_warnings(action="ignore"):
+        pitch, voiced, _ = librosa.pyin(
+            audio / np.abs(audio).max(),
+            fmin=LOWEST,
+            fmax=HIGHEST,
+            sr=rate,
+            frame_length=frame,
+            hop_length=hop,
+        )
+    pitch = np.where(voiced, np.nan_to_num(pitch), 0.0)
+    return np.resize(np.pad(pitch, (0, max(0, n_frames - len(pitch)))), n_frames)
+
+
+def comb(pitch: Vector, n_bins: int, rate: int, width: float) -> NDArray[np.bool_]:
+    """Return the bins near a harmonic, ``(bins, frames)``.
+
+    Parameters
+    ----------
+    pitch
+        Pitch of each frame in hertz, 0 where there is none; ``(frames,)``.
+    n_bins
+        Number of bins from 0 Hz to half the sampling rate.
+    rate
+        Sampling rate in hertz.
+    width
+        Width of a tooth in hertz.
+    """
+    frequency = np.linspace(0.0, rate / 2, n_bins)[:, None]
+    voiced = pitch > 0
+    spacing = np.where(voiced, pitch, 1.0)
+    nearest = np.maximum(np.round(frequency / spacing), 1.0)
+    near: NDArray[np.bool_] = np.abs(frequency - nearest * spacing) <= width / 2
+    return near & voiced
+
+
+def labelled_pitch(
+    labels: Vector, rate: int, hop: int, n_frames: int, first_s: float = 0.0
+) -> Vector:
+    """Return the pitch of each frame in hertz, 0 where the nearest label is 0 or there is none.
+
+    Parameters
+    ----------
+    labels
+        Semitones every `LABEL_STEP_S`; see `Track.pitch`.
+    rate
+        Sampling rate in hertz.
+    hop, n_frames
+        Step in samples from one frame to the next, and number of frames.
+    first_s
+        Time of the centre of the first frame in seconds, on the clock of the labels.
+    """
+    times_s = first_s + np.arange(n_frames) * hop / rate
+    nearest = np.round(times_s / LABEL_STEP_S).astype(int) - 1
+    known = (nearest >= 0) & (nearest < len(labels))
+    semitones = np.zeros(n_frames)
+    semitones[known] = labels[nearest[known]]
+    return np.where(semitones > 0, 440.0 * 2.0 ** ((semitones - 69.0) / 12.0), 0.0)
