@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import signal
 import sys
 from collections import Counter
@@ -26,7 +25,7 @@ from bench.version import __version__
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset
     from bench.store.cell_folder import CellFolder
-    from bench.store.results import Results
+    from bench.store.manifest import Manifest
     from bench.store.status import CellStatus
 
 app = typer.Typer(
@@ -98,15 +97,18 @@ def run(
     from bench.plan import experiment as experiments
     from bench.plan.cells import cells as plan_cells
     from bench.runner import executor, hosts
-    from bench.store import results
     from bench.store.cell_folder import CellFolder
+    from bench.store.manifest import load_manifest, save_manifest
+    from bench.store.results import read_outcome
     from bench.store.status import DAMAGED, cell_status
 
     spec = experiments.read(experiment, override or ())
     dataset = open_dataset(spec.dataset, data)
     with console.status("reading the corpus"):
         cells = plan_cells(spec, dataset)
-    stands = [(folder, cell_status(folder)) for folder in (CellFolder(RUNS, c) for c in cells)]
+    folders = [CellFolder(RUNS, cell) for cell in cells]
+    outcomes = [read_outcome(folder, spec.name) for folder in folders]
+    stands = [(f, cell_status(f, outcome)) for f, outcome in zip(folders, outcomes, strict=True)]
     left = {"done", *([] if retry_failed else ["failed"])}
     pending = [folder for folder, stand in stands if stand.state not in left]
     n_failed = 0 if retry_failed else sum(stand.state == "failed" for _, stand in stands)
@@ -124,13 +126,14 @@ def run(
         return
     prepare(REPORTS / spec.name)
     prepare(RUNS)
-    results.note(RUNS, spec, dataset, cells, override or [])
+    save_manifest(RUNS, spec, dataset, cells, override or [])
     for folder, stand in stands:
         if stand.why == DAMAGED:
             print(f"{folder.cell.name}: {DAMAGED}")
     kept = "bench: stopped; finished cells and checkpoints are kept, the same command goes on"
     with stopped(kept):
-        tally = compute(results.recall(RUNS, spec.name), pending, data, place, console)
+        manifest = load_manifest(RUNS, spec.name)
+        tally = compute(manifest, outcomes, pending, data, place, console)
     if n_failed:
         print(f"{n_failed} failed before and were not tried again: --retry-failed tries them")
     print(
@@ -167,14 +170,14 @@ def stopped(said: str) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def tracked(name: str) -> Results:
-    """Return what an experiment has come to, by its name or its file."""
+def tracked(name: str) -> Manifest:
+    """Return the cells of an experiment, by its name or its file."""
     from bench.plan import experiment as experiments
-    from bench.store import results
+    from bench.store.manifest import load_manifest
 
     if name.endswith((".yaml", ".yml")):
         name = experiments.read(Path(name)).name
-    return results.recall(RUNS, name)
+    return load_manifest(RUNS, name)
 
 
 NAME = Annotated[str, typer.Argument(help="An experiment's name, or its file.")]
@@ -190,8 +193,12 @@ def status(
     """Say where an experiment stands, while it runs or after."""
     from bench.store.status import cell_status
 
-    found = tracked(name)
-    stands = [(folder, cell_status(folder)) for folder in found.folders]
+    manifest = tracked(name)
+    outcomes = manifest.results().outcomes
+    stands = [
+        (folder, cell_status(folder, outcome))
+        for folder, outcome in zip(manifest.folders, outcomes, strict=True)
+    ]
     for folder, stand in stands:
         if stand.state in ("running", "failed"):
             print(f"{folder.cell.name}: {stand.state}: {stand.why}")
@@ -208,20 +215,23 @@ def track(name: NAME) -> None:
     from bench.report.write import write
     from bench.tracking.tracker import Tracker
 
-    found = tracked(name)
-    prepare(REPORTS / found.experiment.name)
-    tracker = Tracker(found, Path())
+    manifest = tracked(name)
+    prepare(REPORTS / manifest.experiment.name)
+    tracker = Tracker(manifest, Path())
     tracker.connect()
     tracker.forget_missing()
-    ended = [folder for folder in found.folders if folder.is_done() or folder.error()]
+    before = manifest.results().outcomes
+    folders = zip(manifest.folders, before, strict=True)
+    ended = [folder for folder, outcome in folders if outcome.status != "missing"]
     for folder in ended:
         if not tracker.finish(folder):
             break
-    failed = sum(folder.error() is not None for folder in ended)
-    tracker.close(failed, write(found, REPORTS))
+    results = manifest.results(known=before)
+    failed = sum(outcome.status == "failed" for outcome in results.outcomes)
+    tracker.close(failed, write(results, REPORTS))
     if tracker.trouble:
         raise BenchError(tracker.trouble)
-    print(f"{len(found.folders)} cells: {len(ended)} in MLflow, {failed} of them as failed")
+    print(f"{len(before)} cells: {len(ended)} in MLflow, {failed} of them as failed")
 
 
 @app.command()
@@ -246,12 +256,13 @@ def report(
         verdict = f"{len(found_wrong)} wrong" if found_wrong else "is what its scores give"
         print("\n".join([*found_wrong, f"{REPORTS / name}: {verdict}"]))
         raise typer.Exit(1 if found_wrong else 0)
-    found = tracked(name)
-    prepare(REPORTS / found.experiment.name)
-    show_tables(console, found, write(found, REPORTS, corpus_of(found, data)))
+    manifest = tracked(name)
+    prepare(REPORTS / manifest.experiment.name)
+    results = manifest.results()
+    show_tables(console, results, write(results, REPORTS, corpus_of(manifest, data), RUNS))
 
 
-def corpus_of(found: Results, data: Path) -> Dataset | None:
+def corpus_of(found: Manifest, data: Path) -> Dataset | None:
     """Return the corpus that results were scored on, or None where it is not here any more."""
     from bench.datasets import open_dataset
 
@@ -288,51 +299,31 @@ def score(
     ] = Path("data"),
 ) -> None:
     """Score estimates that were made elsewhere, from WAV or FLAC files."""
-    from bench.report.write import write
-    from bench.store import external, results
-    from bench.store.cell_folder import CellFolder
-    from bench.tracking.tracker import Tracker
+    from bench.cli.sweep import show_external
+    from bench.store.external import find_references, score_estimates
 
-    row = label or estimates.resolve().name
-    truth = external.references(references, data)
     protocols = protocol or (["museval"] if museval_json else ["bss_eval_v3"])
     if museval_json and "museval" not in protocols:
         protocols = [*protocols, "museval"]
-    cell = external.cell(row, truth, estimates, protocols)
-    own = CellFolder(RUNS, cell)
-    name = into or re.sub(r"[^A-Za-z0-9_.-]+", "-", row).strip("-.") or "scores"
-    if into is not None:
-        external.check_guest(results.recall(RUNS, into), cell)
-    if not own.is_done():
-        with console.status("scoring") as status:
-            external.run(
-                own,
-                truth,
-                estimates,
-                lambda done, n: status.update(f"scoring track {done + 1}/{n}"),
-            )
+    with console.status("scoring") as status:
+        row = score_estimates(
+            RUNS,
+            find_references(references, data),
+            estimates,
+            protocols,
+            label or estimates.resolve().name,
+            into,
+            lambda n_done, n: status.update(f"scoring track {n_done + 1}/{n}"),
+        )
     if museval_json:
         from bench.scoring import museval_json as files
 
-        scores = own.scores("museval")
+        scores = row.folder.scores("museval")
         if scores is not None:
             print(
                 f"museval's JSON: {len(files.write(scores, museval_json))} tracks in {museval_json}"
             )
-    if into is None:
-        found = external.alone(own, truth, name)
-    else:
-        results.welcome(RUNS, into, cell)
-        found = results.recall(RUNS, into)
-    folder = write(found, REPORTS)
-    if record or into is not None:
-        tracker = Tracker(found, Path())
-        tracker.open()
-        tracker.finish(own)
-        tracker.close(0, folder)
-        if tracker.trouble:
-            print(f"bench: {tracker.trouble}", file=sys.stderr)
-    show_tables(console, found, folder)
+    show_external(console, row, record or into is not None)
 
 
 @app.command("list")

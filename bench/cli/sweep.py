@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from bench.runner.cell import Job
     from bench.runner.executor import Place
     from bench.store.cell_folder import CellFolder
-    from bench.store.results import Results
+    from bench.store.external import ExternalRow
+    from bench.store.manifest import Manifest
+    from bench.store.results import Outcome, Results
     from bench.tracking.tracker import Tracker
 
 #: Below the working directory.
@@ -70,13 +72,16 @@ def job_of(experiment: Experiment, data: Path, place: Place) -> Job:
 
 
 def compute(
-    found: Results,
+    manifest: Manifest,
+    outcomes: Sequence[Outcome],
     pending: Sequence[CellFolder],
     data: Path,
     place: Place,
     console: Console,
 ) -> Tally:
     """Run the pending cells, record all in MLflow, write the report; return how it went.
+
+    `outcomes` are those that were read before, of which the finished are not read again.
 
     Raises
     ------
@@ -88,26 +93,29 @@ def compute(
     from bench.tracking import store
     from bench.tracking.tracker import Tracker
 
-    behind = store.unrecorded(found, Path())
-    dataset = open_dataset(found.experiment.dataset, data)
+    results = manifest.results(outcomes)
+    behind = store.unrecorded(results, Path())
+    dataset = open_dataset(manifest.experiment.dataset, data)
     if not pending and not behind:
-        show_tables(console, found, write(found, REPORTS, dataset))
+        show_tables(console, results, write(results, REPORTS, dataset, RUNS))
         return Tally(0, 0, 0)
-    tracker = Tracker(found, Path())
+    tracker = Tracker(manifest, Path())
     tracker.open()
     if tracker.trouble:
         print(f"bench: {tracker.trouble}", file=sys.stderr, flush=True)
-    job = job_of(found.experiment, data, place)
+    job = job_of(manifest.experiment, data, place)
     try:
-        tally = run_cells(job, ordered(pending, found.folders), place, tracker, behind, console)
+        tally = run_cells(job, ordered(pending, manifest.folders), place, tracker, behind, console)
     except KeyboardInterrupt:
         tracker.interrupt()
         raise
-    report_folder = write(found, REPORTS, dataset)
-    tracker.close(sum(folder.error() is not None for folder in found.folders), report_folder)
+    results = manifest.results(results.outcomes)
+    report_folder = write(results, REPORTS, dataset, RUNS)
+    n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
+    tracker.close(n_failed, report_folder)
     if tracker.trouble:
         print(f"bench: {tracker.trouble}", file=sys.stderr)
-    show_tables(console, found, report_folder)
+    show_tables(console, results, report_folder)
     return tally
 
 
@@ -141,7 +149,7 @@ def run_cells(
                     f"{outcome.why}; stopped at {cell.name}; what is finished is kept, and the "
                     "same command goes on"
                 )
-            if outcome.status == "failed" and folder.error() is None:
+            if outcome.status == "failed" and folder.state().get("stage") != "failed":
                 folder.fail(outcome.why, outcome.why)  # its process could not
             counts[outcome.status] += 1
             monitor.end(folder, words[outcome.status] + outcome.why)
@@ -179,6 +187,23 @@ def seconds(folder: CellFolder) -> float:
     facts = folder.score_facts(next(iter(folder.cell.protocols)))
     parts: Mapping[str, float | None] = {**facts, **facts.get("fit", {})}
     return sum(parts.get(name) or 0.0 for name in ("fit_s", "separate_s", "score_s"))
+
+
+def show_external(console: Console, row: ExternalRow, record: bool) -> None:
+    """Write the report of external scores, record them in MLflow if asked, print their tables."""
+    from bench.report.write import write
+    from bench.tracking.tracker import Tracker
+
+    results = row.manifest.results()
+    folder = write(results, REPORTS)
+    if record:
+        tracker = Tracker(row.manifest, Path())
+        tracker.open()
+        tracker.finish(row.folder)
+        tracker.close(0, folder)
+        if tracker.trouble:
+            print(f"bench: {tracker.trouble}", file=sys.stderr)
+    show_tables(console, results, folder)
 
 
 def show_tables(console: Console, found: Results, folder: Path) -> None:

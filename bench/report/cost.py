@@ -43,9 +43,9 @@ def costs(results: Results) -> list[Cost]:
     made = []
     for row in table_rows(results):
         mine = [
-            folder.score_facts(next(iter(cell.protocols)))
-            for cell, folder in zip(results.cells, results.folders, strict=True)
-            if cell.row == row.label
+            outcome.facts.get(next(iter(outcome.cell.protocols)), {})
+            for outcome in results.outcomes
+            if outcome.cell.row == row.label
         ]
         if row.status != "done":
             continue

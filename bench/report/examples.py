@@ -68,7 +68,7 @@ def choose(results: Results) -> Chosen | None:
     experiment = results.experiment
     protocol, target = experiment.protocols[0], experiment.table.targets[0]
     metric = experiment.metrics(protocol)[0]
-    scores = results.scores()
+    scores = results.scores
     mine = scores[(scores["protocol"] == protocol) & (scores["target"] == target)]
     tables = {row: table for (row, m), table in track_tables(mine, protocol).items() if m == metric}
     done = [row for row in table_rows(results) if row.status == "done"]
@@ -131,8 +131,8 @@ def make(
     if chosen is None:
         return [], {}
     firsts: dict[str, CellFolder] = {}
-    for cell, folder in zip(results.cells, results.folders, strict=True):
-        firsts.setdefault(cell.row, folder)
+    for outcome in results.outcomes:
+        firsts.setdefault(outcome.cell.row, CellFolder(runs, outcome.cell))
     shared = bool(results.corpus.get("shares_audio", False))
     files: dict[str, bytes] = {}
     told = []

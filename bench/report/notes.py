@@ -39,8 +39,7 @@ def notes(results: Results, parts: Sequence[Part]) -> list[str]:
 
 def failures(results: Results) -> list[str]:
     """Return why each failed cell failed."""
-    cells = zip(results.cells, results.folders, strict=True)
-    return [f"{cell.name} failed: {folder.error()}" for cell, folder in cells if folder.error()]
+    return [f"{o.cell.name} failed: {o.error}" for o in results.outcomes if o.status == "failed"]
 
 
 def unfinished(row: Row) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.report.statistics import against, interval
 from bench.scoring.aggregate import OVER_TRACKS, over_seeds, over_tracks, track_values
-from bench.store.results import Results
+from bench.store.results import Outcome, Results
 
 COLUMNS = ["row", "group", "method", "target", "protocol", "metric", "status", "value", "spread",
            "half_width", "low", "high", "p_best", "n_seeds", "n_tracks", "n_scores", "n_undefined",
@@ -62,22 +62,26 @@ def table_rows(results: Results) -> list[Row]:
     notes = {
         label: entry.note for entry in results.experiment.methods for label, _ in entry.variants()
     }
-    rows: dict[str, Row] = {}
-    for cell in results.cells:
-        same = [
-            folder
-            for other, folder in zip(results.cells, results.folders, strict=True)
-            if other.row == cell.row
-        ]
-        statuses = ["done" if f.is_done() else "failed" if f.error() else "missing" for f in same]
-        worst = max(statuses, key=["done", "missing", "failed"].index)
-        if worst != "done" and len(same) > 1:
-            worst += f": {statuses.count(worst)} of {len(same)} seeds"
-        rows[cell.row] = Row(
-            cell.row, cell.method, cell.group, notes[cell.row], worst, len(statuses)
+    by_row: dict[str, list[Outcome]] = {}
+    for outcome in results.outcomes:
+        by_row.setdefault(outcome.cell.row, []).append(outcome)
+    rows = []
+    for label, outcomes in by_row.items():
+        cell, n_seeds = outcomes[0].cell, len(outcomes)
+        rows.append(
+            Row(label, cell.method, cell.group, notes[label], _row_status(outcomes), n_seeds)
         )
     order = list(GROUPS)
-    return sorted(rows.values(), key=lambda row: order.index(row.group))
+    return sorted(rows, key=lambda row: order.index(row.group))
+
+
+def _row_status(outcomes: Sequence[Outcome]) -> str:
+    """Return the worst status of a row's cells, and how many of several have it."""
+    statuses = [str(outcome.status) for outcome in outcomes]
+    worst = max(statuses, key=["done", "missing", "failed"].index)
+    if worst == "done" or len(statuses) == 1:
+        return worst
+    return f"{worst}: {statuses.count(worst)} of {len(statuses)} seeds"
 
 
 def published(results: Results, row: str, target: str, metric: str) -> float:
@@ -103,7 +107,7 @@ def not_recovered(results: Results) -> set[tuple[str, str, str]]:
 
 def seed_values(results: Results) -> pd.DataFrame:
     """Return every aggregate of every seed: columns row, seed, target, protocol, metric, value."""
-    return over_tracks(results.scores(), by=["row", "seed"])
+    return over_tracks(results.scores, by=["row", "seed"])
 
 
 def long_rows(results: Results) -> pd.DataFrame:
@@ -121,7 +125,7 @@ def long_rows(results: Results) -> pd.DataFrame:
         Columns `COLUMNS`. The status of a number is ``done``, ``undefined``, ``infinite``, or
         that of its row.
     """
-    scores, rows = results.scores(), table_rows(results)
+    scores, rows = results.scores, table_rows(results)
     done = [row for row in rows if row.status == "done"]
     parts = []
     for protocol in results.experiment.protocols:
@@ -206,16 +210,19 @@ def track_tables(scores: pd.DataFrame, protocol: str) -> dict[tuple[str, str], T
     """Return a table for each row and metric over tracks of the scores of one target."""
     names = OVER_TRACKS[protocol][1]
     tracks = track_values(scores, ["row", "seed"])
-    weights = tracks.groupby("track")["n_samples"].first()
-    made = {}
-    for (row, metric), part in tracks.groupby(["row", "metric"]):
-        values = part.set_index(["seed", "track"])["value"].unstack("track")
-        made[str(row), names[str(metric)]] = TrackTable(
-            list(values.columns),
-            values.to_numpy(np.float64),
-            weights[values.columns].to_numpy(np.float64),
+    ordered = tracks["track"].cat.reorder_categories(sorted(tracks["track"].cat.categories))
+    tracks = tracks.assign(track=ordered)
+    lengths = tracks.groupby("track", observed=False)["n_samples"].first().to_numpy(np.float64)
+    tables = {}
+    for (row, metric), part in tracks.groupby(["row", "metric"], observed=True, sort=False):
+        present, columns = np.unique(part["track"].cat.codes, return_inverse=True)
+        seeds, lines = np.unique(part["seed"], return_inverse=True)
+        values = np.full((len(seeds), len(present)), np.nan)
+        values[lines, columns] = part["value"]
+        tables[str(row), names[str(metric)]] = TrackTable(
+            list(ordered.cat.categories[present]), values, lengths[present]
         )
-    return made
+    return tables
 
 
 def aggregated(over: pd.DataFrame, tracks: TrackTable, protocol: str) -> dict[str, Any]:

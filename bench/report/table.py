@@ -258,7 +258,9 @@ def grid(results: Results, metric: str, found: Mapping[str, Mapping[str, Entry]]
     pivot = results.experiment.table.pivot
     if pivot is None:
         raise ValueError("the experiment has no pivot")
-    values = {cell.row: cell.hyperparameters for cell in results.cells}
+    values = {
+        cell.row: cell.hyperparameters for cell in (outcome.cell for outcome in results.outcomes)
+    }
     places = {}
     for one in results.experiment.methods:
         for label, _ in one.variants():

@@ -8,15 +8,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from bench import provenance
 from bench.errors import BenchError
-from bench.report import committed
+from bench.report.committed import load_committed, load_provenance
 from bench.report.write import files
-from bench.store import results
-from bench.store.results import Results
+from bench.store.cell_folder import CellFolder
+from bench.store.manifest import load_results
+from bench.store.results import COLUMNS, TEXTS, Results
 
 #: Unrounded numbers of two machines may differ in their last digits, no rounded one does.
 TOLERANCE = 1e-9
@@ -37,37 +38,36 @@ def problems(folder: Path, runs: Path) -> list[str]:
     BenchError
         The report lacks what it rests on.
     """
-    told, found = committed.facts(folder), committed.recall(folder)
+    facts, results = load_provenance(folder), load_committed(folder)
     return [
-        *remade(folder, found, told),
-        *examples(folder, told),
-        *tracked(found, runs),
+        *_changed_files(folder, results, facts),
+        *_changed_examples(folder, facts),
+        *_other_scores(results, runs),
     ]
 
 
-def remade(folder: Path, found: Results, told: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each file that is not what the report's scores give."""
+def _changed_files(folder: Path, results: Results, facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each file that is not what the report's scores give."""
     stale = []
-    for name, content in files(found, told).items():
+    for name, content in files(results, facts).items():
         path = folder / name
         if not path.is_file():
             yield f"{path} is missing"
         elif path.read_bytes() != content and not (
-            name == "rows.csv" and same_numbers(path.read_bytes(), content)
+            name == "rows.csv" and _same_numbers(path.read_bytes(), content)
         ):
             stale.append(name)
     if not stale:
         return
-    with_versions = told.get("report", {}).get("versions", {})
-    now = provenance.versions()
-    other = [f"{k} {v} then, {now.get(k)} now" for k, v in with_versions.items() if now.get(k) != v]
-    why = f" (other versions: {'; '.join(other)})" if other else ""
+    then, now = facts.get("report", {}).get("versions", {}), provenance.versions()
+    others = [f"{k} {v} then, {now.get(k)} now" for k, v in then.items() if now.get(k) != v]
+    why = f" (other versions: {'; '.join(others)})" if others else ""
     for name in stale:
         yield f"{folder / name} is not what its scores give{why}"
 
 
-def same_numbers(one: bytes, other: bytes) -> bool:
-    """Tell whether two tables have the same text and the same numbers, to `TOLERANCE`."""
+def _same_numbers(one: bytes, other: bytes) -> bool:
+    """Tell whether two CSV files have the same text and the same numbers, to `TOLERANCE`."""
     try:
         a, b = (pd.read_csv(io.BytesIO(content)) for content in (one, other))
         pd.testing.assert_frame_equal(a, b, check_exact=False, rtol=TOLERANCE, atol=TOLERANCE)
@@ -76,9 +76,9 @@ def same_numbers(one: bytes, other: bytes) -> bool:
     return True
 
 
-def examples(folder: Path, told: Mapping[str, Any]) -> Iterator[str]:
-    """Yield each picture and each piece of audio that is missing or was changed."""
-    known = told.get("example_files", {})
+def _changed_examples(folder: Path, facts: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for each picture and audio file that is missing, changed or of no example."""
+    known = facts.get("example_files", {})
     for name, sha in known.items():
         path = folder / name
         if not path.is_file():
@@ -91,35 +91,35 @@ def examples(folder: Path, told: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{path} belongs to no example"
 
 
-def tracked(found: Results, runs: Path) -> Iterator[str]:
-    """Yield each cell whose scores in the report are not those of its folder, where there is one.
+def _other_scores(results: Results, runs: Path) -> Iterator[str]:
+    """Yield a line for each cell whose scores in the report are not those of its folder in `runs`.
 
     An experiment that was not run here has nothing to compare.
     """
     try:
-        here = results.recall(runs, found.experiment.name)
+        here = load_results(runs, results.experiment.name)
     except BenchError:
         return
-    mine = {(cell.row, cell.seed): f for cell, f in zip(here.cells, here.folders, strict=True)}
-    for cell, folder in zip(found.cells, found.folders, strict=True):
-        own = mine.get((cell.row, cell.seed))
+    by_cell = {(outcome.cell.row, outcome.cell.seed): outcome for outcome in here.outcomes}
+    for outcome in results.outcomes:
+        cell = outcome.cell
+        own = by_cell.get((cell.row, cell.seed))
         if own is None or own.cell.fingerprint != cell.fingerprint:
             yield f"{cell.name} in the report is no cell of the experiment in {runs}"
             continue
+        path = CellFolder(runs, cell).path
         for name in cell.protocols:
-            one, other = folder.scores(name), own.scores(name)
+            one, other = outcome.scores.get(name), own.scores.get(name)
             if (one is None) != (other is None):
-                yield f"{cell.name}: its state in the report is not that in {own.path}"
-            elif one is not None and other is not None and not same_scores(one, other):
-                yield f"{cell.name}: its scores in the report are not those in {own.path}"
+                yield f"{cell.name}: its state in the report is not that in {path}"
+            elif one is not None and other is not None and not _same_scores(one, other):
+                yield f"{cell.name}: its scores in the report are not those in {path}"
 
 
-def same_scores(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+def _same_scores(one: pa.Table, other: pa.Table) -> bool:
     """Tell whether two tables of scores are the same to the last bit."""
-    if len(one) != len(other) or set(one.columns) != set(other.columns):
+    if len(one) != len(other):
         return False
-    columns = list(one.columns)
-    a, b = (frame["value"].to_numpy(np.float64) for frame in (one, other))
-    rest = [name for name in columns if name != "value"]
-    same_rest = (one[rest].to_numpy() == other[rest].to_numpy()).all()
-    return bool(same_rest and np.array_equal(a, b, equal_nan=True))
+    a, b = (table.select(COLUMNS).to_pandas() for table in (one, other))
+    texts = dict.fromkeys(TEXTS, "str")
+    return bool(a.astype(texts).equals(b.astype(texts)))

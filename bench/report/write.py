@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,16 @@ from bench.report.findings import findings
 from bench.report.formats import latex, markdown
 from bench.report.formats.page import page
 from bench.report.rows import long_rows
-from bench.store.cell_folder import CellFolder, read_json, write_bytes
+from bench.store.cell_folder import read_json, write_bytes
 from bench.store.results import SCHEMA_VERSION, Results
 
 #: Folders of a report that hold its examples.
 EXAMPLE_FOLDERS = ("pictures", "audio")
 
 
-def write(results: Results, reports: Path, dataset: Dataset | None = None) -> Path:
+def write(
+    results: Results, reports: Path, dataset: Dataset | None = None, runs: Path = Path("runs")
+) -> Path:
     """Write the report of an experiment.
 
     Parameters
@@ -45,6 +47,8 @@ def write(results: Results, reports: Path, dataset: Dataset | None = None) -> Pa
     dataset
         The corpus, for spectrograms and audio of three of its test tracks; without it those of
         the report that is there stay, if they are of the same cells.
+    runs
+        The folder that holds all cells, for what they keep to be looked at and listened to.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def write(results: Results, reports: Path, dataset: Dataset | None = None) -> Pa
     folder.mkdir(parents=True, exist_ok=True)
     facts = sources(results)
     if dataset is not None and results.experiment.examples:
-        told, made = examples.make(results, dataset, runs_of(results))
+        told, made = examples.make(results, dataset, runs)
         for name in EXAMPLE_FOLDERS:
             shutil.rmtree(folder / name, ignore_errors=True)
         for path, content in made.items():
@@ -115,13 +119,17 @@ def scores_parquet(results: Results) -> bytes:
     The version of their columns is in its metadata, and how each cell came out (``cells``): one
     that failed or is missing has no scores.
     """
-    scores = pa.Table.from_pandas(results.scores(), preserve_index=False)
-    cells = zip(results.cells, results.folders, strict=True)
-    told = [{"row": c.row, "seed": c.seed, "status": status(f)} for c, f in cells]
+    texts = results.scores.select_dtypes("category").columns
+    frame = results.scores.astype(dict.fromkeys(texts, "str"))
+    scores = pa.Table.from_pandas(frame, preserve_index=False)
+    cells = [
+        {"row": outcome.cell.row, "seed": outcome.cell.seed, "status": outcome.status}
+        for outcome in results.outcomes
+    ]
     metadata = {
         **(scores.schema.metadata or {}),
         b"schema_version": str(SCHEMA_VERSION).encode(),
-        b"cells": json.dumps(told, ensure_ascii=False).encode(),
+        b"cells": json.dumps(cells, ensure_ascii=False).encode(),
     }
     sink = pa.BufferOutputStream()
     pq.write_table(scores.replace_schema_metadata(metadata), sink, compression="zstd")
@@ -129,23 +137,19 @@ def scores_parquet(results: Results) -> bytes:
     return content
 
 
-def status(folder: CellFolder) -> str:
-    """Return how a cell came out: ``done``, ``failed`` or ``missing``."""
-    return "done" if folder.is_done() else "failed" if folder.error() else "missing"
-
-
 def sources(results: Results) -> dict[str, Any]:
     """Return where each number of the report comes from."""
     cells = []
-    for cell, folder in zip(results.cells, results.folders, strict=True):
+    for outcome in results.outcomes:
+        cell = outcome.cell
         cells.append(
             {
                 "fingerprint": cell.fingerprint,
                 **cell.to_json(),
-                "status": status(folder),
-                "error": folder.error(),
-                "mlflow_runs": mlflow_runs(folder, results.experiment.name),
-                "scores": {name: folder.score_facts(name) for name in cell.protocols},
+                "status": outcome.status,
+                "error": outcome.error,
+                "mlflow_runs": list(outcome.mlflow_runs),
+                "scores": {name: outcome.facts.get(name, {}) for name in cell.protocols},
             }
         )
     return {
@@ -160,18 +164,6 @@ def sources(results: Results) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "cells": cells,
     }
-
-
-def mlflow_runs(folder: CellFolder, experiment: str) -> Sequence[str]:
-    """Return the ids of the MLflow runs that recorded a cell for an experiment."""
-    notes = read_json(folder.path / "mlflow.json") or {}
-    mine = [note for address, note in notes.items() if address.startswith(f"{experiment} @ ")]
-    return sorted({str(note["run_id"]) for note in mine if note.get("run_id")})
-
-
-def runs_of(results: Results) -> Path:
-    """Return the folder that holds the cells."""
-    return results.folders[0].path.parent
 
 
 def kept_examples(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,9 @@ def over_tracks(
     keys = [*by, "target", "protocol", "metric"]
     tracks = track_values(scores, by) if tracks is None else tracks
     # Groups are numbered as they come, the same in both.
-    group, of_track = (t.groupby(keys, sort=False).ngroup().to_numpy() for t in (scores, tracks))
+    group, of_track = (
+        t.groupby(keys, sort=False, observed=True).ngroup().to_numpy() for t in (scores, tracks)
+    )
     value = scores["value"].to_numpy()
     counts = {
         "n_scores": np.bincount(group),
@@ -136,7 +138,7 @@ def track_values(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
         An undefined value is NaN.
     """
     keys = [*by, "target", "protocol", "metric", "track"]
-    values = scores.groupby(keys, sort=False)[["value", "n_samples"]]
+    values = scores.groupby(keys, sort=False, observed=True)[["value", "n_samples"]]
     # The median of one score is that score, an infinite one too.
     return values.median().reset_index()
 

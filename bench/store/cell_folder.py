@@ -81,13 +81,6 @@ class CellFolder:
         files = self.fit_facts().get("files")
         return bool(files) and files == file_hashes(self.fit_folder)
 
-    def error(self) -> str | None:
-        """Return the last line of the traceback of a failed cell, or None."""
-        state = self.state()
-        if self.is_done() or state.get("stage") != "failed":
-            return None
-        return str(state["error"])
-
     def state(self) -> dict[str, Any]:
         """Return stage and progress as last written; empty for a cell never begun."""
         return read_json(self.path / "state.json") or {}

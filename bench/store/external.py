@@ -1,15 +1,23 @@
-"""Estimates that were made elsewhere: scored from files, a row like any other.
+"""Scores from elsewhere, as a row like any other: estimates scored from files, imported scores.
 
-A cell of the method ``elsewhere`` stands for them. Its one hyperparameter is the digest of the
-files, so that other files are another cell. As a guest of an experiment it appears in its tables
-and MLflow runs beside the methods that were run here.
+A cell of the method ``elsewhere`` stands for estimates of a system that did not run here and that
+are scored here; its one hyperparameter is the digest of their files, so that other files are
+another cell. A cell of the method ``imported`` stands for scores that museval computed elsewhere:
+nothing of it was scored here, so tables set it apart and never rank it; its tracks are paired with
+ours by their names. Either is a row of an experiment's tables and MLflow runs, or an experiment of
+its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -18,17 +26,36 @@ from bench.datasets import DATASETS, folder, open_dataset
 from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
-from bench.scoring.protocols import Prepared, protocol, score
+from bench.scoring import museval_json
+from bench.scoring.protocols import Museval, Prepared, protocol, score
 from bench.store.cell_folder import CellFolder
-from bench.store.results import Results, guest_entry
+from bench.store.manifest import Manifest, add_external, external_entry, load_manifest
 from bench.track import Track
 
-METHOD = "elsewhere"
+#: The methods of the two kinds of cells.
+_SCORED_HERE, _IMPORTED = "elsewhere", "imported"
+_MUSEVAL = museval_json.PROTOCOL
+
+
+@dataclass(frozen=True)
+class ExternalRow:
+    """External scores that are kept, and where they appear.
+
+    Attributes
+    ----------
+    folder
+        The folder of their cell.
+    manifest
+        The experiment that they were added to, or one of their own.
+    """
+
+    folder: CellFolder
+    manifest: Manifest
 
 
 @dataclass(frozen=True)
 class References:
-    """What estimates are scored against.
+    """The tracks that estimates are scored against.
 
     Attributes
     ----------
@@ -39,11 +66,11 @@ class References:
     digest
         SHA-256 of names and contents.
     names
-        Of the tracks.
+        Names of the tracks.
     n_full
-        Tracks of the complete split.
+        Number of tracks of the complete split.
     load
-        From a name to a track.
+        Returns the track of a name.
     """
 
     dataset: str
@@ -56,7 +83,7 @@ class References:
     load: Callable[[str], Track]
 
 
-def references(source: str, data: Path) -> References:
+def find_references(source: str, data: Path) -> References:
     """Return the references in a folder, or the test split of a corpus by its name.
 
     Raises
@@ -84,99 +111,221 @@ def references(source: str, data: Path) -> References:
     )  # fmt: skip
 
 
-def cell(label: str, truth: References, estimates: Path, protocols: Sequence[str]) -> Cell:
-    """Return the cell of the estimates in a folder.
+def score_estimates(
+    runs: Path,
+    references: References,
+    estimates: Path,
+    protocols: Sequence[str],
+    label: str,
+    into: str | None,
+    report_progress: Callable[[int, int], None],
+) -> ExternalRow:
+    """Score the estimates of every track in a folder, unless that was done before.
+
+    Parameters
+    ----------
+    runs
+        The folder that holds all cells.
+    references
+        The tracks to score against.
+    estimates
+        A folder of ``<track>/{vocals,accompaniment}.wav``, or FLAC.
+    protocols
+        Names of the scoring protocols.
+    label
+        Name of the row.
+    into
+        Name of the experiment to add it to; None for one of its own.
+    report_progress
+        Called before each track with the numbers of tracks that are done and in all.
 
     Raises
     ------
     BenchError
-        A protocol is unknown, or an estimate of a track is missing.
+        A protocol is unknown; a track or an estimate is missing or cannot be scored; or the
+        experiment is of other tracks or protocols, or has another row of that label.
     """
-    versions = {name: protocol(name).version for name in protocols}
-    return Cell(
-        row=label,
-        method=METHOD,
-        group=METHOD,
-        version=1,
-        hyperparameters={"estimates": folder.digest(estimates, list(truth.names))},
-        seed=None,
-        dataset=truth.dataset,
-        digests={"test": truth.digest},
-        protocols=versions,
+    digest = folder.digest(estimates, list(references.names))
+    cell = _cell(
+        label, _SCORED_HERE, {"estimates": digest}, references.dataset, references.digest, protocols
     )
+    manifest = None if into is None else load_manifest(runs, into)
+    if manifest is not None:
+        _check_references(manifest, cell)
+        _check_label(manifest, cell)
+    cell_folder = CellFolder(runs, cell)
+    if not cell_folder.is_done():
+        scores, audio_s = _score(references, estimates, protocols, report_progress)
+        _keep(cell_folder, scores, audio_s, len(references.names))
+    if into is not None:
+        return _added(cell_folder, into)
+    corpus = {
+        "title": references.title,
+        "citation": references.citation,
+        "licence": references.licence,
+        "n_test": len(references.names),
+        "n_full": references.n_full,
+    }
+    why = "Estimates that were made elsewhere, scored from files."
+    return _own_experiment(cell_folder, why, corpus)
 
 
-def run(
-    own: CellFolder, truth: References, estimates: Path, tell: Callable[[int, int], None]
-) -> None:
-    """Score the estimates of every track, and keep the scores when all are there.
+def import_museval(runs: Path, files: Path, label: str, into: str | None) -> ExternalRow:
+    """Keep the scores in museval's files as those of a cell.
+
+    Parameters
+    ----------
+    runs, label, into
+        As for `score_estimates`.
+    files
+        A folder of ``test/<track>.json``.
 
     Raises
     ------
     BenchError
-        A track or an estimate cannot be read or scored.
+        The folder holds no files of museval; or the experiment is not scored by ``museval``,
+        shares no track, or has another row of that label.
     """
-    rows: dict[str, list[pd.DataFrame]] = {name: [] for name in own.cell.protocols}
+    scores = pd.DataFrame(museval_json.read(files))
+    text = json.dumps(scores.to_dict("records"), sort_keys=True)  # NaN is a value here
+    names = sorted(scores["track"].unique())
+    lengths_s = scores.groupby("track")["n_samples"].first() / Museval.WINDOW
+    note = (
+        f"imported from museval's files, not scored here: {len(names)} track(s) of "
+        f"{lengths_s.min():.0f} to {lengths_s.max():.0f} s."
+    )
+    values = {"scores": hashlib.sha256(text.encode()).hexdigest(), "note": note}
+    digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
+    cell = _cell(label, _IMPORTED, values, _IMPORTED, digest, [_MUSEVAL])
+    if into is not None:
+        cell = _paired(load_manifest(runs, into), cell, scores)
+    cell_folder = CellFolder(runs, cell)
+    if not cell_folder.is_done():
+        _keep(cell_folder, {_MUSEVAL: scores}, float(lengths_s.sum()), len(names))
+    if into is not None:
+        return _added(cell_folder, into)
+    corpus = {
+        "title": "tracks of the imported files",
+        "citation": "not stated.",
+        "licence": "not stated",
+        "n_test": len(names),
+        "n_full": len(names),
+    }
+    why = "Scores that were computed elsewhere, read from museval's files."
+    return _own_experiment(cell_folder, why, corpus)
+
+
+def _cell(
+    label: str,
+    method: str,
+    values: Mapping[str, Any],
+    dataset: str,
+    digest: str,
+    protocols: Sequence[str],
+) -> Cell:
+    """Return a cell of external scores on a test split of this digest."""
+    versions = {name: protocol(name).version for name in protocols}
+    return Cell(label, method, method, 1, values, None, dataset, {"test": digest}, versions)
+
+
+def _check_label(manifest: Manifest, cell: Cell) -> None:
+    """Refuse a label that a row of another method has."""
+    if cell.row in [other.row for other in manifest.cells if other.method != cell.method]:
+        name = manifest.experiment.name
+        raise BenchError(f"experiment {name!r} has a row {cell.row!r} already; choose another")
+
+
+def _check_references(manifest: Manifest, cell: Cell) -> None:
+    """Refuse a cell that was not scored on the tracks of an experiment by its protocols."""
+    experiment = manifest.experiment
+    name, digests = experiment.name, {other.digests["test"] for other in manifest.cells}
+    if cell.dataset != experiment.dataset or cell.digests["test"] not in digests:
+        raise BenchError(
+            f"experiment {name!r} is scored on the test split of {experiment.dataset!r}; "
+            f"score against it: bench score {experiment.dataset} ESTIMATES --into {name}"
+        )
+    missing = [protocol for protocol in experiment.protocols if protocol not in cell.protocols]
+    if missing:
+        raise BenchError(f"experiment {name!r} is scored by {', '.join(missing)} too: add it")
+
+
+def _paired(manifest: Manifest, cell: Cell, imported: pd.DataFrame) -> Cell:
+    """Return a cell of imported scores as one of an experiment, with a note on how tracks pair."""
+    name = manifest.experiment.name
+    if _MUSEVAL not in manifest.experiment.protocols:
+        raise BenchError(
+            f"experiment {name!r} is not scored by {_MUSEVAL}, as these are: add it to its "
+            "protocols and run it again; nothing is trained again"
+        )
+    _check_label(manifest, cell)
+    scores = manifest.results().scores
+    scores = scores[(scores["protocol"] == _MUSEVAL) & (scores["method"] != _IMPORTED)]
+    n_windows = scores.groupby("track", observed=True)["window"].max()
+    n_imported = imported.groupby("track")["window"].max()
+    common = [track for track in n_imported.index if track in n_windows.index]
+    if not common:
+        track = min(n_imported.index)
+        raise BenchError(f"experiment {name!r} has none of the imported tracks, such as {track!r}")
+    remark = f" {len(common)} of {len(n_windows)} tracks are ours by name."
+    n_others = sum(n_windows[track] != n_imported[track] for track in common)
+    if n_others:
+        remark += f" {n_others} of them are of another length here: not the same audio."
+    values = {**cell.hyperparameters, "note": f"{cell.hyperparameters['note']}{remark}"}
+    return dataclasses.replace(cell, dataset=manifest.experiment.dataset, hyperparameters=values)
+
+
+def _score(
+    references: References,
+    estimates: Path,
+    protocols: Sequence[str],
+    report_progress: Callable[[int, int], None],
+) -> tuple[dict[str, pd.DataFrame], float]:
+    """Return the scores of all tracks by protocol, and the seconds of audio."""
+    frames: dict[str, list[pd.DataFrame]] = {name: [] for name in protocols}
     audio_s = 0.0
-    for done, name in enumerate(truth.names):
-        tell(done, len(truth.names))
-        track = truth.load(name)
-        found = folder.load_estimates(estimates, track)
-        references = Prepared(track)
-        for protocol_name, frames in rows.items():
-            frames.append(pd.DataFrame(score(protocol_name, track, found, references)))
+    for n_done, name in enumerate(references.names):
+        report_progress(n_done, len(references.names))
+        track = references.load(name)
+        audio, prepared = folder.load_estimates(estimates, track), Prepared(track)
+        for protocol_name, tracks in frames.items():
+            tracks.append(pd.DataFrame(score(protocol_name, track, audio, prepared)))
         audio_s += track.duration_s
+    return {name: pd.concat(tracks, ignore_index=True) for name, tracks in frames.items()}, audio_s
+
+
+def _keep(
+    cell_folder: CellFolder, scores: Mapping[str, pd.DataFrame], audio_s: float, n_tracks: int
+) -> None:
+    """Write external scores into the folder of their cell."""
     facts = {
         "fit": {},
         "separate_s": None,
         "audio_s": audio_s,
-        "n_tracks": len(truth.names),
+        "n_tracks": n_tracks,
         "provenance": provenance.capture("cpu"),
     }
-    own.begin()
-    for protocol_name, frames in rows.items():
-        own.write_scores(protocol_name, pd.concat(frames, ignore_index=True), facts)
-    own.write_state("done")
+    cell_folder.begin()
+    for protocol_name, frame in scores.items():
+        cell_folder.write_scores(protocol_name, frame, facts)
+    cell_folder.write_state("done")
 
 
-def alone(own: CellFolder, truth: References, name: str) -> Results:
-    """Return results that hold these estimates only, to report and record as an experiment."""
+def _added(cell_folder: CellFolder, name: str) -> ExternalRow:
+    """Add external scores to an experiment and return them."""
+    runs = cell_folder.path.parent
+    add_external(runs, name, cell_folder.cell)
+    return ExternalRow(cell_folder, load_manifest(runs, name))
+
+
+def _own_experiment(cell_folder: CellFolder, why: str, corpus: dict[str, Any]) -> ExternalRow:
+    """Return external scores as an experiment that holds nothing else, named after their label."""
+    cell = cell_folder.cell
     experiment = Experiment(
-        name=name,
-        title=f"Scores of {own.cell.row}",
-        why="Estimates that were made elsewhere, scored from files.",
-        dataset=truth.dataset,
-        protocols=list(own.cell.protocols),
-        methods=[guest_entry(own.cell)],
+        name=re.sub(r"[^A-Za-z0-9_.-]+", "-", cell.row).strip("-.") or "scores",
+        title=f"Scores of {cell.row}",
+        why=why,
+        dataset=cell.dataset,
+        protocols=list(cell.protocols),
+        methods=[external_entry(cell)],
     )
-    corpus = {
-        "title": truth.title,
-        "citation": truth.citation,
-        "licence": truth.licence,
-        "n_test": len(truth.names),
-        "n_full": truth.n_full,
-    }
-    return Results(experiment, corpus, [own.cell], [own])
-
-
-def check_guest(host: Results, guest: Cell) -> None:
-    """Refuse a guest that was not scored on the tracks of an experiment by its protocols.
-
-    Raises
-    ------
-    BenchError
-        Another corpus, other references, a protocol that is missing, or a label that is taken.
-    """
-    name = host.experiment.name
-    mine = {cell.digests["test"] for cell in host.cells}
-    if guest.dataset != host.experiment.dataset or guest.digests["test"] not in mine:
-        raise BenchError(
-            f"experiment {name!r} is scored on the test split of {host.experiment.dataset!r}; "
-            f"score against it: bench score {host.experiment.dataset} ESTIMATES --into {name}"
-        )
-    missing = [p for p in host.experiment.protocols if p not in guest.protocols]
-    if missing:
-        raise BenchError(f"experiment {name!r} is scored by {', '.join(missing)} too: add it")
-    taken = [cell.row for cell in host.cells if cell.method != METHOD]
-    if guest.row in taken:
-        raise BenchError(f"experiment {name!r} has a row {guest.row!r} already; choose another")
+    return ExternalRow(cell_folder, Manifest(cell_folder.path.parent, experiment, corpus, [cell]))

@@ -1,153 +1,154 @@
-"""What an experiment has come to: its cells and their scores, read from the folders."""
+"""The outcome of every cell of an experiment: a snapshot, read from the cells' folders once.
+
+Reports and tables are made from a snapshot alone and never go back to the folders, so that all of
+them show the same numbers while other processes go on computing.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from bench.datasets.dataset import Dataset
-from bench.errors import BenchError
 from bench.plan.cells import Cell
-from bench.plan.experiment import Experiment, MethodEntry
-from bench.store.cell_folder import CellFolder, read_json, write_text
+from bench.plan.experiment import Experiment
+from bench.store.cell_folder import CellFolder, read_json
 
-#: Of the columns of `Results.scores`; raise it with every change of them.
+#: Version of the columns of `Results.scores`; raise it with every change of them.
 SCHEMA_VERSION = 1
+#: Columns of a cell's scores, and those of them that repeat few texts in many rows.
+COLUMNS = ("track", "target", "protocol", "metric", "window", "value", "n_samples")
+TEXTS = ("track", "target", "protocol", "metric")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one cell has come to.
+
+    Attributes
+    ----------
+    cell
+        The cell.
+    status
+        ``done``: its scores under every protocol are there and whole; ``failed``; ``missing``:
+        neither, so that the same ``bench run`` computes it.
+    error
+        Why it failed, in one line; None unless it did.
+    scores
+        By protocol the finished scores, a table with columns `COLUMNS`; also of a cell that
+        lacks those of another protocol.
+    facts
+        By protocol what was noted beside the scores: times, memory, provenance.
+    mlflow_runs
+        Ids of the MLflow runs that recorded the cell for the experiment.
+    """
+
+    cell: Cell
+    status: Literal["done", "failed", "missing"]
+    error: str | None = None
+    scores: Mapping[str, pa.Table] = field(default_factory=dict)
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    mlflow_runs: Sequence[str] = ()
+
+    def with_mlflow_runs_of(self, folder: CellFolder, experiment: str) -> Outcome:
+        """Return the outcome with the ids of those MLflow runs that its folder names now."""
+        return replace(self, mlflow_runs=mlflow_runs(folder, experiment))
 
 
 @dataclass(frozen=True)
 class Results:
-    """An experiment and what its cells have left.
+    """An experiment and the outcome of each of its cells.
 
     Attributes
     ----------
     experiment
-        As it was run.
+        As it was run; external scores are among its methods.
     corpus
         Title, citation and licence of the dataset, ``n_test`` of ``n_full`` test tracks, and
         whether it ``shares_audio``.
-    cells
-        All of them, those without scores too.
-    folders
-        One a cell.
+    outcomes
+        One a cell, in the order of the experiment file, external scores last.
     overrides
         What the command line changed of the experiment file, ``key=value``.
     """
 
     experiment: Experiment
-    corpus: dict[str, Any]
-    cells: Sequence[Cell]
-    folders: Sequence[CellFolder]
+    corpus: Mapping[str, Any]
+    outcomes: Sequence[Outcome]
     overrides: Sequence[str] = ()
 
+    @cached_property
     def scores(self) -> pd.DataFrame:
-        """Return the tidy scores of all finished cells.
+        """The tidy scores of all cells.
 
-        Returns
-        -------
-        DataFrame
-            Columns row, method, seed (-1 for none), track, target, protocol, metric, window,
-            value, n_samples.
+        Columns row, method, seed (-1 for none), track, target, protocol, metric, window, value,
+        n_samples. Those of text are categorical.
         """
-        frames = []
-        for cell, folder in zip(self.cells, self.folders, strict=True):
-            for name in cell.protocols:
-                scores = folder.scores(name)
-                if scores is not None:
-                    seed = -1 if cell.seed is None else cell.seed
-                    frames.append(scores.assign(row=cell.row, method=cell.method, seed=seed))
-        columns = ["row", "method", "seed", "track", "target", "protocol", "metric", "window",
-                   "value", "n_samples"]  # fmt: skip
-        return pd.concat(frames, ignore_index=True)[columns] if frames else empty(columns)
+        tables = [(outcome.cell, t) for outcome in self.outcomes for t in outcome.scores.values()]
+        joined = pa.concat_tables([table.select(COLUMNS) for _, table in tables] or [_empty()])
+        scores: pd.DataFrame = joined.unify_dictionaries().to_pandas()
+        lengths = [len(table) for _, table in tables]
+        seeds = [-1 if cell.seed is None else cell.seed for cell, _ in tables]
+        scores.insert(0, "row", _repeated([cell.row for cell, _ in tables], lengths))
+        scores.insert(1, "method", _repeated([cell.method for cell, _ in tables], lengths))
+        scores.insert(2, "seed", np.repeat(np.array(seeds, dtype=np.int64), lengths))
+        return scores
 
 
-def empty(columns: Sequence[str]) -> pd.DataFrame:
-    """Return a frame of these columns and no row."""
-    return pd.DataFrame({column: [] for column in columns})
+def read_outcome(folder: CellFolder, experiment: str) -> Outcome:
+    """Return what a cell has come to, each file of scores compared with its SHA-256.
 
-
-def note(
-    runs: Path,
-    experiment: Experiment,
-    dataset: Dataset,
-    cells: Sequence[Cell],
-    overrides: Sequence[str],
-) -> None:
-    """Write which cells make up an experiment, so that its report can be made again.
-
-    Guests, estimates that were made elsewhere, stay.
+    Parameters
+    ----------
+    folder
+        The cell's folder.
+    experiment
+        Name of the experiment whose MLflow runs are meant.
     """
-    corpus = {
-        "title": dataset.TITLE,
-        "citation": dataset.CITATION,
-        "licence": dataset.LICENCE,
-        "n_test": len(dataset.names("test")),
-        "n_full": dataset.FULL_SIZES.get("test", len(dataset.names("test"))),
-        "shares_audio": dataset.SHARES_AUDIO,
-    }
-    value = {
-        "experiment": experiment.model_dump(),
-        "corpus": corpus,
-        "cells": [cell.to_json() for cell in cells],
-        "overrides": list(overrides),
-        "guests": (read_json(note_path(runs, experiment.name)) or {}).get("guests", []),
-    }
-    path = note_path(runs, experiment.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    scores: dict[str, pa.Table] = {}
+    facts: dict[str, Mapping[str, Any]] = {}
+    for protocol in folder.cell.protocols:
+        content = folder.scores_bytes(protocol)
+        if content is not None:
+            scores[protocol] = parse_scores(content)
+        facts[protocol] = folder.score_facts(protocol)
+    runs = mlflow_runs(folder, experiment)
+    if len(scores) == len(folder.cell.protocols):
+        return Outcome(folder.cell, "done", None, scores, facts, runs)
+    state = folder.state()
+    if state.get("stage") == "failed":
+        return Outcome(folder.cell, "failed", str(state["error"]), scores, facts, runs)
+    return Outcome(folder.cell, "missing", None, scores, facts, runs)
 
 
-def note_path(runs: Path, name: str) -> Path:
-    """Return the file that says which cells make up an experiment."""
-    return runs / "experiments" / f"{name}.json"
+def parse_scores(content: bytes) -> pa.Table:
+    """Return the table in a Parquet file of scores, its texts dictionary-encoded."""
+    file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=list(TEXTS))
+    return file.read(use_threads=False)
 
 
-def welcome(runs: Path, name: str, guest: Cell) -> None:
-    """Add estimates that were made elsewhere to an experiment; another of its label goes."""
-    value = read_json(note_path(runs, name)) or {}
-    others = [cell for cell in value.get("guests", []) if cell["row"] != guest.row]
-    value["guests"] = [*others, guest.to_json()]
-    write_text(note_path(runs, name), json.dumps(value, indent=1) + "\n")
+def mlflow_runs(folder: CellFolder, experiment: str) -> Sequence[str]:
+    """Return the ids of the MLflow runs that recorded a cell for an experiment."""
+    notes = read_json(folder.path / "mlflow.json") or {}
+    notes = {address: n for address, n in notes.items() if address.startswith(f"{experiment} @ ")}
+    return sorted({str(note["run_id"]) for note in notes.values() if note.get("run_id")})
 
 
-def guest_entry(guest: Cell) -> MethodEntry:
-    """Return the line of an experiment that stands for estimates made elsewhere."""
-    digest = str(guest.hyperparameters.get("estimates", ""))[:12]
-    note = f"made elsewhere, scored from files (SHA-256 {digest}…)."
-    note = str(guest.hyperparameters.get("note", note))  # imported scores bring their own
-    return MethodEntry(method=guest.method, label=guest.row, note=note)
+def _repeated(values: Sequence[str], lengths: Sequence[int]) -> pd.Series[Any]:
+    """Return each value as often as its length says, as categories in their order."""
+    codes, categories = pd.factorize(np.array(values, dtype=object))
+    kinds = pd.Index(categories, dtype="str")
+    return pd.Series(pd.Categorical.from_codes(np.repeat(codes, lengths), kinds))
 
 
-def recall(runs: Path, name: str) -> Results:
-    """Read back what `note` wrote and what the cells have left.
-
-    Raises
-    ------
-    BenchError
-        The experiment was never run here.
-    """
-    value = read_json(note_path(runs, name))
-    if value is None:
-        raise BenchError(
-            f"nothing is tracked of an experiment {name!r} in {runs}; "
-            f"run it first: bench run experiments/{name}.yaml"
-        )
-    try:
-        guests = [Cell(**cell) for cell in value.get("guests", [])]
-        cells = [Cell(**cell) for cell in value["cells"]] + guests
-        experiment = Experiment.model_validate(value["experiment"])
-        corpus = value["corpus"]
-    except (KeyError, TypeError, ValueError):
-        raise BenchError(
-            f"{note_path(runs, name)} is damaged; the same bench run writes it anew"
-        ) from None
-    known = {label for entry in experiment.methods for label, _ in entry.variants()}
-    lines = [guest_entry(guest) for guest in guests if guest.row not in known]
-    experiment = experiment.model_copy(update={"methods": [*experiment.methods, *lines]})
-    folders = [CellFolder(runs, cell) for cell in cells]
-    return Results(experiment, corpus, cells, folders, value.get("overrides", []))
+def _empty() -> pa.Table:
+    """Return a table of scores without a row."""
+    text = pa.dictionary(pa.int32(), pa.string())
+    types = {**dict.fromkeys(TEXTS, text), "window": pa.int64(), "value": pa.float64()}
+    return pa.schema([(name, types.get(name, pa.int64())) for name in COLUMNS]).empty_table()

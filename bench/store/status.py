@@ -1,4 +1,4 @@
-"""Where a cell stands: planned, running, done or failed, as its folder says."""
+"""The status of a cell in a running or interrupted sweep: planned, running, done or failed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import holder
+from bench.store.results import Outcome
 from bench.store.trained import training_folder
 
 DAMAGED = "its scores are damaged and are computed again"
@@ -15,30 +16,30 @@ DAMAGED = "its scores are damaged and are computed again"
 
 @dataclass(frozen=True)
 class CellStatus:
-    """Where a cell stands.
+    """The status of a cell, with what its folder holds of it.
 
     Attributes
     ----------
     state
-        ``planned`` also of a cell that was begun by a process that is dead.
+        ``planned`` also for a cell whose process died before it ended.
     why
-        What is there of it, in words.
+        What the folder holds, in words; for a failed cell the error.
     """
 
     state: Literal["planned", "running", "done", "failed"]
     why: str
 
 
-def cell_status(folder: CellFolder) -> CellStatus:
-    """Return where a cell stands."""
-    if folder.is_done():
+def cell_status(folder: CellFolder, outcome: Outcome) -> CellStatus:
+    """Return the status of a cell whose `outcome` was just read from its folder."""
+    if outcome.status == "done":
         return CellStatus("done", "its scores are there")
     by, state = holder(folder.path), folder.state()
     if by is not None:
         where = f"process {by.get('pid', '?')} on {by.get('host', 'an unknown host')}"
         return CellStatus("running", f"{progress(state) or 'begun'}, {where}")
-    if state.get("stage") == "failed":
-        return CellStatus("failed", str(state["error"]))
+    if outcome.status == "failed":
+        return CellStatus("failed", str(outcome.error))
     if folder.is_damaged():
         return CellStatus("planned", DAMAGED)
     if folder.cell.learns and training_folder(folder).is_fitted():
@@ -49,14 +50,14 @@ def cell_status(folder: CellFolder) -> CellStatus:
 
 
 def progress(state: Mapping[str, Any]) -> str:
-    """Return stage, steps done and time left of a cell that was begun; empty for any other."""
+    """Return stage, steps done and time left of a cell's ``state.json``; empty if it has none."""
     if "total" not in state:
         return ""
     return f"{state['stage']} {state['done']}/{state['total']}{time_left(state)}"
 
 
 def time_left(state: Mapping[str, Any]) -> str:
-    """Return how long a stage will take yet at its speed so far, as the end of a sentence."""
+    """Return the expected time until a stage ends, as the end of a sentence."""
     done = state["done"] - state["from"]
     if done <= 0:
         return ""
@@ -65,7 +66,7 @@ def time_left(state: Mapping[str, Any]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the unit that suits it.
+    """Return a time in seconds, minutes or hours, as text.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from bench import provenance
 from bench.plan.cells import Cell
 from bench.scoring.aggregate import OVER_TRACKS, over_tracks, track_values
 from bench.store.cell_folder import CellFolder
+from bench.store.results import Outcome
 from bench.track import TARGETS
 from bench.tracking.description import NOTE, describe_cell
 from bench.tracking.store import json_text
@@ -105,10 +106,9 @@ class Record:
             client.log_artifacts(run_id, scratch)
 
 
-def failed(folder: CellFolder) -> Record:
+def failed(outcome: Outcome) -> Record:
     """Return what is recorded of a failed cell."""
-    error = folder.error() or "not finished"
-    return Record(params=cell_params(folder.cell), tags={"error": error})
+    return Record(params=cell_params(outcome.cell), tags={"error": outcome.error or "not finished"})
 
 
 def finished(folder: CellFolder, *, prefixed: bool) -> Record:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.plan.cells import Cell
-from bench.store.results import Results
+from bench.plan.experiment import Experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -40,9 +40,10 @@ def shown(value: float) -> str:
     return f"{value:.2f}" if math.isfinite(value) else "∞" if value > 0 else "−∞"
 
 
-def describe_experiment(client: MlflowClient, run_id: str, results: Results, report: Path) -> None:
+def describe_experiment(
+    client: MlflowClient, run_id: str, experiment: Experiment, report: Path
+) -> None:
     """Give the parent run the report's table as its description."""
-    experiment = results.experiment
     path = report / "table.md"
     text = path.read_text(encoding="utf-8") if path.is_file() else f"# {experiment.title}\n"
     text = text.replace("](figure.svg)", "](report/figure.svg)")
@@ -50,9 +51,8 @@ def describe_experiment(client: MlflowClient, run_id: str, results: Results, rep
     client.set_tag(run_id, NOTE, clipped(text, LONGEST - len(more)) + more)
 
 
-def shown_metrics(results: Results) -> list[str]:
+def shown_metrics(experiment: Experiment) -> list[str]:
     """Return the metrics of the report's first table by their names in MLflow."""
-    experiment = results.experiment
     protocol, target = experiment.protocols[0], experiment.table.targets[0]
     prefix = f"{protocol}/" if len(experiment.protocols) > 1 else ""
     return [f"{prefix}{target}/{metric}" for metric in experiment.metrics(protocol)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bench.store.cell_folder import CellFolder, read_json
-from bench.store.results import Results
+from bench.store.manifest import Manifest
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,7 +33,7 @@ def log_pictures(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
 
 
 def log_examples(
-    client: MlflowClient, results: Results, report: Path, runs: Mapping[Path, str]
+    client: MlflowClient, manifest: Manifest, report: Path, runs: Mapping[Path, str]
 ) -> None:
     """Log the three tracks that a report shows: spectrograms, and audio where it may go.
 
@@ -41,7 +41,7 @@ def log_examples(
     ----------
     client
         Of the store.
-    results
+    manifest
         The experiment and its cells.
     report
         Its folder, with the pictures and with what it tells of them.
@@ -53,9 +53,10 @@ def log_examples(
     )
     if not told:
         return
-    heard = bool(results.corpus.get("shares_audio")) or is_local(client.tracking_uri)
+    heard = bool(manifest.corpus.get("shares_audio")) or is_local(client.tracking_uri)
     shown = set()
-    for cell, folder in zip(results.cells, results.folders, strict=True):
+    for folder in manifest.folders:
+        cell = folder.cell
         if cell.row in shown or folder.path not in runs:
             continue  # the first seed is what the report shows
         shown.add(cell.row)

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.plan.cells import Cell
 from bench.store.cell_folder import CellFolder, read_json
-from bench.store.results import Results
+from bench.store.results import Outcome, Results
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # A server that is away must not hold up the work: it is told again by the next run.
@@ -51,7 +51,7 @@ def store_note(workspace: Path) -> Path:
     return workspace / "runs" / "mlflow.json"
 
 
-def is_recorded(folder: CellFolder, workspace: Path, experiment: str) -> bool:
+def is_recorded(folder: CellFolder, outcome: Outcome, workspace: Path, experiment: str) -> bool:
     """Tell whether a cell's folder says that it is recorded whole.
 
     A SQLite file that is gone has recorded nothing.
@@ -62,17 +62,17 @@ def is_recorded(folder: CellFolder, workspace: Path, experiment: str) -> bool:
     notes = read_json(folder.path / "mlflow.json") or {}
     note = notes.get(address(experiment), {})
     met = (read_json(store_note(workspace)) or {}).get(store_name())
-    return bool(note.get("store") == met and is_current(note, folder))
+    return bool(note.get("store") == met and is_current(note, folder, outcome))
 
 
-def is_current(note: dict[str, Any], folder: CellFolder) -> bool:
-    """Tell whether a note says that a cell is recorded as it stands."""
-    return recorded_as(folder).items() <= note.items()
+def is_current(note: dict[str, Any], folder: CellFolder, outcome: Outcome) -> bool:
+    """Tell whether a note says that a cell is recorded with its present outcome."""
+    return recorded_as(folder, outcome).items() <= note.items()
 
 
-def recorded_as(folder: CellFolder) -> dict[str, Any]:
+def recorded_as(folder: CellFolder, outcome: Outcome) -> dict[str, Any]:
     """Return what a note says of a cell that is recorded: its row, and its scores or failure."""
-    if folder.is_done():
+    if outcome.status == "done":
         return {"row": folder.cell.row, "recorded": score_keys(folder.cell)}
     return {"row": folder.cell.row, "failed": folder.state().get("time")}
 
@@ -85,8 +85,12 @@ def score_keys(cell: Cell) -> list[str]:
 def unrecorded(results: Results, workspace: Path) -> Sequence[CellFolder]:
     """Return the finished and failed cells whose folders do not say that they are recorded."""
     name = results.experiment.name
-    ended = [f for f in results.folders if f.is_done() or f.error()]
-    return [f for f in ended if not is_recorded(f, workspace, name)]
+    ended = [
+        (CellFolder(workspace / "runs", outcome.cell), outcome)
+        for outcome in results.outcomes
+        if outcome.status != "missing"
+    ]
+    return [f for f, outcome in ended if not is_recorded(f, outcome, workspace, name)]
 
 
 def first_line(error: Exception) -> str:

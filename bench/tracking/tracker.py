@@ -15,7 +15,8 @@ from typing import Any
 from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.store.cell_folder import CellFolder, locked, read_json, write_text
-from bench.store.results import Results
+from bench.store.manifest import Manifest
+from bench.store.results import read_outcome
 from bench.tracking import content
 from bench.tracking.description import describe_experiment, shown_metrics
 from bench.tracking.media import log_examples, log_pictures
@@ -40,8 +41,8 @@ class Tracker:
 
     Parameters
     ----------
-    results
-        The experiment and its cells' folders.
+    manifest
+        The experiment and its cells.
     workspace
         The working directory.
 
@@ -52,10 +53,10 @@ class Tracker:
         back, by this run or the next of the experiment, from the folders.
     """
 
-    def __init__(self, results: Results, workspace: Path) -> None:
-        self.results, self.workspace = results, workspace
+    def __init__(self, manifest: Manifest, workspace: Path) -> None:
+        self.manifest, self.workspace = manifest, workspace
         self.uri = default_uri(workspace)
-        self.name = results.experiment.name
+        self.name = manifest.experiment.name
         self.address = address(self.name)
         self.trouble = ""
         self.connected = False
@@ -126,7 +127,7 @@ class Tracker:
     def _parent(self) -> str:
         query = "tags.`bench.kind` = 'experiment'"
         found = self.client.search_runs([self.experiment_id], query, max_results=1)
-        experiment = self.results.experiment
+        experiment = self.manifest.experiment
         tags = {
             "bench.kind": "experiment",
             "dataset": experiment.dataset,
@@ -226,7 +227,7 @@ class Tracker:
             token = page.token
             if not token:
                 break
-        for folder in self.results.folders:
+        for folder in self.manifest.folders:
             if self._note(folder).get("run_id", "") not in {"", *known}:
                 self._write_note(folder, {})
 
@@ -256,27 +257,29 @@ class Tracker:
         self._write_note(folder, {"run_id": run_id, "sent": new[-1]["step"]})
 
     def _record(self, folder: CellFolder) -> None:
-        if is_current(self._note(folder), folder):
+        outcome = read_outcome(folder, self.name)
+        if is_current(self._note(folder), folder, outcome):
             return
         self._send_curves(folder)
         run_id = self._run(folder)
         note = self._note(folder)
-        if folder.is_done():
-            prefixed = len(self.results.experiment.protocols) > 1
+        if outcome.status == "done":
+            prefixed = len(self.manifest.experiment.protocols) > 1
             content.finished(folder, prefixed=prefixed).log(self.client, run_id)
             log_pictures(self.client, run_id, folder)
             if folder.cell.learns:
                 log_model(self.client, run_id, folder)
         else:
-            content.failed(folder).log(self.client, run_id)
-        self.client.set_terminated(run_id, "FINISHED" if folder.is_done() else "FAILED")
-        self._write_note(folder, note | recorded_as(folder))
+            content.failed(outcome).log(self.client, run_id)
+        ending = "FINISHED" if outcome.status == "done" else "FAILED"
+        self.client.set_terminated(run_id, ending)
+        self._write_note(folder, note | recorded_as(folder, outcome))
 
     def interrupt(self) -> None:
         """Mark what was running as killed; the next run takes it up."""
 
         def kill() -> None:
-            done = {folder.path for folder in self.results.folders if folder.is_done()}
+            done = {folder.path for folder in self.manifest.folders if folder.is_done()}
             for path, run_id in self.runs.items():
                 if path not in done:
                     self.client.set_terminated(run_id, "KILLED")
@@ -289,11 +292,16 @@ class Tracker:
 
         def end() -> None:
             self.client.log_artifacts(self.parent_id, str(report), "report")
-            describe_experiment(self.client, self.parent_id, self.results, report)
-            set_view(self.client, self.experiment_id, self.parent_id, shown_metrics(self.results))
-            runs = {f.path: str(self._note(f).get("run_id", "")) for f in self.results.folders}
+            describe_experiment(self.client, self.parent_id, self.manifest.experiment, report)
+            set_view(
+                self.client,
+                self.experiment_id,
+                self.parent_id,
+                shown_metrics(self.manifest.experiment),
+            )
+            runs = {f.path: str(self._note(f).get("run_id", "")) for f in self.manifest.folders}
             known = {path: run_id for path, run_id in runs.items() if run_id}
-            log_examples(self.client, self.results, report, known)
+            log_examples(self.client, self.manifest, report, known)
             self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED")
 
         self._attempt(end)

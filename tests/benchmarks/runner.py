@@ -41,8 +41,8 @@ from bench.methods import registry
 from bench.plan import cells, experiment
 from bench.runner import executor
 from bench.scoring.protocols import score
-from bench.store import results
 from bench.store.cell_folder import CellFolder
+from bench.store.manifest import load_manifest, save_manifest
 from bench.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,17 +117,17 @@ class Swept:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             Path("b.yaml").write_text(sweep(n))
             spec, dataset = experiment.read(Path("b.yaml")), Synthetic()
-            results.note(RUNS, spec, dataset, cells.cells(spec, dataset), [])
-            found = results.recall(RUNS, spec.name)
+            save_manifest(RUNS, spec, dataset, cells.cells(spec, dataset), [])
+            manifest = load_manifest(RUNS, spec.name)
             place = executor.place(workers, 1, "", "cpu", n)
-            tracker = Tracker(found, Path())
+            tracker = Tracker(manifest, Path())
             tracker.open()
             job = job_of(spec, Path(), place)
             start, begun = time.perf_counter(), processor_s()
             with Path(os.devnull).open("w") as nowhere:
-                run_cells(job, found.folders, place, tracker, [], Console(file=nowhere))
+                run_cells(job, manifest.folders, place, tracker, [], Console(file=nowhere))
             times = np.array([time.perf_counter() - start, processor_s() - begun])
-            facts = [folder.score_facts("bss_eval_v3") for folder in found.folders]
+            facts = [folder.score_facts("bss_eval_v3") for folder in manifest.folders]
         return cls(times, sum(fact["separate_s"] + fact["score_s"] for fact in facts))
 
 

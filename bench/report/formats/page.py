@@ -65,7 +65,7 @@ def page(
     shown, figure
         What the experiment's figure shows, and its SVG; None and empty where there is none.
     """
-    tables, scores = parts(results, lines), results.scores()
+    tables, scores = parts(results, lines), results.scores
     script, style = asset("page.js"), asset("page.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template().render(
@@ -82,8 +82,8 @@ def page(
         runs=runs(results, facts),
         provenance=provenance(facts),
         notes=notes(results, tables),
-        n_cells=len(results.cells),
-        n_done=sum(folder.is_done() for folder in results.folders),
+        n_cells=len(results.outcomes),
+        n_done=sum(outcome.status == "done" for outcome in results.outcomes),
         script=Markup(script),  # noqa: S704 - our own file
         style=Markup(style),  # noqa: S704 - our own file
         script_digest=digest,

@@ -16,7 +16,7 @@ from bench.report.formats.markdown import markdown
 from bench.report.rows import long_rows
 from bench.report.write import write
 from bench.store.cell_folder import CellFolder
-from bench.store.results import Results
+from bench.store.results import Results, read_outcome
 
 SPREAD = 0.1
 
@@ -45,7 +45,7 @@ def made(tmp_path, methods, values, over="", seeds=(0, 1, 2), jitter=()):
             "figure": {"over": over, "symbol": "γ" if over else ""},
         }
     )
-    cells, folders = [], []
+    outcomes = []
     labels = [label for entry in experiment.methods for label, _ in entry.variants()]
     for n_row, (label, triple) in enumerate(zip(labels, values, strict=True)):
         for seed in seeds:
@@ -59,10 +59,9 @@ def made(tmp_path, methods, values, over="", seeds=(0, 1, 2), jitter=()):
                 offset = jitter[(seed + n_row) % 3] if jitter else seed - 1
                 shifted = [value + SPREAD * offset for value in triple]
                 folder.write_scores("bss_eval_v3", scores(*shifted), {})
-            cells.append(cell)
-            folders.append(folder)
+            outcomes.append(read_outcome(folder, "x"))
     corpus = {"title": "C", "citation": "S.", "licence": "free", "n_test": 1, "n_full": 1}
-    return Results(experiment, corpus, cells, folders)
+    return Results(experiment, corpus, outcomes)
 
 
 GAMMA = [

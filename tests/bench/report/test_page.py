@@ -16,7 +16,7 @@ from bench.report.table import number
 from bench.report.write import write
 from bench.scoring.protocols import score
 from bench.store.cell_folder import CellFolder
-from bench.store.results import Results
+from bench.store.results import Results, read_outcome
 from tests.browser import chromium, shoot, until
 
 NAUGHTY = "Bad <img src=x onerror=alert(1)> & | $x$"
@@ -32,10 +32,15 @@ METHODS = {
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory) -> Results:
+def runs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("page") / "runs"
+
+
+@pytest.fixture(scope="module")
+def results(runs) -> Results:
     """Rows of every kind, on the clips of the synthetic corpus."""
-    dataset, runs = Synthetic(), tmp_path_factory.mktemp("page") / "runs"
-    digests, cells, folders = {"test": "d" * 64}, [], []
+    dataset = Synthetic()
+    digests, outcomes = {"test": "d" * 64}, []
     tracks = list(dataset.tracks("test"))[:4]
     for n, (label, (method, group, values)) in enumerate(METHODS.items()):
         hyperparameters = {"n_fft": 1024, "hop": 512, "power": n % 2 + 1} | values
@@ -54,8 +59,7 @@ def results(tmp_path_factory) -> Results:
                 found["value"] = np.nan
             facts = {"separate_s": 1.5, "audio_s": 16.0, "peak_bytes": 300 * 2**20}
             folder.write_scores("bss_eval_v3", found, facts)
-        cells.append(cell)
-        folders.append(folder)
+        outcomes.append(read_outcome(folder, "x"))
     entries = [{"method": method, "label": label} for label, (method, *_) in METHODS.items()]
     entries[0]["published"] = {"vocals": {"gnsdr": 7.5}}
     experiment = Experiment(
@@ -64,7 +68,7 @@ def results(tmp_path_factory) -> Results:
     )  # fmt: skip
     corpus = {"title": dataset.TITLE, "citation": dataset.CITATION, "licence": dataset.LICENCE,
               "n_test": 4, "n_full": 8, "shares_audio": True}  # fmt: skip
-    return Results(experiment, corpus, cells, folders)
+    return Results(experiment, corpus, outcomes)
 
 
 def estimates(label, track, n):
@@ -75,8 +79,8 @@ def estimates(label, track, n):
 
 
 @pytest.fixture(scope="module")
-def folder(results, tmp_path_factory) -> Path:
-    return write(results, tmp_path_factory.mktemp("reports"), Synthetic())
+def folder(results, runs, tmp_path_factory) -> Path:
+    return write(results, tmp_path_factory.mktemp("reports"), Synthetic(), runs)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from bench.report.rows import COLUMNS, long_rows
 from bench.report.table import number
 from bench.report.write import write
 from bench.store.cell_folder import CellFolder
-from bench.store.results import SCHEMA_VERSION, Results
+from bench.store.results import SCHEMA_VERSION, Results, read_outcome
 from bench.track import TARGETS
 
 # By row: group, and the NSDR of two tracks of 1 and 3 seconds.
@@ -45,7 +45,7 @@ def scores(values):
 
 @pytest.fixture
 def results(tmp_path):
-    cells, folders, entries = [], [], []
+    outcomes, entries = [], []
     for label, (group, seeds) in VALUES.items():
         entry = {"method": "mixture", "label": label, "note": f"about {label}"}
         if label.startswith("Good"):
@@ -61,14 +61,13 @@ def results(tmp_path):
                 folder.write_state("failed", error="BenchError: out of luck")
             elif values != "missing":
                 folder.write_scores("bss_eval_v3", scores(values), {"n_tracks": 2})
-            cells.append(cell)
-            folders.append(folder)
+            outcomes.append(read_outcome(folder, "x"))
     experiment = Experiment(
         name="x", title="A title", why="Why.", dataset="synthetic", seeds=[0, 1], methods=entries
     )
     corpus = {"title": "Corpus", "citation": "Somebody.", "licence": "free", "n_test": 2,
               "n_full": 825}  # fmt: skip
-    return Results(experiment, corpus, cells, folders)
+    return Results(experiment, corpus, outcomes)
 
 
 def value(lines, row, metric="gnsdr", target="vocals", column="value"):
@@ -182,13 +181,13 @@ def test_the_folder_holds_the_same_numbers_in_every_format(results, tmp_path):
     good = scores.query("row == 'Close' and metric == 'nsdr' and target == 'vocals'")
     assert np.average(good["value"], weights=good["n_samples"]) == value(lines, "Close")
     provenance = json.loads((folder / "provenance.json").read_text())
-    assert len(provenance["cells"]) == len(results.cells)
+    assert len(provenance["cells"]) == len(results.outcomes)
     for cell in ("table.md", "table.tex"):
         assert "8.75" in (folder / cell).read_text()
 
 
 def test_a_report_of_nothing_yet_says_missing(results):
-    empty = Results(results.experiment, results.corpus, results.cells[4:6], results.folders[4:6])
+    empty = Results(results.experiment, results.corpus, results.outcomes[4:6])
     lines = long_rows(empty)
     assert lines["value"].isna().all()
     text = io.StringIO(markdown(empty, lines)).read()

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from bench.errors import BenchError
 from bench.report import committed
+from bench.report.committed import load_committed, load_provenance
 from bench.report.rows import long_rows
 from bench.report.verify import problems
 from bench.report.write import write
@@ -67,9 +70,12 @@ def test_a_number_that_was_changed_by_hand_is_found(copy, capsys, name):
 
 
 def test_scores_that_are_not_those_of_the_cells_are_found(copy, capsys):
-    results = committed.recall(REPORT)
-    scores = results.folders[1].of_row
-    scores.loc[0, "value"] += 0.01
+    results = load_committed(REPORT)
+    table = results.outcomes[1].scores["bss_eval_v3"]
+    frame = table.to_pandas()
+    frame.loc[0, "value"] += 0.01
+    changed = pa.Table.from_pandas(frame, table.schema, preserve_index=False)
+    results.outcomes[1] = replace(results.outcomes[1], scores={"bss_eval_v3": changed})
     before = {name: (REPORT / name).read_bytes() for name in ("provenance.json",)}
     write(results, Path("reports"))
     for name, content in before.items():
@@ -129,11 +135,11 @@ def test_a_corpus_that_may_not_be_passed_on_has_pictures_and_no_audio(copy):
 )  # fmt: skip
 def test_a_committed_report_is_what_its_scores_give(folder, tmp_path):
     assert problems(folder, tmp_path) == []
-    told = committed.facts(folder)
+    told = load_provenance(folder)
     if told["experiment"]["dataset"] != "synthetic":
         assert not (folder / "audio").exists(), "audio of this corpus may not be passed on"
 
 
 def test_a_report_is_read_back_whole(copy):
-    lines = long_rows(committed.recall(REPORT))
+    lines = long_rows(load_committed(REPORT))
     pd.testing.assert_frame_equal(lines, pd.read_csv(REPORT / "rows.csv"), check_dtype=False)

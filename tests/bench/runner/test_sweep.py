@@ -269,10 +269,10 @@ def test_kept_estimates_are_scored_by_a_new_protocol_to_the_same_bits(sweep, mon
 def test_an_order_by_what_is_known_has_the_longest_first(sweep):
     from bench.cli.sweep import ordered
     from bench.store.cell_folder import CellFolder, read_json, write_text
-    from bench.store.results import recall
+    from bench.store.manifest import load_manifest
 
     assert bench("run", "sweep.yaml", "--workers", "0") == 0
-    found = recall(Path("runs"), "sweep")
+    found = load_manifest(Path("runs"), "sweep")
     for folder, seconds in zip(found.folders, (3.0, 9.0, 1.0, 5.0), strict=True):
         (path,) = folder.path.glob("scores/*.json")
         write_text(path, json.dumps((read_json(path) or {}) | {"separate_s": seconds}))

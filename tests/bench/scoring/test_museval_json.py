@@ -17,7 +17,7 @@ from bench.errors import BenchError
 from bench.scoring import museval_json
 from bench.scoring.aggregate import over_tracks
 from bench.scoring.protocols import score
-from bench.store import results
+from bench.store.manifest import load_results
 from bench.track import TARGETS, Track
 from tests.command import bench
 
@@ -144,7 +144,7 @@ def test_scores_go_out_by_score_and_come_back_by_import_beside_ours(workspace, c
     assert "Imported scores" in table
     assert "imported from museval's files, not scored here: 8 track(s)" in table
     assert "8 of 8 tracks are ours by name." in table
-    found = results.recall(Path("runs"), "host").scores()
+    found = load_results(Path("runs"), "host").scores
     wide = found.pivot_table(
         index=["track", "target", "metric", "window"], columns="row", values="value"
     )

@@ -10,6 +10,7 @@ from bench.errors import BenchError
 from bench.plan.cells import Cell, cells
 from bench.plan.experiment import Experiment
 from bench.store.cell_folder import CellFolder, read_json, write_text
+from bench.store.results import read_outcome
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,17 @@ def folder(tmp_path, planned):
     return folder
 
 
-SCORES = pd.DataFrame({"track": ["a"], "value": [1.0 / 3.0]})
+SCORES = pd.DataFrame(
+    {
+        "track": ["a"],
+        "target": ["vocals"],
+        "protocol": ["bss_eval_v3"],
+        "metric": ["sdr"],
+        "window": [-1],
+        "value": [1.0 / 3.0],
+        "n_samples": [16_000],
+    }
+)
 
 
 def test_scores_come_back_as_they_were(folder):
@@ -109,10 +120,12 @@ def test_scores_without_their_marker_or_changed_behind_it_do_not_count(folder):
 
 def test_a_failed_cell_is_never_taken_for_finished(folder):
     folder.write_state("failed", error="BenchError: no", traceback="...")
-    assert folder.error() == "BenchError: no"
+    outcome = read_outcome(folder, "x")
+    assert (outcome.status, outcome.error) == ("failed", "BenchError: no")
     assert not folder.is_done()
     folder.write_scores("bss_eval_v3", SCORES, {})
-    assert folder.error() is None
+    outcome = read_outcome(folder, "x")
+    assert (outcome.status, outcome.error) == ("done", None)
 
 
 def test_what_was_learnt_counts_only_while_its_files_are_as_they_were_written(folder):

@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from bench.errors import BenchError
 from bench.methods.saved import load_saved
-from bench.store import results
+from bench.store.manifest import load_manifest
 from bench.track import TARGETS
 from tests.command import bench
 
@@ -57,7 +57,7 @@ def run_of(runs, row):
 def test_the_logged_model_gives_the_stems_of_its_row(runs, trained, test_track, row):
     model = mlflow.pyfunc.load_model(f"runs:/{run_of(runs, row).info.run_id}/model")
     stems = model.predict(test_track.mixture, params={"rate": test_track.rate})
-    (folder,) = [f for f in results.recall(Path("runs"), "trained").folders if f.cell.row == row]
+    (folder,) = [f for f in load_manifest(Path("runs"), "trained").folders if f.cell.row == row]
     method = folder.cell.build()
     vars(method).update(load_saved(next(Path("runs").glob("*/fit"))).learned())
     expected = method.separate(test_track.mixture, test_track.rate)

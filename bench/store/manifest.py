@@ -1,0 +1,155 @@
+"""The list of an experiment's cells, from which its report can be made again.
+
+    runs/experiments/<name>.json    the experiment, its corpus, its cells, and external scores
+
+``bench run`` writes it before it computes anything; external scores that were added to the
+experiment stay in it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.datasets.dataset import Dataset
+from bench.errors import BenchError
+from bench.plan.cells import Cell
+from bench.plan.experiment import Experiment, MethodEntry
+from bench.store.cell_folder import CellFolder, read_json, write_text
+from bench.store.results import Outcome, Results, read_outcome
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An experiment and the list of its cells.
+
+    Attributes
+    ----------
+    runs
+        The folder that holds all cells.
+    experiment, corpus, overrides
+        As in `bench.store.results.Results`.
+    cells
+        In the order of the experiment file, external scores last.
+    """
+
+    runs: Path
+    experiment: Experiment
+    corpus: dict[str, Any]
+    cells: Sequence[Cell]
+    overrides: Sequence[str] = ()
+
+    @property
+    def folders(self) -> list[CellFolder]:
+        """The folder of each cell."""
+        return [CellFolder(self.runs, cell) for cell in self.cells]
+
+    def results(self, known: Sequence[Outcome] = ()) -> Results:
+        """Return the outcome of each cell, read from its folder.
+
+        Parameters
+        ----------
+        known
+            Outcomes that were read before. The finished ones among them are not read again.
+        """
+        finished = {(o.cell.row, o.cell.seed): o for o in known if o.status == "done"}
+        name = self.experiment.name
+        outcomes = []
+        for folder in self.folders:
+            before = finished.get((folder.cell.row, folder.cell.seed))
+            if before is None or before.cell != folder.cell:
+                outcomes.append(read_outcome(folder, name))
+            else:
+                outcomes.append(before.with_mlflow_runs_of(folder, name))
+        return Results(self.experiment, self.corpus, outcomes, self.overrides)
+
+
+def save_manifest(
+    runs: Path,
+    experiment: Experiment,
+    dataset: Dataset,
+    cells: Sequence[Cell],
+    overrides: Sequence[str],
+) -> None:
+    """Write the list of an experiment's cells; external scores that it has stay."""
+    path = _path(runs, experiment.name)
+    n_test = len(dataset.names("test"))
+    value = {
+        "experiment": experiment.model_dump(),
+        "corpus": {
+            "title": dataset.TITLE,
+            "citation": dataset.CITATION,
+            "licence": dataset.LICENCE,
+            "n_test": n_test,
+            "n_full": dataset.FULL_SIZES.get("test", n_test),
+            "shares_audio": dataset.SHARES_AUDIO,
+        },
+        "cells": [cell.to_json() for cell in cells],
+        "overrides": list(overrides),
+        "guests": (read_json(path) or {}).get("guests", []),  # the file's word for external scores
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def add_external(runs: Path, name: str, cell: Cell) -> None:
+    """Add external scores to an experiment, in the place of those that have the same label."""
+    path = _path(runs, name)
+    value = read_json(path) or {}
+    others = [other for other in value.get("guests", []) if other["row"] != cell.row]
+    value["guests"] = [*others, cell.to_json()]
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def load_manifest(runs: Path, name: str) -> Manifest:
+    """Return the list of an experiment's cells.
+
+    Raises
+    ------
+    BenchError
+        The experiment was never run here, or its list is damaged.
+    """
+    path = _path(runs, name)
+    value = read_json(path)
+    if value is None:
+        raise BenchError(
+            f"nothing is tracked of an experiment {name!r} in {runs}; "
+            f"run it first: bench run experiments/{name}.yaml"
+        )
+    try:
+        external = [Cell(**cell) for cell in value.get("guests", [])]
+        cells = [Cell(**cell) for cell in value["cells"]]
+        experiment = Experiment.model_validate(value["experiment"])
+        corpus = value["corpus"]
+    except (KeyError, TypeError, ValueError):
+        raise BenchError(f"{path} is damaged; the same bench run writes it anew") from None
+    labels = {label for entry in experiment.methods for label, _ in entry.variants()}
+    entries = [external_entry(cell) for cell in external if cell.row not in labels]
+    experiment = experiment.model_copy(update={"methods": [*experiment.methods, *entries]})
+    return Manifest(runs, experiment, corpus, [*cells, *external], value.get("overrides", []))
+
+
+def load_results(runs: Path, name: str) -> Results:
+    """Return the outcome of each cell of an experiment.
+
+    Raises
+    ------
+    BenchError
+        The experiment was never run here, or its list is damaged.
+    """
+    return load_manifest(runs, name).results()
+
+
+def external_entry(cell: Cell) -> MethodEntry:
+    """Return the line of an experiment that stands for external scores."""
+    digest = str(cell.hyperparameters.get("estimates", ""))[:12]
+    note = f"made elsewhere, scored from files (SHA-256 {digest}…)."
+    note = str(cell.hyperparameters.get("note", note))  # imported scores bring their own
+    return MethodEntry(method=cell.method, label=cell.row, note=note)
+
+
+def _path(runs: Path, name: str) -> Path:
+    return runs / "experiments" / f"{name}.json"
