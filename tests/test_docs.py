@@ -28,7 +28,7 @@ from bench.cli.main import app
 from bench.datasets import DATASETS
 from bench.datasets.synthetic import Synthetic
 from bench.methods import registry
-from bench.plan import experiment as experiments
+from bench.plan import experiment as schema
 from bench.scoring.protocols import PROTOCOLS
 from tests.command import bench
 from tests.manual import PAGES, ROOT, Block, blocks
@@ -128,11 +128,11 @@ def test_a_block_is_what_the_command_line_and_the_parsers_take(block):
 def check_yaml(value: Any, block: Block) -> None:
     """Refuse keys and values that no experiment, list of methods or setting of SLURM jobs takes."""
     if isinstance(value, list):
-        for entry in map(experiments.MethodEntry.model_validate, value):
+        for entry in map(schema.MethodEntry.model_validate, value):
             registry.make(registry.find(entry.method), entry.fixed, block.place)
     elif "methods" in value:
         assert block.file, f"{block.place}: name the file, so that a command can use it"
-        experiments.Experiment.model_validate({"name": Path(block.file).stem, **value})
+        schema.Experiment.model_validate({"name": Path(block.file).stem, **value})
     else:
         job = inspect.signature(Job).parameters | inspect.signature(SLURMJob).parameters
         assert set(value["jobqueue"]["slurm"]) <= set(job), block.place
@@ -204,8 +204,8 @@ def test_every_command_and_option_is_described_and_no_other():
 
 def test_every_key_of_an_experiment_file_is_described():
     page = (ROOT / "docs" / "experiment_file.md").read_text(encoding="utf-8")
-    parts = [experiments.Experiment, experiments.MethodEntry, experiments.Table]
-    parts += [experiments.Figure, experiments.Pivot, experiments.Transform]
+    parts = [schema.Experiment, schema.MethodEntry, schema.Table]
+    parts += [schema.Figure, schema.Pivot, schema.Transform]
     missing = {key for part in parts for key in part.model_fields if f"`{key}`" not in page}
     assert not missing
 

@@ -94,7 +94,7 @@ def run(
     Cells that failed before are left alone, unless --retry-failed is given.
     """
     from bench.datasets import open_dataset
-    from bench.plan import experiment as experiments
+    from bench.plan import experiment_file
     from bench.plan.cells import cells as plan_cells
     from bench.runner import executor, hosts
     from bench.store.cell_folder import CellFolder
@@ -102,7 +102,7 @@ def run(
     from bench.store.results import read_outcome
     from bench.store.status import DAMAGED, cell_status
 
-    spec = experiments.read(experiment, override or ())
+    spec = experiment_file.read(experiment, override or ())
     dataset = open_dataset(spec.dataset, data)
     with console.status("reading the corpus"):
         cells = plan_cells(spec, dataset)
@@ -172,11 +172,11 @@ def stopped(said: str) -> Iterator[None]:
 
 def tracked(name: str) -> Manifest:
     """Return the cells of an experiment, by its name or its file."""
-    from bench.plan import experiment as experiments
+    from bench.plan import experiment_file
     from bench.store.manifest import load_manifest
 
     if name.endswith((".yaml", ".yml")):
-        name = experiments.read(Path(name)).name
+        name = experiment_file.read(Path(name)).name
     return load_manifest(RUNS, name)
 
 
@@ -245,13 +245,13 @@ def report(
     ] = False,
 ) -> None:
     """Write a report again from what was tracked, or check one that is there."""
-    from bench.plan import experiment as experiments
+    from bench.plan import experiment_file
     from bench.report.verify import problems
     from bench.report.write import write
 
     if check:
         if name.endswith((".yaml", ".yml")):
-            name = experiments.read(Path(name)).name
+            name = experiment_file.read(Path(name)).name
         found_wrong = problems(REPORTS / name, RUNS)
         verdict = f"{len(found_wrong)} wrong" if found_wrong else "is what its scores give"
         print("\n".join([*found_wrong, f"{REPORTS / name}: {verdict}"]))

@@ -1,38 +1,66 @@
-"""An experiment file: YAML to a typed, validated experiment.
+"""An experiment as its file states it: typed, with the names of the field checked.
 
 It names the dataset, the seeds, the methods with fixed values and a ``sweep`` of values, the
-scoring protocols and the layout of the table. It is validated whole before anything runs; an
-unknown key is refused with its line and the nearest known name.
+scoring protocols and the layout of the table. Every part refuses an unknown key; targets, metrics
+and protocols are known names, and no list names one twice. What needs the methods or the corpus at
+hand is checked by `bench.plan.checks` when a file is read.
 """
 
 from __future__ import annotations
 
 import itertools
-import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import pydantic
-import yaml
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-from bench import datasets, stft
-from bench.errors import BenchError, nearest
+from bench import stft
+from bench.errors import nearest
 from bench.methods import registry
 from bench.methods.separator import Separator
 from bench.scoring import aggregate
-from bench.scoring.protocols import PROTOCOLS, protocol
+from bench.scoring.protocols import PROTOCOLS
 from bench.track import TARGETS
 
-Line = dict[tuple[str | int, ...], int]
+T = TypeVar("T")
+
+#: Types of the errors that the validators below raise; the reader of a file tells them apart.
+UNKNOWN_NAME, LISTED_TWICE = "unknown_name", "listed_twice"
+
+
+def _one_of(kind: str, names: Iterable[str]) -> Callable[[str], str]:
+    """Return a validator that refuses a name that is not one of `names`, with the nearest one."""
+    known = sorted(names)
+
+    def check(name: str) -> str:
+        if name not in known:
+            text = f"no {kind} {name!r}; {nearest(name, known)}"
+            raise PydanticCustomError(UNKNOWN_NAME, "{text}", {"text": text})
+        return name
+
+    return check
+
+
+def _unique(values: list[T]) -> list[T]:
+    """Refuse a list that holds a value twice."""
+    twice = [value for value, n in Counter(values).items() if n > 1]
+    if twice:
+        raise PydanticCustomError(LISTED_TWICE, "{value} twice", {"value": repr(twice[0])})
+    return values
+
 
 #: Every metric over tracks that some protocol has.
 METRICS = sorted({metric for name in PROTOCOLS for metric in aggregate.metrics(name)})
+
+Target = Annotated[str, AfterValidator(_one_of("target", TARGETS))]
+Metric = Annotated[str, AfterValidator(_one_of("metric", METRICS))]
+ProtocolName = Annotated[str, AfterValidator(_one_of("scoring protocol", PROTOCOLS))]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Figures = dict[Target, dict[Metric, float | Literal["not recovered"]]]
 
 
 class Strict(BaseModel):
@@ -65,7 +93,7 @@ class MethodEntry(Strict):
     label: str
     fixed: dict[str, Any] = {}
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
-    published: dict[str, dict[str, float | Literal["not recovered"]]] = {}
+    published: Figures = {}
     note: str = ""
 
     def variants(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -141,8 +169,8 @@ class Table(Strict):
         Shows an ablation as a grid too.
     """
 
-    targets: list[str] = Field(list(TARGETS), min_length=1)
-    metrics: list[str] = []
+    targets: Annotated[list[Target], AfterValidator(_unique)] = Field(list(TARGETS), min_length=1)
+    metrics: Annotated[list[Metric], AfterValidator(_unique)] = []
     rows: Literal["listed", "ranked"] = "listed"
     pivot: Pivot | None = None
 
@@ -195,8 +223,10 @@ class Experiment(Strict):
     title: str
     why: str
     dataset: str
-    seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field([0], min_length=1)
-    protocols: list[str] = Field(["bss_eval_v3"], min_length=1)
+    seeds: Annotated[list[Seed], AfterValidator(_unique)] = Field([0], min_length=1)
+    protocols: Annotated[list[ProtocolName], AfterValidator(_unique)] = Field(
+        ["bss_eval_v3"], min_length=1
+    )
     methods: list[MethodEntry] = Field(min_length=1)
     table: Table = Table()
     published_source: str = ""
@@ -246,228 +276,3 @@ def without_value(label: str, name: str) -> str:
     ('DRNN-2', 'RPCA, {mask} mask')
     """
     return re.sub(rf"[\s,(]*(\S+ = )?\{{{re.escape(name)}\}}\)?", "", label)
-
-
-PARTS: dict[str, type[Strict]] = {
-    "methods": MethodEntry,
-    "table": Table,
-    "figure": Figure,
-    "pivot": Pivot,
-    "stft": Transform,
-}
-
-
-def read(path: Path, overrides: Iterable[str] = ()) -> Experiment:
-    """Read and validate an experiment file.
-
-    Parameters
-    ----------
-    path
-        A YAML file.
-    overrides
-        ``key=value`` in dot-list form, such as ``seeds=[0,1]`` or
-        ``methods[3].fixed.gamma=0.1``.
-
-    Raises
-    ------
-    BenchError
-        The file is missing or no YAML, a key is unknown, a value is refused, or a method,
-        hyperparameter, dataset, protocol, target or metric has no such name.
-    """
-    if not path.is_file():
-        raise BenchError(f"no experiment file {path}; `bench list` shows those that are here")
-    try:
-        text = path.read_text(encoding="utf-8")
-        data = yaml.safe_load(text)
-        lines = dict(numbered(yaml.compose(text, Loader=yaml.SafeLoader)))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise BenchError(f"{where}: not readable as YAML: {problem}") from None
-    if not isinstance(data, dict):
-        raise BenchError(f"{path}: an experiment file is a mapping of keys to values")
-    data = overridden({"name": path.stem, **data}, overrides)
-    return validated(data, path, lines)
-
-
-def overridden(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """Return `data` with values of a dot-list set in it."""
-    overrides = list(overrides)
-    if not overrides:
-        return data
-    try:
-        config = OmegaConf.create(data)
-    except OmegaConfBaseException as error:
-        raise BenchError(f"-o cannot be applied: {str(error).splitlines()[0]}") from None
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals or not key:
-            raise BenchError(f"-o {override}: write key=value, such as -o seeds=[0,1]")
-        try:
-            OmegaConf.update(config, key, yaml.safe_load(value), force_add=True)
-        except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, IndexError) as error:
-            raise BenchError(f"-o {override}: {str(error).splitlines()[0]}") from None
-    changed: Any = OmegaConf.to_container(config, resolve=False)
-    return {str(key): value for key, value in changed.items()}
-
-
-def validated(data: Mapping[str, Any], path: Path, lines: Line) -> Experiment:
-    """Return the experiment in `data`, every name in it checked."""
-
-    def where(*keys: str | int) -> str:
-        while keys and keys not in lines:
-            keys = keys[:-1]
-        return f"{path}:{lines[keys]}" if keys else str(path)
-
-    try:
-        experiment = Experiment.model_validate(data)
-    except pydantic.ValidationError as error:
-        # A misspelt key is the cause where another is missing.
-        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        place = tuple(key for key in first["loc"] if isinstance(key, str | int))
-        raise BenchError(f"{where(*place)}: {explained(first, place)}") from None
-
-    def check(action: Any, *keys: str | int) -> Any:
-        try:
-            return action()
-        except BenchError as error:
-            raise BenchError(f"{where(*keys)}: {error}") from None
-
-    check(lambda: datasets.find(experiment.dataset), "dataset")
-    for keys, listed in (
-        (("seeds",), experiment.seeds),
-        (("protocols",), experiment.protocols),
-        (("table", "targets"), experiment.table.targets),
-        (("table", "metrics"), experiment.table.metrics),
-    ):
-        twice = [value for value, n in Counter(listed).items() if n > 1]
-        if twice:
-            raise BenchError(f"{where(*keys)}: {twice[0]!r} stands twice in {'.'.join(keys)}")
-    for i, name in enumerate(experiment.protocols):
-        check(lambda name=name: protocol(name), "protocols", i)
-    for i, target in enumerate(experiment.table.targets):
-        check(lambda target=target: known("target", target, TARGETS), "table", "targets", i)
-    for i, metric in enumerate(experiment.table.metrics):
-        check(
-            lambda metric=metric: known("metric", metric, METRICS),
-            *("table", "metrics", i),
-        )
-    for name in experiment.protocols:
-        if not experiment.metrics(name):
-            has = ", ".join(aggregate.metrics(name))
-            raise BenchError(f"{where('table', 'metrics')}: {name} has none of these; it has {has}")
-    if experiment.figure and experiment.figure.over:
-        swept = sorted({name for entry in experiment.methods for name in entry.sweep})
-        check(
-            lambda over=experiment.figure.over: known("swept hyperparameter", over, swept),
-            *("figure", "over"),
-        )
-    labels: dict[str, dict[str, Any]] = {}
-    twins: dict[str, str] = {}
-    for i, entry in enumerate(experiment.methods):
-        cls = check(lambda entry=entry: registry.find(entry.method), "methods", i, "method")
-        both = entry.fixed.keys() & entry.sweep.keys()
-        if both:
-            name = sorted(both)[0]
-            raise BenchError(f"{where('methods', i, 'sweep', name)}: {name!r} is fixed and swept")
-        for part in ("fixed", "sweep"):
-            for key in getattr(entry, part):
-                if key not in registry.fields(cls):
-                    problem = f"{entry.method} has no hyperparameter {key!r}; " + nearest(
-                        key, registry.fields(cls)
-                    )
-                    raise BenchError(f"{where('methods', i, part, key)}: {problem}")
-        if "seed" in {**entry.fixed, **entry.sweep}:
-            raise BenchError(f"{where('methods', i)}: seeds are set by the key 'seeds' for all")
-        for target, figures in entry.published.items():
-            check(lambda t=target: known("target", t, TARGETS), "methods", i, "published")
-            for metric in figures:
-                check(
-                    lambda metric=metric: known("metric", metric, METRICS),
-                    *("methods", i, "published", target),
-                )
-        common = experiment.transform(cls, None)
-        for label, values in entry.variants():
-            made = registry.make(cls, {**common, **values}, where("methods", i, "fixed"))
-            if label in labels:
-                raise BenchError(f"{where('methods', i, 'label')}: two rows are named {label!r}")
-            labels[label] = made.hyperparameters()
-            canonical = json.dumps([entry.method, labels[label]], sort_keys=True)
-            twin = twins.setdefault(canonical, label)
-            if twin != label:
-                raise BenchError(
-                    f"{where('methods', i)}: rows {twin!r} and {label!r} are the same method "
-                    "with the same values; keep one"
-                )
-    if experiment.table.pivot:
-        check_pivot(experiment, labels, lambda *keys: where("table", "pivot", *keys))
-    return experiment
-
-
-def check_pivot(
-    experiment: Experiment,
-    labels: Mapping[str, dict[str, Any]],
-    where: Callable[..., str],
-) -> None:
-    """Refuse a grid whose axes name no hyperparameter, or on which two rows fall together.
-
-    `labels` has all hyperparameters of each row.
-    """
-    pivot = experiment.table.pivot
-    names = {"label"}.union(*labels.values())
-    for axis in ("rows", "columns"):
-        try:
-            known("hyperparameter", getattr(pivot, axis), names)
-        except BenchError as error:
-            raise BenchError(f"{where(axis)}: {error}") from None
-    seen: dict[tuple[str, str], str] = {}
-    for entry in experiment.methods:
-        for label, _ in entry.variants():
-            place = experiment.pivot_place(entry, labels[label])
-            if place is not None and place in seen:
-                raise BenchError(f"{where()}: rows {seen[place]!r} and {label!r} fall on one place")
-            if place is not None:
-                seen[place] = label
-
-
-def known(kind: str, name: str, names: Iterable[str]) -> None:
-    """Refuse a name that is not one of `names`."""
-    names = list(names)
-    if name not in names:
-        raise BenchError(f"no {kind} {name!r}; {nearest(name, names)}")
-
-
-def explained(error: Any, place: tuple[str | int, ...]) -> str:
-    """Return a validation error in one line, with the nearest name for an unknown key."""
-    key = ".".join(str(part) for part in place)
-    if error["type"] == "extra_forbidden":
-        named = [PARTS[str(key)] for key in place[:-1] if str(key) in PARTS]
-        part = named[-1] if named else Experiment
-        return f"unknown key {place[-1]!r}; {nearest(str(place[-1]), part.model_fields)}"
-    if error["type"] == "missing":
-        return f"key {key!r} is missing"
-    message = re.sub(r"^Input should", "it should", error["msg"])
-    if error["type"] == "value_error":  # our own word on values that clash
-        return f"{key}: {error['ctx']['error']}"
-    return f"{key} = {error['input']!r}: {message}"
-
-
-def numbered(
-    node: yaml.Node | None, place: tuple[str | int, ...] = ()
-) -> Iterator[tuple[tuple[str | int, ...], int]]:
-    """Yield the place of each key and list item, and its line from 1."""
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                mark = key.start_mark
-                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} twice", problem_mark=mark)
-            seen.add(key.value)
-            here = (*place, key.value)
-            yield here, key.start_mark.line + 1
-            yield from numbered(value, here)
-    elif isinstance(node, yaml.SequenceNode):
-        for i, value in enumerate(node.value):
-            yield (*place, i), value.start_mark.line + 1
-            yield from numbered(value, (*place, i))

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from bench.errors import BenchError
-from bench.plan.experiment import read
+from bench.plan.experiment_file import read
 
 GOOD = """\
 title: A title
@@ -90,6 +90,19 @@ def test_a_sweep_gives_all_combinations_each_with_its_label(write):
         ("fixed: {recurrent: none}", "fixed: {seed: 3}", "seeds are set by the key 'seeds'"),
         ("dataset:", "protocols: [bss_eval]\ndataset:", "exp.yaml:3: no scoring protocol 'bss_ev"),
         ("label: DNN", "label: DNN\n    published: {voice: {gnsdr: 1}}", "no target 'voice'"),
+        ("[gnsdr]", "[gnsdr, gnsdr]", "exp.yaml:14: 'gnsdr' stands twice in table.metrics"),
+        ("metrics: [gnsdr]", "targets: [voice]", "exp.yaml:14: no target 'voice'; known: acc"),
+        ("dataset:", "protocols: [usdr, usdr]\ndataset:", "'usdr' stands twice in protocols"),
+        ("label: DNN", "label: DNN\n    published: {vocals: {gnsd: 1}}", "no metric 'gnsd'; did"),
+        ("dataset:", "stft: {n_fft: 1023, hop: 2}\ndataset:", "exp.yaml:3: stft: n_fft must be"),
+        ("dataset:", "stft: {n_fft: 1024}\ndataset:", "exp.yaml:3: stft: give n_fft and hop"),
+        ("dataset:", "stft: {window: 3}\ndataset:", "unknown key 'window'; did you mean 'win"),
+        ("dataset:", "figure: {ower: a}\ndataset:", "unknown key 'ower'; did you mean 'over'"),
+        ("dataset:", "figure: {over: hidden}\ndataset:", "no swept hyperparameter 'hidden'; kn"),
+        ("table:", "table:\n  rows: sorted", "table.rows = 'sorted': it should be 'listed' or"),
+        ("metrics: [", "pivot: {rows: label, columns: gama}\n  metrics: [", "exp.yaml:14: no hyp"),
+        ("metrics: [", "pivot: {rows: method, columns: gamma}\n  metrics: [", "no hyperparameter"),
+        ("metrics: [", "pivot: {rows: label, columns: hidden}\n  metrics: [", "fall on one place"),
         ("method: mixture", "method: json:JSONDecoder", "is no subclass of"),
         ("method: mixture", "method: nowhere.at_all:Class", "cannot be imported"),
     ],

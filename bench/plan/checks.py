@@ -1,0 +1,183 @@
+"""Checks of an experiment that its field types cannot make: names of methods, rows, grids.
+
+Each check refuses one kind of mistake, and names the line of the file that holds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import datasets
+from bench.errors import BenchError, nearest
+from bench.methods import registry
+from bench.plan.experiment import Experiment, MethodEntry
+from bench.scoring import aggregate
+
+#: Keys and list indices that lead to a value in an experiment file.
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file of an experiment, for messages.
+
+    Attributes
+    ----------
+    path
+        The file.
+    lines
+        Line, from 1, of each key and list item by its place.
+    """
+
+    path: Path
+    lines: Mapping[Place, int]
+
+    def where(self, *place: str | int) -> str:
+        """Return ``path:line`` of a place, or of the nearest part that encloses it."""
+        while place and place not in self.lines:
+            place = place[:-1]
+        return f"{self.path}:{self.lines[place]}" if place else str(self.path)
+
+
+def check(experiment: Experiment, source: Source) -> None:
+    """Make every check.
+
+    Raises
+    ------
+    BenchError
+        The first mistake, with its line.
+    """
+    check_dataset(experiment, source)
+    check_metrics(experiment, source)
+    check_figure(experiment, source)
+    for i, entry in enumerate(experiment.methods):
+        check_entry(entry, i, source)
+    rows = check_rows(experiment, source)
+    check_pivot(experiment, rows, source)
+
+
+def check_dataset(experiment: Experiment, source: Source) -> None:
+    """Refuse an unknown dataset."""
+    try:
+        datasets.find(experiment.dataset)
+    except BenchError as error:
+        raise BenchError(f"{source.where('dataset')}: {error}") from None
+
+
+def check_metrics(experiment: Experiment, source: Source) -> None:
+    """Refuse a protocol that has none of the metrics of the table."""
+    for name in experiment.protocols:
+        if not experiment.metrics(name):
+            where, has = source.where("table", "metrics"), ", ".join(aggregate.metrics(name))
+            raise BenchError(f"{where}: {name} has none of these; it has {has}")
+
+
+def check_figure(experiment: Experiment, source: Source) -> None:
+    """Refuse a figure over a hyperparameter that no method sweeps."""
+    if experiment.figure and experiment.figure.over:
+        swept = {name for entry in experiment.methods for name in entry.sweep}
+        where = source.where("figure", "over")
+        _check_known(experiment.figure.over, "swept hyperparameter", swept, where)
+
+
+def check_entry(entry: MethodEntry, i: int, source: Source) -> None:
+    """Refuse an unknown method, and a hyperparameter that is unknown, set twice, or the seed.
+
+    Parameters
+    ----------
+    entry
+        Line of the experiment.
+    i
+        Index of the entry in ``methods``.
+    source
+        The file.
+    """
+    try:
+        cls = registry.find(entry.method)
+    except BenchError as error:
+        raise BenchError(f"{source.where('methods', i, 'method')}: {error}") from None
+    for name in sorted(entry.fixed.keys() & entry.sweep.keys()):
+        where = source.where("methods", i, "sweep", name)
+        raise BenchError(f"{where}: {name!r} is fixed and swept")
+    known = registry.fields(cls)
+    for part, values in (("fixed", entry.fixed), ("sweep", entry.sweep)):
+        for name in values:
+            if name not in known:
+                where = source.where("methods", i, part, name)
+                hint = nearest(name, known)
+                raise BenchError(f"{where}: {entry.method} has no hyperparameter {name!r}; {hint}")
+    if "seed" in {**entry.fixed, **entry.sweep}:
+        where = source.where("methods", i)
+        raise BenchError(f"{where}: seeds are set by the key 'seeds' for all")
+
+
+def check_rows(experiment: Experiment, source: Source) -> dict[str, dict[str, Any]]:
+    """Refuse values that a method refuses, and two rows of one label or of the same values.
+
+    Returns
+    -------
+    dict
+        All hyperparameters of each row by its label, defaults too.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    label_of: dict[str, str] = {}
+    for i, entry in enumerate(experiment.methods):
+        cls = registry.find(entry.method)
+        common = experiment.transform(cls, None)
+        for label, values in entry.variants():
+            method = registry.make(cls, {**common, **values}, source.where("methods", i, "fixed"))
+            if label in rows:
+                where = source.where("methods", i, "label")
+                raise BenchError(f"{where}: two rows are named {label!r}")
+            rows[label] = method.hyperparameters()
+            canonical = json.dumps([entry.method, rows[label]], sort_keys=True)
+            twin = label_of.setdefault(canonical, label)
+            if twin != label:
+                raise BenchError(
+                    f"{source.where('methods', i)}: rows {twin!r} and {label!r} are the same "
+                    "method with the same values; keep one"
+                )
+    return rows
+
+
+def check_pivot(
+    experiment: Experiment, rows: Mapping[str, Mapping[str, Any]], source: Source
+) -> None:
+    """Refuse a grid whose axes name no hyperparameter, or two rows of which share a place.
+
+    Parameters
+    ----------
+    experiment
+        The experiment.
+    rows
+        All hyperparameters of each row by its label.
+    source
+        The file.
+    """
+    pivot = experiment.table.pivot
+    if pivot is None:
+        return
+    names = {"label"}.union(*rows.values())
+    for axis, name in (("rows", pivot.rows), ("columns", pivot.columns)):
+        _check_known(name, "hyperparameter", names, source.where("table", "pivot", axis))
+    label_at: dict[tuple[str, str], str] = {}
+    for entry in experiment.methods:
+        for label, _ in entry.variants():
+            place = experiment.pivot_place(entry, rows[label])
+            if place is None:
+                continue
+            other = label_at.setdefault(place, label)
+            if other != label:
+                where = source.where("table", "pivot")
+                raise BenchError(f"{where}: rows {other!r} and {label!r} fall on one place")
+
+
+def _check_known(name: str, kind: str, names: Iterable[str], where: str) -> None:
+    """Refuse a name that is not one of `names`, with the nearest one."""
+    known = list(names)
+    if name not in known:
+        raise BenchError(f"{where}: no {kind} {name!r}; {nearest(name, known)}")

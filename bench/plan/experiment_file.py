@@ -1,0 +1,160 @@
+"""Reads an experiment file: YAML with overrides to a checked `Experiment`, or one line of error."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pydantic
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from bench.errors import BenchError, nearest
+from bench.plan import checks
+from bench.plan.checks import Place, Source
+from bench.plan.experiment import (
+    LISTED_TWICE,
+    UNKNOWN_NAME,
+    Experiment,
+    Figure,
+    MethodEntry,
+    Pivot,
+    Strict,
+    Table,
+    Transform,
+)
+
+#: The part of an experiment that each key holds.
+PARTS: dict[str, type[Strict]] = {
+    "methods": MethodEntry,
+    "table": Table,
+    "figure": Figure,
+    "pivot": Pivot,
+    "stft": Transform,
+}
+
+
+def read(path: Path, overrides: Iterable[str] = ()) -> Experiment:
+    """Read and validate an experiment file.
+
+    Parameters
+    ----------
+    path
+        A YAML file.
+    overrides
+        ``key=value`` in dot-list form, such as ``seeds=[0,1]`` or
+        ``methods[3].fixed.gamma=0.1``.
+
+    Raises
+    ------
+    BenchError
+        The file is missing or no YAML, a key is unknown, a value is refused, or a method,
+        hyperparameter, dataset, protocol, target or metric has no such name.
+    """
+    if not path.is_file():
+        raise BenchError(f"no experiment file {path}; `bench list` shows those that are here")
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        lines = dict(_numbered(yaml.compose(text, Loader=yaml.SafeLoader)))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise BenchError(f"{where}: not readable as YAML: {problem}") from None
+    if not isinstance(content, dict):
+        raise BenchError(f"{path}: an experiment file is a mapping of keys to values")
+    source = Source(path, lines)
+    experiment = _typed(_overridden({"name": path.stem, **content}, overrides), source)
+    checks.check(experiment, source)
+    return experiment
+
+
+def _overridden(content: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """Return the content of a file with the values of a dot-list set in it."""
+    overrides = list(overrides)
+    if not overrides:
+        return content
+    try:
+        config = OmegaConf.create(content)
+    except OmegaConfBaseException as error:
+        raise BenchError(f"-o cannot be applied: {str(error).splitlines()[0]}") from None
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise BenchError(f"-o {override}: write key=value, such as -o seeds=[0,1]")
+        try:
+            OmegaConf.update(config, key, yaml.safe_load(value), force_add=True)
+        except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, IndexError) as error:
+            raise BenchError(f"-o {override}: {str(error).splitlines()[0]}") from None
+    changed: Any = OmegaConf.to_container(config, resolve=False)
+    return {str(key): value for key, value in changed.items()}
+
+
+def _typed(content: Mapping[str, Any], source: Source) -> Experiment:
+    """Return the experiment that the content of a file states.
+
+    Raises
+    ------
+    BenchError
+        A key is unknown or missing, or a value is refused: the gravest of all such errors.
+    """
+    try:
+        return Experiment.model_validate(content)
+    except pydantic.ValidationError as error:
+        gravest = min(error.errors(), key=_gravity)
+        place = tuple(
+            key for key in gravest["loc"] if isinstance(key, str | int) and key != "[key]"
+        )
+        raise BenchError(f"{source.where(*place)}: {_explained(gravest, place)}") from None
+
+
+def _gravity(error: Any) -> int:
+    """Return the place of an error in the order of report.
+
+    A misspelt key is the cause where another is missing, and a value of the wrong type where a name
+    is unknown.
+    """
+    if error["type"] == "extra_forbidden":
+        return 0
+    return 2 if error["type"] in (UNKNOWN_NAME, LISTED_TWICE) else 1
+
+
+def _explained(error: Any, place: Place) -> str:
+    """Return a validation error in one line, with the nearest name for an unknown key."""
+    key = ".".join(str(part) for part in place)
+    if error["type"] == "extra_forbidden":
+        named = [PARTS[str(key)] for key in place[:-1] if str(key) in PARTS]
+        part = named[-1] if named else Experiment
+        return f"unknown key {place[-1]!r}; {nearest(str(place[-1]), part.model_fields)}"
+    if error["type"] == "missing":
+        return f"key {key!r} is missing"
+    if error["type"] == UNKNOWN_NAME:
+        return str(error["ctx"]["text"])
+    if error["type"] == LISTED_TWICE:
+        return f"{error['ctx']['value']} stands twice in {key}"
+    message = re.sub(r"^Input should", "it should", error["msg"])
+    if error["type"] == "value_error":  # raised by a validator of several keys
+        return f"{key}: {error['ctx']['error']}"
+    return f"{key} = {error['input']!r}: {message}"
+
+
+def _numbered(node: yaml.Node | None, place: Place = ()) -> Iterator[tuple[Place, int]]:
+    """Yield the place of each key and list item, and its line from 1."""
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                mark = key.start_mark
+                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} twice", problem_mark=mark)
+            seen.add(key.value)
+            here = (*place, key.value)
+            yield here, key.start_mark.line + 1
+            yield from _numbered(value, here)
+    elif isinstance(node, yaml.SequenceNode):
+        for i, value in enumerate(node.value):
+            yield (*place, i), value.start_mark.line + 1
+            yield from _numbered(value, (*place, i))
