@@ -20,6 +20,7 @@ test: setup chromium postgresql
 benchmark: setup
 	$(BIN)/python tests/benchmarks/scoring.py
 	$(BIN)/python tests/benchmarks/training.py
+	$(BIN)/python tests/benchmarks/store.py
 	$(BIN)/python tests/benchmarks/runner.py
 	$(BIN)/python tests/benchmarks/methods.py
 

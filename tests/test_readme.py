@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.report.table import number
+from bench.report.numbers import number
 
 ROOT = Path(__file__).resolve().parents[1]
 

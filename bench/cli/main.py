@@ -212,7 +212,8 @@ def status(
 @app.command()
 def track(name: NAME) -> None:
     """Record in MLflow, from the cells' folders, what the store does not have."""
-    from bench.report.write import write
+    from bench.report.tabulate import tabulate
+    from bench.report.write import write_report
     from bench.tracking.tracker import Tracker
 
     manifest = tracked(name)
@@ -228,7 +229,7 @@ def track(name: NAME) -> None:
             break
     results = manifest.results(known=before)
     failed = sum(outcome.status == "failed" for outcome in results.outcomes)
-    tracker.close(failed, write(results, REPORTS))
+    tracker.close(failed, write_report(tabulate(results), REPORTS))
     if tracker.trouble:
         raise BenchError(tracker.trouble)
     print(f"{len(before)} cells: {len(ended)} in MLflow, {failed} of them as failed")
@@ -246,8 +247,9 @@ def report(
 ) -> None:
     """Write a report again from what was tracked, or check one that is there."""
     from bench.plan import experiment_file
+    from bench.report.tabulate import tabulate
     from bench.report.verify import problems
-    from bench.report.write import write
+    from bench.report.write import write_report
 
     if check:
         if name.endswith((".yaml", ".yml")):
@@ -258,8 +260,9 @@ def report(
         raise typer.Exit(1 if found_wrong else 0)
     manifest = tracked(name)
     prepare(REPORTS / manifest.experiment.name)
-    results = manifest.results()
-    show_tables(console, results, write(results, REPORTS, corpus_of(manifest, data), RUNS))
+    tables = tabulate(manifest.results())
+    folder = write_report(tables, REPORTS, corpus_of(manifest, data), RUNS)
+    show_tables(console, tables, folder)
 
 
 def corpus_of(found: Manifest, data: Path) -> Dataset | None:

@@ -17,12 +17,13 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.plan.cells import Cell
     from bench.plan.experiment import Experiment
+    from bench.report.tabulate import ReportTables
     from bench.runner.cell import Job
     from bench.runner.executor import Place
     from bench.store.cell_folder import CellFolder
     from bench.store.external import ExternalRow
     from bench.store.manifest import Manifest
-    from bench.store.results import Outcome, Results
+    from bench.store.results import Outcome
     from bench.tracking.tracker import Tracker
 
 #: Below the working directory.
@@ -89,7 +90,8 @@ def compute(
         A folder can no longer be written, or the workers have gone. What is finished is kept.
     """
     from bench.datasets import open_dataset
-    from bench.report.write import write
+    from bench.report.tabulate import tabulate
+    from bench.report.write import write_report
     from bench.tracking import store
     from bench.tracking.tracker import Tracker
 
@@ -97,7 +99,8 @@ def compute(
     behind = store.unrecorded(results, Path())
     dataset = open_dataset(manifest.experiment.dataset, data)
     if not pending and not behind:
-        show_tables(console, results, write(results, REPORTS, dataset, RUNS))
+        tables = tabulate(results)
+        show_tables(console, tables, write_report(tables, REPORTS, dataset, RUNS))
         return Tally(0, 0, 0)
     tracker = Tracker(manifest, Path())
     tracker.open()
@@ -110,12 +113,13 @@ def compute(
         tracker.interrupt()
         raise
     results = manifest.results(results.outcomes)
-    report_folder = write(results, REPORTS, dataset, RUNS)
+    tables = tabulate(results)
+    report_folder = write_report(tables, REPORTS, dataset, RUNS)
     n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
     tracker.close(n_failed, report_folder)
     if tracker.trouble:
         print(f"bench: {tracker.trouble}", file=sys.stderr)
-    show_tables(console, results, report_folder)
+    show_tables(console, tables, report_folder)
     return tally
 
 
@@ -191,11 +195,12 @@ def seconds(folder: CellFolder) -> float:
 
 def show_external(console: Console, row: ExternalRow, record: bool) -> None:
     """Write the report of external scores, record them in MLflow if asked, print their tables."""
-    from bench.report.write import write
+    from bench.report.tabulate import tabulate
+    from bench.report.write import write_report
     from bench.tracking.tracker import Tracker
 
-    results = row.manifest.results()
-    folder = write(results, REPORTS)
+    tables = tabulate(row.manifest.results())
+    folder = write_report(tables, REPORTS)
     if record:
         tracker = Tracker(row.manifest, Path())
         tracker.open()
@@ -203,14 +208,13 @@ def show_external(console: Console, row: ExternalRow, record: bool) -> None:
         tracker.close(0, folder)
         if tracker.trouble:
             print(f"bench: {tracker.trouble}", file=sys.stderr)
-    show_tables(console, results, folder)
+    show_tables(console, tables, folder)
 
 
-def show_tables(console: Console, found: Results, folder: Path) -> None:
-    """Print the tables of an experiment, and where its report lies."""
-    from bench.report.formats.terminal import tables
-    from bench.report.rows import long_rows
+def show_tables(console: Console, tables: ReportTables, folder: Path) -> None:
+    """Print the tables of an experiment, and the folder of its report."""
+    from bench.report.formats.terminal import terminal_tables
 
-    for table in tables(found, long_rows(found)):
+    for table in terminal_tables(tables):
         console.print(table)
     print(f"report: {folder}")

@@ -1,26 +1,25 @@
-"""What each method costs: training time, how fast it separates, and the memory it takes."""
+"""The cost of each method: time of training, speed of separation, and memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.report.rows import table_rows
-from bench.report.table import NOTHING
-from bench.store.results import Results
+from bench.report.numbers import NOTHING
+from bench.report.tabulate import ReportTables
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a row cost, means over its seeds; None where it was not measured.
+    """The cost of a row, means over its seeds; None where it was not measured.
 
     Attributes
     ----------
     fit_s
         Seconds of training; None too for a method that learns nothing.
     real_time_factor
-        Seconds of separation a second of audio.
+        Seconds of separation for a second of audio.
     fit_bytes, separate_bytes
         Largest memory of the process while it trained, and while it separated and scored.
     """
@@ -35,50 +34,47 @@ class Cost:
     def texts(self) -> tuple[str, str, str, str]:
         """Its numbers as the table shows them."""
         factor = NOTHING if self.real_time_factor is None else f"{self.real_time_factor:.3g}"
-        return duration(self.fit_s), factor, size(self.fit_bytes), size(self.separate_bytes)
+        return _duration(self.fit_s), factor, _size(self.fit_bytes), _size(self.separate_bytes)
 
 
-def costs(results: Results) -> list[Cost]:
+def costs(tables: ReportTables) -> list[Cost]:
     """Return the cost of each row that is done, in the order of the table."""
-    made = []
-    for row in table_rows(results):
-        mine = [
-            outcome.facts.get(next(iter(outcome.cell.protocols)), {})
-            for outcome in results.outcomes
-            if outcome.cell.row == row.label
-        ]
-        if row.status != "done":
-            continue
-        fits = [facts.get("fit", {}) for facts in mine]
-        factors = [
-            facts["separate_s"] / facts["audio_s"]
-            for facts in mine
-            if facts.get("separate_s") is not None and facts.get("audio_s")
-        ]
-        made.append(
-            Cost(
-                row.label,
-                mean([fit.get("fit_s") for fit in fits]),
-                mean(factors),
-                mean([fit.get("peak_bytes") for fit in fits]),
-                mean([facts.get("peak_bytes") for facts in mine]),
-            )
-        )
-    return made
+    by_row: dict[str, list[Mapping[str, Any]]] = {}
+    for outcome in tables.results.outcomes:
+        facts = outcome.facts.get(next(iter(outcome.cell.protocols)), {})
+        by_row.setdefault(outcome.cell.row, []).append(facts)
+    return [_cost(row.label, by_row[row.label]) for row in tables.rows if row.status == "done"]
 
 
-def mean(values: Sequence[Any]) -> float | None:
-    """Return the mean of the values that are there, or None."""
-    there = [value for value in values if value is not None]
-    return sum(there) / len(there) if there else None
+def _cost(label: str, seeds: Sequence[Mapping[str, Any]]) -> Cost:
+    """Return the cost of a row from what was noted beside the scores of each seed."""
+    fits = [facts.get("fit", {}) for facts in seeds]
+    factors = [
+        facts["separate_s"] / facts["audio_s"]
+        for facts in seeds
+        if facts.get("separate_s") is not None and facts.get("audio_s")
+    ]
+    return Cost(
+        label,
+        _mean([fit.get("fit_s") for fit in fits]),
+        _mean(factors),
+        _mean([fit.get("peak_bytes") for fit in fits]),
+        _mean([facts.get("peak_bytes") for facts in seeds]),
+    )
 
 
-def duration(seconds: float | None) -> str:
-    """Return a duration for the eye.
+def _mean(values: Sequence[Any]) -> float | None:
+    """Return the mean of the values that are not None, or None."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _duration(seconds: float | None) -> str:
+    """Return a duration in seconds, minutes or hours, as text.
 
     Examples
     --------
-    >>> duration(4.21), duration(61), duration(3725), duration(None)
+    >>> _duration(4.21), _duration(61), _duration(3725), _duration(None)
     ('4.2 s', '1 min 1 s', '1 h 2 min', '–')
     """
     if seconds is None:
@@ -90,12 +86,12 @@ def duration(seconds: float | None) -> str:
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
 
 
-def size(n_bytes: float | None) -> str:
-    """Return an amount of memory for the eye.
+def _size(n_bytes: float | None) -> str:
+    """Return an amount of memory in MiB or GiB, as text.
 
     Examples
     --------
-    >>> size(734003200), size(3 * 2**30), size(None)
+    >>> _size(734003200), _size(3 * 2**30), _size(None)
     ('700 MiB', '3.0 GiB', '–')
     """
     if n_bytes is None:

@@ -1,4 +1,4 @@
-"""What a figure shows, as numbers: points of each metric, in the order in which they are drawn."""
+"""The numbers of a figure: the points of each metric, in the order in which they are drawn."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.plan.experiment import Figure, without_value
-from bench.report.rows import seed_values, table_rows
+from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import OverSeeds, over_seeds
-from bench.store.results import Results
 
 
 @dataclass(frozen=True)
@@ -44,19 +43,19 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the figure of an experiment shows.
+class FigureData:
+    """The numbers of an experiment's figure.
 
     Attributes
     ----------
     curves
-        At least one point in all, unless nothing is done yet.
+        Without any point as long as nothing is done.
     metrics
-        A panel for each.
+        Names of the metrics, one a panel.
     symbol
         How the swept hyperparameter is written; empty where rows are compared.
     target
-        Whose metrics they are.
+        The target that was scored.
     """
 
     curves: Sequence[Curve]
@@ -70,36 +69,40 @@ class Shown:
         return [point for curve in self.curves for point in curve.points]
 
 
-def shown(results: Results, figure: Figure) -> Shown:
-    """Return what a figure shows: the table's first protocol, target and its metrics.
+def figure_data(tables: ReportTables, figure: Figure) -> FigureData:
+    """Return the numbers of a figure: the table's first protocol, target and its metrics.
 
     With ``figure.over`` a curve for each method and combination of its other swept values;
     without, one curve of all rows. Rows that are not done, and bounds, are left out.
     """
-    experiment = results.experiment
-    over = figure.over
+    experiment, over = tables.results.experiment, figure.over
     protocol, target = experiment.protocols[0], experiment.table.targets[0]
     metrics = experiment.metrics(protocol)
-    values = seed_values(results)
-    values = values[(values["protocol"] == protocol) & (values["target"] == target)]
-    done = {row.label for row in table_rows(results) if row.status == "done" and row.ranked}
-    found: dict[str, list[Point]] = {}
+    seeds = tables.seeds
+    seeds = seeds[(seeds["protocol"] == protocol) & (seeds["target"] == target)]
+    by_row = dict(list(seeds.groupby("row", sort=False)))
+    done = {row.label for row in tables.rows if row.status == "done" and row.ranked}
+    curves: dict[str, list[Point]] = {}
     for entry in experiment.methods:
         for label, hyperparameters in entry.variants():
             if label not in done or (over and over not in entry.sweep):
                 continue
             others = [f"{k} = {hyperparameters[k]}" for k in entry.sweep if k != over]
             curve = ", ".join([without_value(entry.label, over), *others]) if over else ""
-            mine = values[values["row"] == label].sort_values("seed")
-            seeds = {m: mine[mine["metric"] == m]["value"].to_list() for m in metrics}
+            row = by_row[label].sort_values("seed")
+            values = {m: row[row["metric"] == m]["value"].to_list() for m in metrics}
             x = hyperparameters[over] if over else label
-            found.setdefault(curve, []).append(Point(label, x, seeds))
-    curves = [Curve(label, ordered(points)) for label, points in found.items()]
-    return Shown(curves, metrics, figure.symbol or over, target)
+            curves.setdefault(curve, []).append(Point(label, x, values))
+    return FigureData(
+        [Curve(label, ordered(points)) for label, points in curves.items()],
+        metrics,
+        figure.symbol or over,
+        target,
+    )
 
 
 def ordered(points: Sequence[Point]) -> Sequence[Point]:
-    """Return points by their number where they have one, else as in the file."""
+    """Return points by the number on their x axis, or as they are where it has no numbers."""
     if all(isinstance(point.x, int | float) for point in points):
         return sorted(points, key=lambda point: point.x)
     return points

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from bench import stft
 from bench.datasets.dataset import Dataset
-from bench.report.rows import TrackTable, table_rows, track_tables
+from bench.report.tabulate import ReportTables
+from bench.report.track_tables import TrackTable
 from bench.scoring.aggregate import OVER_TRACKS
 from bench.store import listening
 from bench.store.cell_folder import CellFolder
-from bench.store.results import Results
 
 #: Of a picture in pixels, and the level in dB below the mixture's peak that is black.
 WIDTH, HEIGHT, RANGE_DB = 440, 150, 70.0
@@ -60,30 +60,28 @@ class Chosen:
     choices: Sequence[Choice]
 
 
-def choose(results: Results) -> Chosen | None:
+def choose(tables: ReportTables) -> Chosen | None:
     """Return the tracks to show, or None where no method has a score.
 
     Where all rows are bounds, the best of them takes the place of the best method.
     """
-    experiment = results.experiment
+    experiment = tables.results.experiment
     protocol, target = experiment.protocols[0], experiment.table.targets[0]
     metric = experiment.metrics(protocol)[0]
-    scores = results.scores
-    mine = scores[(scores["protocol"] == protocol) & (scores["target"] == target)]
-    tables = {row: table for (row, m), table in track_tables(mine, protocol).items() if m == metric}
-    done = [row for row in table_rows(results) if row.status == "done"]
+    by_row = {row: t for (row, m), t in tables.tracks[protocol, target].items() if m == metric}
+    done = [row for row in tables.rows if row.status == "done"]
     aggregate = OVER_TRACKS[protocol][0]
     values = {
-        row.label: float(aggregate(tables[row.label].over_seeds, tables[row.label].weights))
+        row.label: float(aggregate(by_row[row.label].over_seeds, by_row[row.label].weights))
         for row in [row for row in done if row.ranked] or done
-        if row.label in tables
+        if row.label in by_row
     }
     values = {label: value for label, value in values.items() if not np.isnan(value)}
     if not values:
         return None
     best = max(values, key=lambda label: values[label])
-    chosen = three(tables[best])
-    shown = {row.label: tables[row.label] for row in done}
+    chosen = three(by_row[best])
+    shown = {row.label: by_row[row.label] for row in done}
     own = next(k for k, v in OVER_TRACKS[protocol][1].items() if v == metric)
     return Chosen(
         best,
@@ -115,7 +113,7 @@ def on_track(table: TrackTable, name: str) -> float:
 
 
 def make(
-    results: Results, dataset: Dataset, runs: Path, device: str = "cpu"
+    tables: ReportTables, dataset: Dataset, runs: Path, device: str = "cpu"
 ) -> tuple[list[dict[str, Any]], dict[str, bytes]]:
     """Return what a report tells of its examples, and their files by path in its folder.
 
@@ -127,13 +125,13 @@ def make(
     dict
         Pictures as WebP, audio as FLAC.
     """
-    chosen = choose(results)
+    chosen = choose(tables)
     if chosen is None:
         return [], {}
     firsts: dict[str, CellFolder] = {}
-    for outcome in results.outcomes:
+    for outcome in tables.results.outcomes:
         firsts.setdefault(outcome.cell.row, CellFolder(runs, outcome.cell))
-    shared = bool(results.corpus.get("shares_audio", False))
+    shared = bool(tables.results.corpus.get("shares_audio", False))
     files: dict[str, bytes] = {}
     told = []
     for choice in chosen.choices:
@@ -142,7 +140,7 @@ def make(
         true = listening.truth(runs, track, cut)
         signals = [("Mixture", "mixture", true["mixture"])]
         signals.append((f"True {chosen.target}", "reference", true[chosen.target]))
-        for row in table_rows(results):
+        for row in tables.rows:
             made = listening.estimates(firsts[row.label], track, cut, device)
             if made is not None and row.method != "mixture":
                 signals.append((row.label, row.group, made[chosen.target]))

@@ -1,14 +1,17 @@
 """Is a difference more than the choice of test tracks? Intervals, tests and ranks over tracks.
 
-Intervals: the percentile bootstrap (Efron 1979) over tracks, seeds of a row put together as the
-table does. Pairs of rows: Wilcoxon's signed-rank test, paired by track, zero differences left out;
-the p-values of a family are adjusted by Holm's step-down method (Scandinavian Journal of Statistics
-6, 1979). Several rows at once: mean ranks and Friedman's test, as in a critical-difference diagram
-(Demsar, JMLR 7, 2006), rows being joined where Wilcoxon with Holm over all pairs tells none of them
-apart (Benavoli, Corani, Mangili, JMLR 17, 2016).
+Intervals: the percentile bootstrap (Efron 1979) over tracks, of the mean over a row's seeds. Pairs
+of rows: Wilcoxon's signed-rank test, paired by track, zero differences left out; the p-values of a
+family are adjusted by Holm's step-down method (Scandinavian Journal of Statistics 6, 1979). Several
+rows at once: mean ranks and Friedman's test, as in a critical-difference diagram (Demsar, JMLR 7,
+2006), which joins rows if Wilcoxon's test with Holm's adjustment over all pairs finds no difference
+among them (Benavoli, Corani, Mangili, JMLR 17, 2016).
 
-A track counts for a pair where both scores are defined. These say nothing of the chance in a
-training: that is what seeds are for.
+A track counts for a pair if both scores are defined. None of these measures how much chance in a
+training matters: seeds do.
+
+Ranks and cliques are computed here and not by scikit-posthocs: it would bring statsmodels, seaborn
+and formulaic for some thirty lines, and the bytes of a committed report would depend on all four.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy.stats
@@ -32,7 +36,9 @@ ALPHA = 0.05
 DRAWS, SEED = 2000, 1979
 
 
-def interval(values: Values, weights: Values, aggregate: Aggregate) -> tuple[float, float]:
+def bootstrap_interval(
+    values: Values, weights: Values, aggregate: Aggregate
+) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of a row over its tracks.
 
     Parameters
@@ -40,27 +46,33 @@ def interval(values: Values, weights: Values, aggregate: Aggregate) -> tuple[flo
     values
         ``(seeds, tracks)``, NaN where undefined.
     weights
-        Of the tracks, ``(tracks,)``.
+        Weights of the tracks, ``(tracks,)``.
     aggregate
-        Puts the last axis together.
+        Function of values and weights that reduces the last axis.
 
     Returns
     -------
     tuple
-        Lower and upper end; NaN for fewer than two tracks, or where an infinite score leaves no
+        Lower and upper end; NaN for fewer than two tracks, or if an infinite score leaves no
         interval.
     """
     n = values.shape[-1]
     if n < 2 or not np.isfinite(aggregate(values, np.broadcast_to(weights, values.shape))).all():
         return math.nan, math.nan
-    draws = np.random.default_rng(SEED).integers(0, n, (DRAWS, n))
-    found = [aggregate(one[draws], weights[draws]) for one in values]
-    over = np.mean(found, axis=0)
-    over = over[~np.isnan(over)]  # a draw of undefined tracks alone says nothing
-    if not np.isfinite(over).all():
+    draws = _draws(n)
+    drawn_weights = weights[draws]
+    over_seeds = np.mean([aggregate(seed[draws], drawn_weights) for seed in values], axis=0)
+    over_seeds = over_seeds[~np.isnan(over_seeds)]  # a draw of undefined tracks alone has no value
+    if not np.isfinite(over_seeds).all():
         return math.nan, math.nan
-    low, high = np.quantile(over, [ALPHA / 2, 1 - ALPHA / 2])
+    low, high = np.quantile(over_seeds, [ALPHA / 2, 1 - ALPHA / 2])
     return float(low), float(high)
+
+
+@lru_cache(maxsize=4)
+def _draws(n: int) -> NDArray[np.int64]:
+    """Return the tracks of each draw of the bootstrap, ``(DRAWS, n)``: the same for every row."""
+    return np.random.default_rng(SEED).integers(0, n, (DRAWS, n))
 
 
 def wilcoxon(one: Values, other: Values) -> float:
@@ -96,16 +108,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def against(best: str, rows: Mapping[str, Values]) -> dict[str, float]:
+def p_values_against(best: str, rows: Mapping[str, Values]) -> dict[str, float]:
     """Return for every other row the adjusted p-value of its difference from the row `best`."""
     others = [label for label in rows if label != best]
-    found = holm([wilcoxon(rows[best], rows[label]) for label in others])
-    return dict(zip(others, found, strict=True))
+    adjusted = holm([wilcoxon(rows[best], rows[label]) for label in others])
+    return dict(zip(others, adjusted, strict=True))
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """What a critical-difference diagram shows.
+    """Mean ranks of rows: the content of a critical-difference diagram.
 
     Attributes
     ----------
@@ -114,7 +126,7 @@ class Ranks:
     cliques
         Runs of neighbours in that order, of which no two differ significantly.
     n_tracks
-        Those tracks.
+        The number of those tracks.
     friedman
         p-value of Friedman's test that no row differs; NaN for fewer than three rows.
     """
@@ -126,7 +138,7 @@ class Ranks:
 
 
 def ranks(rows: Mapping[str, Values]) -> Ranks | None:
-    """Return the ranks of rows, each with one value a track; None where nothing can be ranked."""
+    """Return the ranks of rows, each with one value a track; None if nothing can be ranked."""
     if len(rows) < 2:
         return None
     matrix = np.stack(list(rows.values()))
@@ -148,12 +160,12 @@ def ranks(rows: Mapping[str, Values]) -> Ranks | None:
 
 def cliques(order: Sequence[str], alike: set[tuple[str, str]]) -> list[list[str]]:
     """Return the longest runs of `order` in which every pair is in `alike`, two rows or more."""
-    found: list[list[str]] = []
+    runs: list[list[str]] = []
     for start in range(len(order)):
         stop = start + 1
         while stop < len(order) and all((o, order[stop]) in alike for o in order[start:stop]):
             stop += 1
         run = list(order[start:stop])
-        if len(run) > 1 and not any(set(run) <= set(other) for other in found):
-            found.append(run)
-    return found
+        if len(run) > 1 and not any(set(run) <= set(other) for other in runs):
+            runs.append(run)
+    return runs

@@ -1,27 +1,29 @@
-"""What a table shows, whatever it is written in: rows, columns, and each number as text.
+"""The tables of a report, whatever they are written in: rows, columns, and each number as text.
 
-Numbers are rounded here and only here, once, from the unrounded value. The best value of a column
-and the second are marked among the methods; bounds and imported scores stand apart and are never
-ranked.
+The best value of a column and the second are marked among the methods; bounds and imported scores
+are set apart and never ranked.
+
+The formats write these tables with code of their own: pandas' Styler writes HTML and LaTeX, but
+neither Markdown nor a terminal, and puts neither intervals under values nor group headings between
+rows.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
-from bench.report.rows import GROUPS, Row, not_recovered, table_rows
+from bench.report.numbers import NOTHING, interval_text, number
+from bench.report.rows import GROUPS, Row, not_recovered
 from bench.report.statistics import ALPHA
 from bench.scoring.protocols import PROTOCOLS
 from bench.store.results import Results
 
-#: What stands for a number that is not there.
-NOTHING = "–"
-#: Stands behind a value that is not significantly different from the best.
+#: Mark of a value that is not significantly different from the best.
 CLOSE = "≈"
 
 
@@ -44,7 +46,7 @@ class Entry:
     p_best
         The adjusted p-value of that difference, NaN for none.
     published
-        The published figure as text, empty where the table has no such column.
+        The published figure as text; empty if the table has no such column.
     """
 
     text: str
@@ -64,7 +66,19 @@ class Entry:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table: an entry for each metric, and what its numbers rest on."""
+    """A row of a table.
+
+    Attributes
+    ----------
+    row
+        Its label, method and status.
+    entries
+        Its number under each metric.
+    tracks
+        The numbers of tracks, of windows and of undefined scores, as text.
+    starts_group
+        The title of its group if it is the first row of it, else empty.
+    """
 
     row: Row
     entries: Mapping[str, Entry]
@@ -74,7 +88,19 @@ class Line:
 
 @dataclass(frozen=True)
 class Grid:
-    """An ablation as a grid of one metric: entries by row and column, where something was run."""
+    """An ablation as a grid of one metric.
+
+    Attributes
+    ----------
+    metric
+        Name of the metric.
+    rows, columns
+        Headings, in order.
+    row_name, column_name
+        What the headings are values of.
+    places
+        The entry of each row and column that was run.
+    """
 
     metric: str
     rows: Sequence[str]
@@ -86,7 +112,21 @@ class Grid:
 
 @dataclass(frozen=True)
 class Part:
-    """The table of one protocol and target."""
+    """The table of one protocol and target.
+
+    Attributes
+    ----------
+    protocol, target, caption
+        What it shows.
+    metrics
+        Its columns.
+    lines
+        Its rows.
+    has_published
+        Whether published figures are shown beside ours.
+    grids
+        The ablation as a grid of each metric, where the experiment asks for one.
+    """
 
     protocol: str
     target: str
@@ -104,43 +144,8 @@ class Part:
         }
 
 
-def number(value: float, spread: float = math.nan) -> str:
-    """Return a value in dB with two decimals, and its spread over seeds where there is one.
-
-    Examples
-    --------
-    >>> number(9.999), number(-0.001), number(float("inf")), number(float("nan"))
-    ('10.00', '0.00', '∞', 'undefined')
-    >>> number(7.452, spread=0.031)
-    '7.45 ± 0.03'
-    """
-    if math.isnan(value):
-        return "undefined"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    text = f"{value:.2f}"
-    text = "0.00" if text == "-0.00" else text.replace("-", "−")
-    return text if math.isnan(spread) else f"{text} ± {spread:.2f}"
-
-
-def between(low: float, high: float) -> str:
-    """Return an interval as text, empty for none.
-
-    Examples
-    --------
-    >>> between(-0.5, 1.234), between(float("nan"), float("nan"))
-    ('[−0.50, 1.23]', '')
-    """
-    return "" if math.isnan(low) else f"[{number(low)}, {number(high)}]"
-
-
-def metric_name(metric: str) -> str:
-    """Return a metric as a heading shows it."""
-    return metric.upper().replace("_", "-")
-
-
-def caption(results: Results, protocol: str, target: str) -> str:
-    """Return what a table shows: target, corpus, number of tracks, protocol."""
+def _caption(results: Results, protocol: str, target: str) -> str:
+    """Return the caption of a table: target, corpus, number of tracks, protocol."""
     corpus = results.corpus
     return (
         f"{target.capitalize()}, {corpus['title']}, {corpus['n_test']} of {corpus['n_full']} test "
@@ -148,96 +153,100 @@ def caption(results: Results, protocol: str, target: str) -> str:
     )
 
 
-def parts(results: Results, lines: pd.DataFrame) -> list[Part]:
+def table_parts(results: Results, rows: Sequence[Row], aggregates: pd.DataFrame) -> list[Part]:
     """Return the tables of an experiment.
 
     Parameters
     ----------
     results
-        The experiment and its cells.
-    lines
-        Its rows, see `long_rows`.
+        The experiment and the outcomes of its cells.
+    rows
+        Its rows.
+    aggregates
+        The numbers of each row, from `bench.report.rows.aggregates`.
     """
-    experiment, rows = results.experiment, table_rows(results)
-    unread = not_recovered(results)
-    made = []
+    experiment, unread = results.experiment, not_recovered(results)
+    parts = []
     for protocol in experiment.protocols:
         for target in experiment.table.targets:
-            mine = lines[(lines["protocol"] == protocol) & (lines["target"] == target)]
-            metrics = [str(metric) for metric in mine["metric"].unique()]
+            numbers = aggregates[
+                (aggregates["protocol"] == protocol) & (aggregates["target"] == target)
+            ]
+            metrics = [str(metric) for metric in numbers["metric"].unique()]
             unread_here = {(row, metric) for row, t, metric in unread if t == target}
-            beside = bool(mine["published"].notna().any()) or bool(unread_here)
-            found: dict[str, dict[str, Entry]] = {row.label: {} for row in rows}
+            has_published = bool(numbers["published"].notna().any()) or bool(unread_here)
+            entries: dict[str, dict[str, Entry]] = {row.label: {} for row in rows}
             for metric in metrics:
-                column = mine[mine["metric"] == metric].set_index("row").to_dict("index")
-                places = ranked(column, rows)
+                column = numbers[numbers["metric"] == metric].set_index("row").to_dict("index")
+                ranks = _ranks(column, rows)
                 for row in rows:
-                    value = column[row.label]
-                    unknown = (row.label, metric) in unread_here
-                    published = figure(value["published"], unknown) if beside else ""
-                    found[row.label][metric] = entry(value, places.get(row.label, ""), published)
-            table = [Line(row, found[row.label], tracks(mine, row), "") for row in rows]
-            made.append(
+                    line = column[row.label]
+                    is_unread = (row.label, metric) in unread_here
+                    figure = _figure(line["published"], is_unread) if has_published else ""
+                    entries[row.label][metric] = _entry(line, ranks.get(row.label, ""), figure)
+            by_row = dict(list(numbers.groupby("row", sort=False)))
+            lines = [Line(row, entries[row.label], _tracks(by_row[row.label], row)) for row in rows]
+            grids = [_grid(results, metric, entries) for metric in metrics]
+            parts.append(
                 Part(
                     protocol,
                     target,
-                    caption(results, protocol, target),
+                    _caption(results, protocol, target),
                     metrics,
-                    ordered(table, metrics[0], experiment.table.rows == "ranked"),
-                    beside,
-                    [grid(results, metric, found) for metric in metrics if experiment.table.pivot],
+                    _ordered(lines, metrics[0], experiment.table.rows == "ranked"),
+                    has_published,
+                    [grid for grid in grids if grid is not None],
                 )
             )
-    return made
+    return parts
 
 
-def entry(value: Mapping[Any, Any], rank: str, published: str) -> Entry:
-    """Return a number of ``rows.csv`` as a table shows it."""
-    if value["status"] not in ("done", "undefined", "infinite"):
-        return Entry(value["status"], math.nan, published=published)
+def _entry(line: Mapping[Any, Any], rank: str, published: str) -> Entry:
+    """Return a line of ``rows.csv`` as a table shows it."""
+    if line["status"] not in ("done", "undefined", "infinite"):
+        return Entry(line["status"], math.nan, published=published)
     return Entry(
-        number(value["value"], value["spread"]),
-        value["value"],
-        value["spread"],
-        between(value["low"], value["high"]),
+        number(line["value"], line["spread"]),
+        line["value"],
+        line["spread"],
+        interval_text(line["low"], line["high"]),
         rank,
-        bool(value["p_best"] >= ALPHA),
-        value["p_best"],
+        bool(line["p_best"] >= ALPHA),
+        line["p_best"],
         published,
     )
 
 
-def ranked(column: Mapping[Any, Mapping[Any, Any]], rows: Sequence[Row]) -> dict[str, str]:
-    """Return the rows that are best and second in a column, as their numbers are printed."""
+def _ranks(column: Mapping[Any, Mapping[Any, Any]], rows: Sequence[Row]) -> dict[str, str]:
+    """Return which rows are best and second in a column, by their numbers as printed."""
     values = {
         row.label: column[row.label]["value"]
         for row in rows
         if row.ranked and not math.isnan(column[row.label]["value"])
     }
-    shown = list(dict.fromkeys(number(v) for v in sorted(values.values(), reverse=True)))
-    names = dict(zip(shown, ("best", "second"), strict=False))
+    printed = list(dict.fromkeys(number(v) for v in sorted(values.values(), reverse=True)))
+    names = dict(zip(printed, ("best", "second"), strict=False))
     return {label: names[number(v)] for label, v in values.items() if number(v) in names}
 
 
-def tracks(mine: pd.DataFrame, row: Row) -> str:
-    """Return how many tracks and windows a row rests on, and how many scores are not finite."""
+def _tracks(numbers: pd.DataFrame, row: Row) -> str:
+    """Return on how many tracks and windows a row rests, and how many scores are undefined."""
     if row.status != "done":
         return NOTHING
-    of_row = mine[mine["row"] == row.label]
-    n_tracks, n_scores = int(of_row["n_tracks"].max()), int(of_row["n_scores"].max())
+    n_tracks, n_scores = int(numbers["n_tracks"].max()), int(numbers["n_scores"].max())
     text = str(n_tracks) + (f", {n_scores} windows" if n_scores > n_tracks else "")
-    n_undefined = int(of_row["n_undefined"].max())
+    n_undefined = int(numbers["n_undefined"].max())
     return text + (f" ({n_undefined} undefined)" if n_undefined else "")
 
 
-def figure(value: float, unknown: bool) -> str:
+def _figure(value: float, is_unread: bool) -> str:
     """Return a published figure as text."""
-    if unknown:
+    if is_unread:
         return "not recovered"
     return NOTHING if math.isnan(value) else number(value)
 
 
-def ordered(table: Sequence[Line], metric: str, by_value: bool) -> list[Line]:
+def _ordered(lines: Sequence[Line], metric: str, by_value: bool) -> list[Line]:
     """Return lines by group, within one as in the file or from the highest value of a metric."""
 
     def place(line: Line) -> tuple[int, float]:
@@ -245,28 +254,26 @@ def ordered(table: Sequence[Line], metric: str, by_value: bool) -> list[Line]:
         falling = -value if by_value and not math.isnan(value) else math.inf if by_value else 0.0
         return list(GROUPS).index(line.row.group), falling
 
-    lines: list[Line] = []
-    for line in sorted(table, key=place):
+    ordered: list[Line] = []
+    for line in sorted(lines, key=place):
         group = line.row.group
-        starts = not lines or lines[-1].row.group != group
-        lines.append(Line(line.row, line.entries, line.tracks, GROUPS[group] if starts else ""))
-    return lines
+        starts = not ordered or ordered[-1].row.group != group
+        ordered.append(replace(line, starts_group=GROUPS[group] if starts else ""))
+    return ordered
 
 
-def grid(results: Results, metric: str, found: Mapping[str, Mapping[str, Entry]]) -> Grid:
-    """Return the grid of one metric; see `bench.plan.experiment.Pivot`."""
+def _grid(results: Results, metric: str, entries: Mapping[str, Mapping[str, Entry]]) -> Grid | None:
+    """Return the grid of one metric; see `bench.plan.experiment.Pivot`. None without a pivot."""
     pivot = results.experiment.table.pivot
     if pivot is None:
-        raise ValueError("the experiment has no pivot")
-    values = {
-        cell.row: cell.hyperparameters for cell in (outcome.cell for outcome in results.outcomes)
-    }
+        return None
+    values = {outcome.cell.row: outcome.cell.hyperparameters for outcome in results.outcomes}
     places = {}
-    for one in results.experiment.methods:
-        for label, _ in one.variants():
-            place = results.experiment.pivot_place(one, values.get(label, {}))
+    for method in results.experiment.methods:
+        for label, _ in method.variants():
+            place = results.experiment.pivot_place(method, values.get(label, {}))
             if place is not None:
-                places[place] = found[label][metric]
+                places[place] = entries[label][metric]
     rows, columns = (list(dict.fromkeys(place[i] for place in places)) for i in (0, 1))
     row_name, column_name = (
         "method" if name == "label" else name for name in (pivot.rows, pivot.columns)

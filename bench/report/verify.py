@@ -14,7 +14,8 @@ import pyarrow as pa
 from bench import provenance
 from bench.errors import BenchError
 from bench.report.committed import load_committed, load_provenance
-from bench.report.write import files
+from bench.report.tabulate import tabulate
+from bench.report.write import report_files
 from bench.store.cell_folder import CellFolder
 from bench.store.manifest import load_results
 from bench.store.results import COLUMNS, TEXTS, Results
@@ -49,7 +50,7 @@ def problems(folder: Path, runs: Path) -> list[str]:
 def _changed_files(folder: Path, results: Results, facts: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for each file that is not what the report's scores give."""
     stale = []
-    for name, content in files(results, facts).items():
+    for name, content in report_files(tabulate(results), facts).items():
         path = folder / name
         if not path.is_file():
             yield f"{path} is missing"

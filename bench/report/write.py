@@ -20,12 +20,13 @@ import pyarrow.parquet as pq
 from bench import provenance
 from bench.datasets.dataset import Dataset
 from bench.plan.cells import Cell
-from bench.report import curves, examples, figure
-from bench.report.curves import Shown
-from bench.report.findings import findings
-from bench.report.formats import latex, markdown
+from bench.report import examples
+from bench.report.curves import figure_data
+from bench.report.formats.latex import latex
+from bench.report.formats.markdown import markdown
 from bench.report.formats.page import page
-from bench.report.rows import long_rows
+from bench.report.plots.figure import figure_svg
+from bench.report.tabulate import ReportTables
 from bench.store.cell_folder import read_json, write_bytes
 from bench.store.results import SCHEMA_VERSION, Results
 
@@ -33,15 +34,15 @@ from bench.store.results import SCHEMA_VERSION, Results
 EXAMPLE_FOLDERS = ("pictures", "audio")
 
 
-def write(
-    results: Results, reports: Path, dataset: Dataset | None = None, runs: Path = Path("runs")
+def write_report(
+    tables: ReportTables, reports: Path, dataset: Dataset | None = None, runs: Path = Path("runs")
 ) -> Path:
     """Write the report of an experiment.
 
     Parameters
     ----------
-    results
-        What its cells have left.
+    tables
+        The tables of the experiment.
     reports
         The folder of all reports.
     dataset
@@ -55,11 +56,12 @@ def write(
     Path
         The report's folder.
     """
+    results = tables.results
     folder = reports / results.experiment.name
     folder.mkdir(parents=True, exist_ok=True)
-    facts = sources(results)
+    facts = _provenance(results)
     if dataset is not None and results.experiment.examples:
-        told, made = examples.make(results, dataset, runs)
+        told, made = examples.make(tables, dataset, runs)
         for name in EXAMPLE_FOLDERS:
             shutil.rmtree(folder / name, ignore_errors=True)
         for path, content in made.items():
@@ -68,7 +70,7 @@ def write(
         facts |= {"examples": told, "example_files": examples.hashes(made)}
     else:
         facts |= kept_examples(folder, facts)
-    for name, content in files(results, facts).items():
+    for name, content in report_files(tables, facts).items():
         write_bytes(folder / name, content)
     if not results.experiment.figure:
         (folder / "figure.svg").unlink(missing_ok=True)
@@ -78,39 +80,22 @@ def write(
     return folder
 
 
-def files(results: Results, facts: Mapping[str, Any]) -> dict[str, bytes]:
+def report_files(tables: ReportTables, facts: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files that show scores, by name: the same bytes for the same scores.
 
     `facts` are the content of ``provenance.json``.
     """
-    lines = long_rows(results)
-    shown, drawn, beside = None, b"", ""
-    if results.experiment.figure:
-        shown = curves.shown(results, results.experiment.figure)
-    if shown and shown.points:
-        drawn, beside = figure.svg(shown), with_findings(shown)
-    made = {
-        "index.html": page(results, lines, facts, shown if drawn else None, drawn).encode(),
-        "table.md": markdown.markdown(results, lines, beside).encode(),
-        "table.tex": latex.latex(results, lines).encode(),
-        "rows.csv": lines.to_csv(index=False, lineterminator="\n").encode(),
+    figure = tables.results.experiment.figure
+    data = figure_data(tables, figure) if figure else None
+    data = data if data and data.points else None
+    drawing = figure_svg(data) if data else b""
+    files = {
+        "index.html": page(tables, facts, data, drawing).encode(),
+        "table.md": markdown(tables, data).encode(),
+        "table.tex": latex(tables).encode(),
+        "rows.csv": tables.aggregates.to_csv(index=False, lineterminator="\n").encode(),
     }
-    return {**made, "figure.svg": drawn} if drawn else made
-
-
-def with_findings(shown: Shown) -> str:
-    """Return the figure and what it shows, in Markdown."""
-    target = shown.target.capitalize()
-    lines = [
-        "## Figure",
-        "",
-        f"![{target}: each metric with its interval over seeds](figure.svg)",
-        "",
-        "Means, with 95 % intervals over seeds (Student's t). What it shows:",
-        "",
-        *[f"- {markdown.escape_markdown(line)}" for line in findings(shown)],
-    ]
-    return "\n".join(lines)
+    return {**files, "figure.svg": drawing} if drawing else files
 
 
 def scores_parquet(results: Results) -> bytes:
@@ -137,8 +122,8 @@ def scores_parquet(results: Results) -> bytes:
     return content
 
 
-def sources(results: Results) -> dict[str, Any]:
-    """Return where each number of the report comes from."""
+def _provenance(results: Results) -> dict[str, Any]:
+    """Return the content of ``provenance.json``: how each number of the report was made."""
     cells = []
     for outcome in results.outcomes:
         cell = outcome.cell

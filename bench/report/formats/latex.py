@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pandas as pd
-
-from bench.report.table import NOTHING, Entry, Grid, Part, metric_name, parts
-from bench.store.results import Results
+from bench.report.numbers import NOTHING, metric_name
+from bench.report.table import Entry, Grid, Part
+from bench.report.tabulate import ReportTables
 
 GREEK = [
     "alpha",
@@ -30,35 +29,35 @@ SIGNS = dict(zip("αβγδελμνρστθω", (f"$\\{name}$" for name in GREEK)
     "−": "$-$", "∞": "$\\infty$", "…": "\\dots{}", "|": "\\textbar{}", "<": "\\textless{}",
     ">": "\\textgreater{}", "≈": "$\\approx$", "²": "$^2$", "→": "$\\to$",
 }  # fmt: skip
-#: Letters of a label beyond which it is broken into lines.
-LONG = 26
-CAPTION = (
+#: Labels of more letters than this are broken into lines.
+_LONG = 26
+_CAPTION = (
     "Bold: best; underlined: second; bounds and imported scores are not ranked. "
     "Brackets: 95 % bootstrap interval over tracks. ≈: not significantly different "
     "from the best (Wilcoxon, Holm, 0.05)."
 )
 
 
-def latex(results: Results, lines: pd.DataFrame) -> str:
+def latex(tables: ReportTables) -> str:
     """Return a table environment for each protocol and target, and for each grid."""
     out = ["% Made by bench report; needs \\usepackage{booktabs}."]
-    for part in parts(results, lines):
-        caption = escape_latex(f"{part.caption}. {CAPTION}")
+    for part in tables.parts:
+        caption = escape_latex(f"{part.caption}. {_CAPTION}")
         for grid in part.grids:
             name = escape_latex(f"{metric_name(grid.metric)}. {part.caption}.")
-            out += framed(name, grid_tabular(grid), 5)
-        out += framed(caption, tabular(part))
+            out += _framed(name, _grid_tabular(grid), 5)
+        out += _framed(caption, _tabular(part))
     return "\n".join(out).rstrip() + "\n"
 
 
-def framed(caption: str, lines: list[str], space_pt: int = 2) -> list[str]:
+def _framed(caption: str, lines: list[str], space_pt: int = 2) -> list[str]:
     """Return a table environment, half of the space between its columns in points."""
     space = f"\\setlength{{\\tabcolsep}}{{{space_pt}pt}}"
     head = ["\\begin{table}", "\\centering", "\\footnotesize", space]
     return [*head, f"\\caption{{{caption}}}", *lines, "\\end{table}", ""]
 
 
-def tabular(part: Part) -> list[str]:
+def _tabular(part: Part) -> list[str]:
     """Return the lines of a tabular: a rule between groups, the published figures beside ours."""
     names = [metric_name(metric) for metric in part.metrics]
     n, beside = len(names), part.has_published
@@ -74,14 +73,14 @@ def tabular(part: Part) -> list[str]:
             title = f"\\multicolumn{{{width}}}{{l}}{{\\emph{{{line.starts_group}}}}} \\\\"
             out += ["\\midrule", title]
         entries = [line.entries[metric] for metric in part.metrics]
-        cells = [stacked(shown(entry), escape_latex(entry.interval)) for entry in entries]
-        cells = [label(line.row.label), *cells, escape_latex(line.tracks)]
-        cells += [published(entry) for entry in entries] if beside else []
+        cells = [_stacked(_entry(entry), escape_latex(entry.interval)) for entry in entries]
+        cells = [_label(line.row.label), *cells, escape_latex(line.tracks)]
+        cells += [_published(entry) for entry in entries] if beside else []
         out.append(" & ".join(cells) + " \\\\[1pt]")
     return [*out, "\\bottomrule", "\\end{tabular}"]
 
 
-def grid_tabular(grid: Grid) -> list[str]:
+def _grid_tabular(grid: Grid) -> list[str]:
     """Return the lines of an ablation's grid."""
     n = len(grid.columns)
     name = f"\\multicolumn{{{n}}}{{c}}{{{escape_latex(grid.column_name)}}}"
@@ -89,13 +88,13 @@ def grid_tabular(grid: Grid) -> list[str]:
     out = [f"\\begin{{tabular}}{{l{'r' * n}}}", "\\toprule", f" & {name} \\\\"]
     out += [f"\\cmidrule(lr){{2-{n + 1}}}", " & ".join(head) + " \\\\", "\\midrule"]
     for row in grid.rows:
-        found = [grid.places.get((row, column)) for column in grid.columns]
-        cells = [place(entry) if entry else escape_latex(NOTHING) for entry in found]
-        out.append(" & ".join([label(row), *cells]) + " \\\\[1pt]")
+        entries = [grid.places.get((row, column)) for column in grid.columns]
+        cells = [_grid_entry(entry) if entry else escape_latex(NOTHING) for entry in entries]
+        out.append(" & ".join([_label(row), *cells]) + " \\\\[1pt]")
     return [*out, "\\bottomrule", "\\end{tabular}"]
 
 
-def stacked(*lines: str) -> str:
+def _stacked(*lines: str) -> str:
     """Return lines above each other in one cell, the first on the row's own line."""
     first, *rest = [line for line in lines if line]
     if not rest:
@@ -104,25 +103,25 @@ def stacked(*lines: str) -> str:
     return f"\\begin{{tabular}}[t]{{@{{}}r@{{}}}}{first}{small}\\end{{tabular}}"
 
 
-def place(entry: Entry) -> str:
+def _grid_entry(entry: Entry) -> str:
     """Return a number of a grid, its spread over seeds under it."""
     spread = f"$\\pm$ {entry.spread:.2f}" if entry.spread >= 0 else ""
-    return stacked(shown(replace(entry, text=entry.mean)), spread)
+    return _stacked(_entry(replace(entry, text=entry.mean)), spread)
 
 
-def label(text: str) -> str:
+def _label(text: str) -> str:
     """Return a row's label, in several lines where it is long."""
     text, n = escape_latex(text), len(text)
-    return text if n <= LONG else f"\\parbox[t]{{0.26\\linewidth}}{{\\raggedright {text}}}"
+    return text if n <= _LONG else f"\\parbox[t]{{0.26\\linewidth}}{{\\raggedright {text}}}"
 
 
-def published(entry: Entry) -> str:
+def _published(entry: Entry) -> str:
     """Return a published figure; words, which are wider than a number, small and stacked."""
     first, *words = escape_latex(entry.published).split()
-    return stacked(f"{{\\tiny {first}}}" if words else first, *words)
+    return _stacked(f"{{\\tiny {first}}}" if words else first, *words)
 
 
-def shown(entry: Entry) -> str:
+def _entry(entry: Entry) -> str:
     """Return a number with its rank and its mark."""
     frames = {"best": "\\textbf{%s}", "second": "\\underline{%s}"}
     text = frames.get(entry.rank, "%s") % escape_latex(entry.text)

@@ -5,51 +5,65 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import pandas as pd
+from bench.report.curves import FigureData
+from bench.report.numbers import NOTHING, metric_name
+from bench.report.prose.findings import findings
+from bench.report.prose.notes import notes
+from bench.report.table import CLOSE, Entry, Grid, Part
+from bench.report.tabulate import ReportTables
 
-from bench.report.notes import notes
-from bench.report.table import CLOSE, NOTHING, Entry, Grid, Part, metric_name, parts
-from bench.store.results import Results
 
-
-def markdown(results: Results, lines: pd.DataFrame, beside: str = "") -> str:
-    """Return the report in Markdown: why, a table for each protocol and target, notes.
+def markdown(tables: ReportTables, figure: FigureData | None = None) -> str:
+    """Return the report in Markdown: why, a table for each protocol and target, figure, notes.
 
     Parameters
     ----------
-    results
-        The experiment and its cells.
-    lines
-        Its rows, see `long_rows`.
-    beside
-        What goes between tables and notes, in Markdown: a figure and what it shows.
+    tables
+        The tables of the experiment.
+    figure
+        The numbers of its figure, None where it has none.
     """
-    experiment, tables = results.experiment, parts(results, lines)
+    experiment = tables.results.experiment
     out = [f"# {experiment.title}", "", experiment.why.strip(), ""]
-    for part in tables:
+    for part in tables.parts:
         title = part.target.capitalize()
         several = len(experiment.protocols) > 1
         out += [f"## {title}, {part.protocol}" if several else f"## {title}", ""]
         out += [f"{part.caption}.", ""]
         for grid in part.grids:
-            out += [*grid_table(grid), ""]
-        out += [*table(part), ""]
-    out += [beside, ""] if beside else []
-    out += ["## Notes", "", *[f"- {escape_markdown(note)}" for note in notes(results, tables)]]
+            out += [*_grid_table(grid), ""]
+        out += [*_table(part), ""]
+    out += [] if figure is None else _figure_section(figure)
+    out += ["## Notes", "", *[f"- {escape_markdown(note)}" for note in notes(tables)]]
     return "\n".join(out).rstrip() + "\n"
 
 
-def table(part: Part) -> list[str]:
+def _figure_section(figure: FigureData) -> list[str]:
+    """Return the lines of a section with the figure and its findings."""
+    target = figure.target.capitalize()
+    return [
+        "## Figure",
+        "",
+        f"![{target}: each metric with its interval over seeds](figure.svg)",
+        "",
+        "Means, with 95 % intervals over seeds (Student's t). What it shows:",
+        "",
+        *[f"- {escape_markdown(line)}" for line in findings(figure)],
+        "",
+    ]
+
+
+def _table(part: Part) -> list[str]:
     """Return the lines of a table, a heading row before each group."""
     names = [metric_name(metric) for metric in part.metrics]
     columns = ["method", *[f"{name} ↑" for name in names], "tracks"]
     columns += [f"published {name}" for name in names] if part.has_published else []
-    out = framed(columns)
+    out = _heading(columns)
     for line in part.lines:
         if line.starts_group:
             out.append(f"| *{line.starts_group}* |" + " |" * (len(columns) - 1))
         cells = [escape_markdown(line.row.label)]
-        cells += [shown(line.entries[metric]) for metric in part.metrics]
+        cells += [_entry(line.entries[metric]) for metric in part.metrics]
         cells.append(line.tracks)
         if part.has_published:
             cells += [line.entries[metric].published for metric in part.metrics]
@@ -57,25 +71,25 @@ def table(part: Part) -> list[str]:
     return out
 
 
-def grid_table(grid: Grid) -> list[str]:
+def _grid_table(grid: Grid) -> list[str]:
     """Return the lines of an ablation's grid."""
     name = escape_markdown(grid.column_name)
     columns = [escape_markdown(column) for column in grid.columns]
     corner = f"{metric_name(grid.metric)} ↑: {escape_markdown(grid.row_name)}"
-    out = framed([corner, *[f"{name} = {column}" for column in columns]])
+    out = _heading([corner, *[f"{name} = {column}" for column in columns]])
     for row in grid.rows:
-        found = [grid.places.get((row, column)) for column in grid.columns]
-        cells = [shown(entry) if entry else NOTHING for entry in found]
+        entries = [grid.places.get((row, column)) for column in grid.columns]
+        cells = [_entry(entry) if entry else NOTHING for entry in entries]
         out.append("| " + " | ".join([escape_markdown(row), *cells]) + " |")
     return out
 
 
-def framed(columns: Sequence[str]) -> list[str]:
+def _heading(columns: Sequence[str]) -> list[str]:
     """Return the heading of a table: the first column left, the others right."""
     return ["| " + " | ".join(columns) + " |", "|---|" + "---:|" * (len(columns) - 1)]
 
 
-def shown(entry: Entry) -> str:
+def _entry(entry: Entry) -> str:
     """Return a number with its rank, its mark and its interval."""
     frames = {"best": "**{}**", "second": "<u>{}</u>"}
     text = frames.get(entry.rank, "{}").format(entry.text)

@@ -17,24 +17,25 @@ from typing import Any
 
 import jinja2
 import numpy as np
-import pandas as pd
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-from bench.report import plots
-from bench.report.answer import answer, p_value
 from bench.report.cost import costs
-from bench.report.curves import Shown
-from bench.report.findings import findings
-from bench.report.notes import notes
-from bench.report.rows import GROUPS, Row, table_rows, track_tables
+from bench.report.curves import FigureData
+from bench.report.numbers import NOTHING, metric_name, number, p_value
+from bench.report.plots import charts
+from bench.report.prose.answer import answer
+from bench.report.prose.findings import findings
+from bench.report.prose.notes import notes
+from bench.report.rows import GROUPS, Row
 from bench.report.statistics import Ranks, ranks
-from bench.report.table import CLOSE, NOTHING, Part, metric_name, number, parts
+from bench.report.table import CLOSE, Part
+from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import OVER_TRACKS
 from bench.store.results import Results
 
 #: More rows than these make a critical-difference diagram that nobody can read.
-MOST_RANKED = 20
+_MOST_RANKED = 20
 
 
 @dataclass(frozen=True)
@@ -46,42 +47,39 @@ class Chart:
 
 
 def page(
-    results: Results,
-    lines: pd.DataFrame,
+    tables: ReportTables,
     facts: Mapping[str, Any],
-    shown: Shown | None,
-    figure: bytes,
+    data: FigureData | None = None,
+    drawing: bytes = b"",
 ) -> str:
     """Return the page.
 
     Parameters
     ----------
-    results
-        The experiment and its cells.
-    lines
-        Its rows, see `long_rows`.
+    tables
+        The tables of the experiment.
     facts
         The content of ``provenance.json``.
-    shown, figure
-        What the experiment's figure shows, and its SVG; None and empty where there is none.
+    data, drawing
+        The numbers of the experiment's figure, and its SVG; None and empty where there is none.
     """
-    tables, scores = parts(results, lines), results.scores
-    script, style = asset("page.js"), asset("page.css")
+    results = tables.results
+    script, style = _asset("page.js"), _asset("page.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return template().render(
+    return _template().render(
         experiment=results.experiment,
         corpus=results.corpus,
         shares_audio=bool(results.corpus.get("shares_audio", False)),
-        answer=answer(results, tables[0]),
-        parts=tables,
-        spread=[chart_of_part(results, scores, part, n) for n, part in enumerate(tables)],
-        figure=inline_figure(shown, figure) if shown else None,
-        findings=findings(shown) if shown else [],
-        costs=costs(results),
+        answer=answer(results, tables.parts[0]),
+        parts=tables.parts,
+        spread=[_part_charts(tables, part, n) for n, part in enumerate(tables.parts)],
+        figure=_inline_figure(data, drawing) if data else None,
+        findings=findings(data) if data else [],
+        costs=costs(tables),
         examples=facts.get("examples", []),
-        runs=runs(results, facts),
-        provenance=provenance(facts),
-        notes=notes(results, tables),
+        runs=_runs(results, facts),
+        provenance=_provenance(facts),
+        notes=notes(tables),
         n_cells=len(results.outcomes),
         n_done=sum(outcome.status == "done" for outcome in results.outcomes),
         script=Markup(script),  # noqa: S704 - our own file
@@ -91,9 +89,9 @@ def page(
 
 
 @cache
-def template() -> jinja2.Template:
+def _template() -> jinja2.Template:
     """Return the page's template, with autoescape on."""
-    loader = jinja2.FunctionLoader(asset)
+    loader = jinja2.FunctionLoader(_asset)
     environment = jinja2.Environment(
         loader=loader,
         autoescape=True,
@@ -103,17 +101,17 @@ def template() -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.globals |= {"CLOSE": CLOSE, "NOTHING": NOTHING, "GROUPS": GROUPS}
-    environment.filters |= {"metric": metric_name, "db": number, "p": p_value, "exact": exact}
-    environment.filters["prose"] = prose
+    environment.filters |= {"metric": metric_name, "db": number, "p": p_value, "exact": _exact}
+    environment.filters["prose"] = _prose
     return environment.get_template("page.html.j2")
 
 
-def asset(name: str) -> str:
+def _asset(name: str) -> str:
     """Return the text of a file of the page."""
     return (resources.files("bench.report.formats") / "assets" / name).read_text(encoding="utf-8")
 
 
-def prose(text: str) -> Markup:
+def _prose(text: str) -> Markup:
     """Return a sentence, what stands between backticks as code, all else escaped."""
     pieces = [escape(piece) for piece in text.split("`")]
     if len(pieces) % 2 == 0:
@@ -122,7 +120,7 @@ def prose(text: str) -> Markup:
     return Markup("").join(framed)
 
 
-def exact(value: float) -> str:
+def _exact(value: float) -> str:
     """Return a value for sorting: six decimals, ``inf``, or nothing where there is none."""
     return "" if math.isnan(value) else f"{value:.6f}" if math.isfinite(value) else str(value)
 
@@ -136,87 +134,86 @@ class PartCharts:
     diagrams: Sequence[Chart]
 
 
-def chart_of_part(results: Results, scores: pd.DataFrame, part: Part, n: int) -> PartCharts:
-    """Return the charts of a table, the n-th of its page, from the scores of its tracks."""
-    mine = scores[(scores["protocol"] == part.protocol) & (scores["target"] == part.target)]
-    tables = track_tables(mine, part.protocol)
-    rows = {row.label: row for row in table_rows(results) if row.status == "done"}
+def _part_charts(tables: ReportTables, part: Part, n: int) -> PartCharts:
+    """Return the charts of a table, the n-th of its page."""
+    tracks = tables.tracks[part.protocol, part.target]
+    rows = {row.label: row for row in tables.rows if row.status == "done"}
     own = {over: metric for metric, over in OVER_TRACKS[part.protocol][1].items()}
     distributions, diagrams = [], []
     for m, metric in enumerate(part.metrics):
-        found = {k: tables[k, metric].over_seeds for k in rows if (k, metric) in tables}
-        if found:
-            distributions.append(distribution(found, rows, own[metric], f"d{n}{m}"))
-        compared = {k: v for k, v in found.items() if rows[k].ranked and not np.isnan(v).all()}
-        ranked = ranks(compared) if 2 < len(compared) <= MOST_RANKED else None
+        values = {k: tracks[k, metric].over_seeds for k in rows if (k, metric) in tracks}
+        if values:
+            distributions.append(_distribution(values, rows, own[metric], f"d{n}{m}"))
+        compared = {k: v for k, v in values.items() if rows[k].ranked and not np.isnan(v).all()}
+        ranked = ranks(compared) if 2 < len(compared) <= _MOST_RANKED else None
         if ranked:
-            diagrams.append(diagram(ranked, own[metric], f"c{n}{m}"))
-    return PartCharts(title_of(results, part), distributions, diagrams)
+            diagrams.append(_diagram(ranked, own[metric], f"c{n}{m}"))
+    return PartCharts(_title(tables.results, part), distributions, diagrams)
 
 
-def title_of(results: Results, part: Part) -> str:
+def _title(results: Results, part: Part) -> str:
     """Return a table's title: its target, and the protocol where there are several."""
     several = len(results.experiment.protocols) > 1
     return part.target.capitalize() + (f", {part.protocol}" if several else "")
 
 
-def distribution(
-    found: Mapping[str, NDArray[np.float64]], rows: Mapping[str, Row], metric: str, prefix: str
+def _distribution(
+    values: Mapping[str, NDArray[np.float64]], rows: Mapping[str, Row], metric: str, prefix: str
 ) -> Chart:
     """Return the chart of a metric's scores by track."""
     name = f"{metric_name(metric)} (dB)"
-    groups = {label: rows[label].group for label in found}
-    svg = plots.distributions(found, groups, name)
-    lost = {label: int((~np.isfinite(scores)).sum()) for label, scores in found.items()}
-    left_out = ", ".join(f"{label} {n}" for label, n in lost.items() if n)
+    groups = {label: rows[label].group for label in values}
+    svg = charts.distributions(values, groups, name)
+    n_left_out = {label: int((~np.isfinite(scores)).sum()) for label, scores in values.items()}
+    left_out = ", ".join(f"{label} {n}" for label, n in n_left_out.items() if n)
     medians = ", ".join(
         f"{label} {number(float(np.nanmedian(scores)))}"
-        for label, scores in found.items()
+        for label, scores in values.items()
         if not np.isnan(scores).all()
     )
     caption = f"{metric_name(metric)} by track."
     if left_out:
         caption += f" Not drawn, undefined or infinite: {left_out}."
     label = f"{metric_name(metric)} by track. Medians in dB: {medians}"
-    return Chart(Markup(plots.inline(svg, prefix, label)), caption)  # noqa: S704 - escaped there
+    return Chart(Markup(charts.inline(svg, prefix, label)), caption)  # noqa: S704 - escaped there
 
 
-def diagram(found: Ranks, metric: str, prefix: str) -> Chart:
+def _diagram(ranked: Ranks, metric: str, prefix: str) -> Chart:
     """Return the critical-difference diagram of a metric."""
-    joined = "; ".join(", ".join(clique) for clique in found.cliques) or "none"
+    joined = "; ".join(", ".join(clique) for clique in ranked.cliques) or "none"
     caption = (
-        f"{metric_name(metric)}: mean ranks over {found.n_tracks} tracks, 1 the best. A bar joins "
+        f"{metric_name(metric)}: mean ranks over {ranked.n_tracks} tracks, 1 the best. A bar joins "
         f"methods that are not told apart (Wilcoxon, Holm over all pairs). Friedman's test: "
-        f"p {p_value(found.friedman)}."
+        f"p {p_value(ranked.friedman)}."
     )
-    ranks_text = ", ".join(f"{label} {rank:.2f}" for label, rank in found.mean.items())
+    ranks_text = ", ".join(f"{label} {rank:.2f}" for label, rank in ranked.mean.items())
     label = f"Mean ranks in {metric_name(metric)}: {ranks_text}. Not told apart: {joined}."
-    svg = plots.inline(plots.critical_difference(found), prefix, label)
+    svg = charts.inline(charts.critical_difference(ranked), prefix, label)
     return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
 
 
-def inline_figure(shown: Shown, figure: bytes) -> Chart:
+def _inline_figure(data: FigureData, drawing: bytes) -> Chart:
     """Return the experiment's figure as part of the page."""
-    names = ", ".join(metric_name(metric) for metric in shown.metrics)
-    what = f"against {shown.symbol}" if shown.symbol else "of each row"
-    label = f"{names} of the {shown.target} {what}; the sentences beside it say what it shows."
+    names = ", ".join(metric_name(metric) for metric in data.metrics)
+    what = f"against {data.symbol}" if data.symbol else "of each row"
+    label = f"{names} of the {data.target} {what}; the sentences beside it say what it shows."
     caption = "Means, with 95 % intervals over seeds (Student's t)."
-    svg = plots.inline(figure, "f", label)
+    svg = charts.inline(drawing, "f", label)
     return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
 
 
-def runs(results: Results, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return for each cell where it came from: seed, MLflow run, commit, hyperparameters."""
+def _runs(results: Results, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return for each cell its seed, MLflow runs, commit and hyperparameters."""
     set_by_file = {
         label: values for entry in results.experiment.methods for label, values in entry.variants()
     }
-    made = []
+    runs = []
     for cell in facts["cells"]:
         first: dict[str, Any] = next(iter(cell["scores"].values()), {})
         commit = str(first.get("provenance", {}).get("commit", "")) or NOTHING
         values = cell["hyperparameters"]
         chosen = {k: values[k] for k in set_by_file.get(cell["row"], {}) if k in values}
-        made.append(
+        runs.append(
             {
                 "row": cell["row"],
                 "method": cell["method"],
@@ -229,11 +226,11 @@ def runs(results: Results, facts: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "fingerprint": cell["fingerprint"][:12],
             }
         )
-    return made
+    return runs
 
 
-def provenance(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the numbers rest on: digests of the data, versions, machines, commits."""
+def _provenance(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return digests of the data, versions, machines and commits of all cells."""
     digests: dict[str, str] = {}
     versions: dict[str, set[str]] = {}
     machines: set[str] = set()
@@ -241,23 +238,23 @@ def provenance(facts: Mapping[str, Any]) -> dict[str, Any]:
     for cell in facts["cells"]:
         digests |= cell["digests"]
         for scored in cell["scores"].values():
-            for told in (scored.get("provenance"), scored.get("fit", {}).get("provenance")):
-                if not told:
+            for captured in (scored.get("provenance"), scored.get("fit", {}).get("provenance")):
+                if not captured:
                     continue
-                commits.add(told["commit"])
-                machines.add(machine(told))
-                for name, version in told["versions"].items():
+                commits.add(captured["commit"])
+                machines.add(_machine(captured))
+                for name, version in captured["versions"].items():
                     versions.setdefault(name, set()).add(version)
     return {
         "digests": digests,
-        "versions": {name: ", ".join(sorted(found)) for name, found in versions.items()},
+        "versions": {name: ", ".join(sorted(values)) for name, values in versions.items()},
         "machines": sorted(machines),
         "commits": sorted(commits),
     }
 
 
-def machine(told: Mapping[str, Any]) -> str:
+def _machine(captured: Mapping[str, Any]) -> str:
     """Return a machine in a line."""
-    on = told["machine"]
+    on = captured["machine"]
     words = [on["processor"], f"{on['cores']} cores", f"{on['memory_gib']} GiB", on["system"]]
-    return ", ".join([*words, *([on["accelerator"]] if told["device"] == "cuda" else [])])
+    return ", ".join([*words, *([on["accelerator"]] if captured["device"] == "cuda" else [])])

@@ -1,27 +1,23 @@
-"""The tables of a report as they print in a terminal."""
+"""The tables of a report in a terminal."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.table import CLOSE, Entry, metric_name, parts
-from bench.store.results import Results
+from bench.report.numbers import metric_name
+from bench.report.table import CLOSE, Entry
+from bench.report.tabulate import ReportTables
 
-STYLES = {"best": "bold", "second": "underline"}
+_STYLES = {"best": "bold", "second": "underline"}
 
 
-def tables(results: Results, lines: pd.DataFrame) -> Iterator[Table]:
-    """Yield a table for each protocol and target: a section a group, the best value bold.
-
-    `lines` are the rows of ``rows.csv``.
-    """
-    for part in parts(results, lines):
-        title = f"{part.target}, {part.protocol}, dB"
-        table = Table(title=title, title_justify="left")
+def terminal_tables(tables: ReportTables) -> Iterator[Table]:
+    """Yield a table for each protocol and target: a section a group, the best value bold."""
+    for part in tables.parts:
+        table = Table(title=f"{part.target}, {part.protocol}, dB", title_justify="left")
         table.add_column("method")
         for metric in part.metrics:
             table.add_column(metric_name(metric), justify="right")
@@ -29,12 +25,12 @@ def tables(results: Results, lines: pd.DataFrame) -> Iterator[Table]:
         for i, line in enumerate(part.lines):
             if line.starts_group and i:
                 table.add_section()
-            entries = [shown(line.entries[metric]) for metric in part.metrics]
+            entries = [_entry(line.entries[metric]) for metric in part.metrics]
             table.add_row(Text(line.row.label), *entries, line.tracks)
         yield table
 
 
-def shown(entry: Entry) -> Text:
+def _entry(entry: Entry) -> Text:
     """Return a number with its rank and its mark."""
-    text = Text(entry.text, STYLES.get(entry.rank, ""))
+    text = Text(entry.text, _STYLES.get(entry.rank, ""))
     return text + Text(f" {CLOSE}" if entry.close else "  ")

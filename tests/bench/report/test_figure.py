@@ -9,12 +9,13 @@ import pytest
 
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
-from bench.report import curves, figure
-from bench.report.findings import findings
+from bench.report.curves import figure_data
 from bench.report.formats.latex import latex
 from bench.report.formats.markdown import markdown
-from bench.report.rows import long_rows
-from bench.report.write import write
+from bench.report.plots.figure import figure_svg
+from bench.report.prose.findings import findings
+from bench.report.tabulate import tabulate
+from bench.report.write import write_report
 from bench.store.cell_folder import CellFolder
 from bench.store.results import Results, read_outcome
 
@@ -77,19 +78,19 @@ def swept(tmp_path):
     return made(tmp_path, GAMMA, VALUES, "gamma")
 
 
-def shown(results):
-    return curves.shown(results, results.experiment.figure)
+def numbers(results):
+    return figure_data(tabulate(results), results.experiment.figure)
 
 
 def test_a_curve_runs_along_the_swept_value_and_leaves_out_what_is_not_done(swept):
-    dnn, drnn = shown(swept).curves
+    dnn, drnn = numbers(swept).curves
     assert (dnn.label, [point.x for point in dnn.points]) == ("DNN", [0, 0.1, 0.5])
     assert [point.over_seeds("gsir").mean for point in dnn.points] == [11, 12, 14]
     assert (drnn.label, [point.x for point in drnn.points]) == ("DRNN-2", [0])
 
 
 def test_intervals_are_students_over_seeds(swept):
-    lines = long_rows(swept)
+    lines = tabulate(swept).aggregates
     row = lines[(lines.row == "DNN (gamma = 0.1)") & (lines.metric == "gsir")].iloc[0]
     assert (row.value, row.n_seeds) == (12, 3)
     assert row.spread == pytest.approx(SPREAD)
@@ -97,7 +98,7 @@ def test_intervals_are_students_over_seeds(swept):
 
 
 def test_sentences_say_from_where_to_where_and_how_steadily(swept):
-    lines = findings(shown(swept))
+    lines = findings(numbers(swept))
     assert len(lines) == 3  # one row of DRNN-2 alone shows no course
     assert lines[1] == (
         "DNN: GSIR rises as γ goes from 0 to 0.5, from 11.00 ± 0.10 to 14.00 ± 0.10 dB "
@@ -111,9 +112,9 @@ def test_sentences_say_from_where_to_where_and_how_steadily(swept):
 def test_a_change_that_the_seeds_explain_is_not_called_one(tmp_path):
     values = [(7.0, 12.0, 10.0), (7.1, 12.1, 10.0)]
     steady = made(tmp_path / "a", GAMMA[1:], values, "gamma")
-    assert "GSIR rises as" in findings(shown(steady))[1], "every seed rises by the same"
+    assert "GSIR rises as" in findings(numbers(steady))[1], "every seed rises by the same"
     restless = made(tmp_path / "b", GAMMA[1:], values, "gamma", jitter=(-1, 1, 0.2))
-    for line in findings(shown(restless)):
+    for line in findings(numbers(restless)):
         assert "does not change beyond what the seeds explain" in line
 
 
@@ -127,7 +128,7 @@ ROWS = [
 def test_rows_are_compared_with_what_the_seeds_explain(tmp_path):
     values = [(7.0, 12.0, 10.0), (5.0, 9.0, 11.0), (6.9, 12.1, 9.0)]
     results = made(tmp_path, ROWS, values, jitter=(-1, 1, 0))
-    lines = findings(shown(results))
+    lines = findings(numbers(results))
     assert lines[0] == (
         "GNSDR is highest for Joint (7.00 ± 0.10 dB), 0.10 dB above Square (no more than the seeds "
         "explain), and lowest for None (5.00 ± 0.10 dB)."
@@ -137,23 +138,23 @@ def test_rows_are_compared_with_what_the_seeds_explain(tmp_path):
 
 def test_one_seed_has_no_interval_and_says_so(tmp_path):
     results = made(tmp_path, ROWS, [(7, 12, 10), (5, 9, 11), (6.9, 12.1, 9)], seeds=(0,))
-    assert "(one seed, so nothing is known of its spread)" in findings(shown(results))[0]
-    assert figure.svg(shown(results))
-    assert "±" not in latex(results, long_rows(results))
+    assert "(one seed, so nothing is known of its spread)" in findings(numbers(results))[0]
+    assert figure_svg(numbers(results))
+    assert "±" not in latex(tabulate(results))
 
 
 @pytest.mark.parametrize("over", ["gamma", ""])
 def test_the_figure_is_svg_with_a_panel_a_metric_and_the_same_bytes_again(tmp_path, over):
     methods, values = (GAMMA, VALUES) if over else (ROWS, [(7, 12, 10), None, (6, 11, 9)])
     results = made(tmp_path, methods, values, over)
-    content = figure.svg(shown(results))
+    content = figure_svg(numbers(results))
     axes = set(re.findall(rb'id="axes_\d+"', content))
     assert len(axes) == (4 if over else 3)
-    assert content == figure.svg(shown(results))
+    assert content == figure_svg(numbers(results))
 
 
 def test_the_report_shows_figure_findings_and_spread(swept, tmp_path):
-    folder = write(swept, tmp_path / "reports")
+    folder = write_report(tabulate(swept), tmp_path / "reports")
     text = (folder / "table.md").read_text()
     assert (folder / "figure.svg").is_file()
     assert "](figure.svg)" in text
@@ -166,14 +167,14 @@ def test_the_report_shows_figure_findings_and_spread(swept, tmp_path):
 
 def test_nothing_done_yet_has_no_figure(tmp_path):
     results = made(tmp_path, ROWS, [None, None, None])
-    folder = write(results, tmp_path / "reports")
+    folder = write_report(tabulate(results), tmp_path / "reports")
     assert not (folder / "figure.svg").exists()
 
 
 def test_a_published_figure_that_could_not_be_read_is_said_to_be_missing(tmp_path):
     methods = [{**ROWS[0], "published": {"vocals": {"gnsdr": "not recovered", "gsir": 12.5}}}]
     results = made(tmp_path, methods, [(7.0, 12.0, 10.0)])
-    lines = long_rows(results)
-    assert lines["published"].isna().sum() == 2
-    assert "| not recovered | 12.50 | – |" in markdown(results, lines)
-    assert re.search(r"not.*recovered.* & 12.50", latex(results, lines))
+    tables = tabulate(results)
+    assert tables.aggregates["published"].isna().sum() == 2
+    assert "| not recovered | 12.50 | – |" in markdown(tables)
+    assert re.search(r"not.*recovered.* & 12.50", latex(tables))

@@ -12,8 +12,9 @@ import pytest
 from bench.datasets.synthetic import Synthetic
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
-from bench.report.table import number
-from bench.report.write import write
+from bench.report.numbers import number
+from bench.report.tabulate import tabulate
+from bench.report.write import write_report
 from bench.scoring.protocols import score
 from bench.store.cell_folder import CellFolder
 from bench.store.results import Results, read_outcome
@@ -80,7 +81,7 @@ def estimates(label, track, n):
 
 @pytest.fixture(scope="module")
 def folder(results, runs, tmp_path_factory) -> Path:
-    return write(results, tmp_path_factory.mktemp("reports"), Synthetic(), runs)
+    return write_report(tabulate(results), tmp_path_factory.mktemp("reports"), Synthetic(), runs)
 
 
 @pytest.fixture(scope="module")

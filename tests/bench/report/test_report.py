@@ -13,9 +13,10 @@ from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
 from bench.report.formats.latex import escape_latex, latex
 from bench.report.formats.markdown import escape_markdown, markdown
-from bench.report.rows import COLUMNS, long_rows
-from bench.report.table import number
-from bench.report.write import write
+from bench.report.numbers import number
+from bench.report.rows import COLUMNS
+from bench.report.tabulate import tabulate
+from bench.report.write import write_report
 from bench.store.cell_folder import CellFolder
 from bench.store.results import SCHEMA_VERSION, Results, read_outcome
 from bench.track import TARGETS
@@ -76,7 +77,7 @@ def value(lines, row, metric="gnsdr", target="vocals", column="value"):
 
 
 def test_rows_hold_the_mean_over_seeds_of_length_weighted_means(results):
-    lines = long_rows(results)
+    lines = tabulate(results).aggregates
     assert list(lines.columns) == COLUMNS
     good = "Good & | <b>"
     assert value(lines, good) == pytest.approx((7.75 + 9.75) / 2)
@@ -89,7 +90,7 @@ def test_rows_hold_the_mean_over_seeds_of_length_weighted_means(results):
 
 
 def test_undefined_scores_are_counted_and_missing_cells_are_never_averaged_away(results):
-    lines = long_rows(results)
+    lines = tabulate(results).aggregates
     assert value(lines, "Undefined") == 1.0
     assert value(lines, "Undefined", column="n_undefined") == 1
     for row in ("Failed", "Missing"):
@@ -103,7 +104,7 @@ def cells_of(text, row):
 
 
 def test_the_best_among_methods_is_bold_and_bounds_are_apart_and_unranked(results):
-    text = markdown(results, long_rows(results))
+    text = markdown(tabulate(results))
     assert cells_of(text, "Good")[1] == "**8.75 ± 1.41** <sub>[8.00, 9.00]</sub>"  # 7.75 and 9.75
     assert cells_of(text, "Close")[1] == "<u>8.50</u> ≈ <sub>[8.50, 8.50]</sub>"
     assert cells_of(text, "Ideal")[1] == "∞"
@@ -112,24 +113,24 @@ def test_the_best_among_methods_is_bold_and_bounds_are_apart_and_unranked(result
 
 
 def test_failed_missing_and_undefined_appear_as_such(results):
-    text = markdown(results, long_rows(results))
+    text = markdown(tabulate(results))
     assert cells_of(text, "Failed")[1] == "failed"
     assert cells_of(text, "Missing")[1] == "missing"
     assert "2 (1 undefined)" in cells_of(text, "Undefined")
     assert "Failed failed: BenchError: out of luck" in text
     assert "2 of 825 test tracks" in text
-    tex = latex(results, long_rows(results))
+    tex = latex(tabulate(results))
     assert "Failed & failed" in tex
     assert "$\\infty$" in tex
 
 
 def test_every_row_of_a_table_has_every_column(results):
     # Published figures have columns only where there are any: here beside the vocals.
-    text = markdown(results, long_rows(results)).split("## ")
+    text = markdown(tabulate(results)).split("## ")
     for part, bars in ((text[1], 9), (text[2], 6)):
         lines = [line for line in part.splitlines() if line.startswith("|")]
         assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {bars}
-    tex = latex(results, long_rows(results)).split("\\begin{table}")
+    tex = latex(tabulate(results)).split("\\begin{table}")
     for part, signs in ((tex[1], 7), (tex[2], 4)):
         lines = [t for t in part.splitlines() if t.endswith(("\\\\", "1pt]"))]
         lines = [t for t in lines if "multicolumn" not in t]
@@ -137,11 +138,9 @@ def test_every_row_of_a_table_has_every_column(results):
 
 
 def test_no_label_escapes_from_its_cell(results):
-    text = markdown(results, long_rows(results))
+    text = markdown(tabulate(results))
     assert "| Good &amp; \\| &lt;b&gt; |" in text
-    assert "Good \\& \\textbar{} \\textless{}b\\textgreater{} &" in latex(
-        results, long_rows(results)
-    )
+    assert "Good \\& \\textbar{} \\textless{}b\\textgreater{} &" in latex(tabulate(results))
     assert escape_markdown("a\nb [x](y)") == "a b \\[x\\](y)"
     assert escape_latex("50%_\\input{x}") == "50\\%\\_\\textbackslash{}input\\{x\\}"
 
@@ -164,7 +163,7 @@ def test_a_number_is_rounded_once_and_to_the_nearest(raw, shown):
 
 
 def test_the_folder_holds_the_same_numbers_in_every_format(results, tmp_path):
-    folder = write(results, tmp_path / "reports")
+    folder = write_report(tabulate(results), tmp_path / "reports")
     assert sorted(p.name for p in folder.iterdir()) == [
         "index.html",
         "provenance.json",
@@ -174,7 +173,7 @@ def test_the_folder_holds_the_same_numbers_in_every_format(results, tmp_path):
         "table.tex",
     ]
     lines = pd.read_csv(folder / "rows.csv")
-    pd.testing.assert_frame_equal(lines, long_rows(results), check_dtype=False)
+    pd.testing.assert_frame_equal(lines, tabulate(results).aggregates, check_dtype=False)
     parquet = pq.read_table(folder / "scores.parquet")
     assert parquet.schema.metadata[b"schema_version"] == str(SCHEMA_VERSION).encode()
     scores = parquet.to_pandas()
@@ -188,7 +187,8 @@ def test_the_folder_holds_the_same_numbers_in_every_format(results, tmp_path):
 
 def test_a_report_of_nothing_yet_says_missing(results):
     empty = Results(results.experiment, results.corpus, results.outcomes[4:6])
-    lines = long_rows(empty)
+    tables = tabulate(empty)
+    lines = tables.aggregates
     assert lines["value"].isna().all()
-    text = io.StringIO(markdown(empty, lines)).read()
+    text = io.StringIO(markdown(tables)).read()
     assert "failed" in text or "missing" in text

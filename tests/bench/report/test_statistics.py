@@ -9,7 +9,14 @@ import pytest
 import scipy.stats
 
 from bench.report import statistics
-from bench.report.statistics import against, cliques, holm, interval, ranks, wilcoxon
+from bench.report.statistics import (
+    bootstrap_interval,
+    cliques,
+    holm,
+    p_values_against,
+    ranks,
+    wilcoxon,
+)
 from bench.scoring.aggregate import mean, median, weighted_mean
 
 RNG = np.random.default_rng(7)
@@ -27,7 +34,7 @@ DRAWN = 0.05
 )
 def test_the_interval_is_scipys_percentile_bootstrap(aggregate, statistic):
     values, weights = RNG.normal(5, 2, 60), RNG.uniform(1, 5, 60)
-    low, high = interval(values[None], weights, aggregate)
+    low, high = bootstrap_interval(values[None], weights, aggregate)
     expected = scipy.stats.bootstrap(
         (values, weights), statistic, paired=True, vectorized=True, method="percentile",
         n_resamples=20_000, rng=np.random.default_rng(1),
@@ -38,18 +45,20 @@ def test_the_interval_is_scipys_percentile_bootstrap(aggregate, statistic):
 
 def test_the_interval_of_several_seeds_is_that_of_their_mean():
     seeds = RNG.normal(5, 2, (3, 40))
-    both = interval(seeds, np.ones(40), mean)
-    assert both == pytest.approx(interval(seeds.mean(axis=0)[None], np.ones(40), mean))
-    assert both == interval(seeds, np.ones(40), mean), "the same scores, the same interval"
+    both = bootstrap_interval(seeds, np.ones(40), mean)
+    assert both == pytest.approx(bootstrap_interval(seeds.mean(axis=0)[None], np.ones(40), mean))
+    assert both == bootstrap_interval(seeds, np.ones(40), mean), (
+        "the same scores, the same interval"
+    )
 
 
 def test_undefined_tracks_are_left_out_and_infinite_ones_leave_no_interval():
     values = RNG.normal(5, 2, 30)
     holed = np.append(values, [np.nan, np.nan])
-    low, high = interval(holed[None], np.ones(32), mean)
+    low, high = bootstrap_interval(holed[None], np.ones(32), mean)
     assert low < values.mean() < high
     for bad in ([np.inf, 1.0, 2.0], [np.nan] * 3, [1.0]):
-        assert all(map(math.isnan, interval(np.array([bad]), np.ones(len(bad)), mean)))
+        assert all(map(math.isnan, bootstrap_interval(np.array([bad]), np.ones(len(bad)), mean)))
 
 
 def test_the_p_value_is_scipys_on_the_pairs_that_are_defined():
@@ -79,7 +88,7 @@ def test_holm_multiplies_by_what_is_left_and_never_falls():
 def test_rows_are_compared_with_the_best_alone():
     base = RNG.normal(0, 1, 40)
     rows = {"best": base + 1, "near": base + 1 + RNG.normal(0, 0.5, 40), "far": base}
-    p = against("best", rows)
+    p = p_values_against("best", rows)
     assert list(p) == ["near", "far"]
     assert p["near"] > statistics.ALPHA > p["far"]
     assert p["far"] == pytest.approx(2 * scipy.stats.wilcoxon(rows["best"], base).pvalue)

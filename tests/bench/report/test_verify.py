@@ -14,9 +14,9 @@ import pytest
 from bench.errors import BenchError
 from bench.report import committed
 from bench.report.committed import load_committed, load_provenance
-from bench.report.rows import long_rows
+from bench.report.tabulate import tabulate
 from bench.report.verify import problems
-from bench.report.write import write
+from bench.report.write import write_report
 from tests.command import bench
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -77,7 +77,7 @@ def test_scores_that_are_not_those_of_the_cells_are_found(copy, capsys):
     changed = pa.Table.from_pandas(frame, table.schema, preserve_index=False)
     results.outcomes[1] = replace(results.outcomes[1], scores={"bss_eval_v3": changed})
     before = {name: (REPORT / name).read_bytes() for name in ("provenance.json",)}
-    write(results, Path("reports"))
+    write_report(tabulate(results), Path("reports"))
     for name, content in before.items():
         (REPORT / name).write_bytes(content)
     assert bench("report", "small", "--check") == 1
@@ -141,5 +141,5 @@ def test_a_committed_report_is_what_its_scores_give(folder, tmp_path):
 
 
 def test_a_report_is_read_back_whole(copy):
-    lines = long_rows(load_committed(REPORT))
+    lines = tabulate(load_committed(REPORT)).aggregates
     pd.testing.assert_frame_equal(lines, pd.read_csv(REPORT / "rows.csv"), check_dtype=False)

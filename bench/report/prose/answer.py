@@ -1,41 +1,42 @@
-"""What was found, in one paragraph made from the figures of a table."""
+"""The answer to an experiment's question: one paragraph made from the numbers of a table."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from bench.report.table import Line, Part, metric_name, number
+from bench.report.numbers import metric_name, number, p_value
+from bench.report.table import Line, Part
 from bench.store.results import Results
 
 
 def answer(results: Results, part: Part) -> str:
-    """Return the findings of the first table: who is best by how much, and whether it is sure."""
+    """Return what a table says: which row is best, by how much, and whether that is significant."""
     ranked = [line for line in part.lines if line.row.ranked]
     waiting = [line.row.label for line in part.lines if line.row.status != "done"]
     corpus = results.corpus
     scope = f"On {corpus['n_test']} of {corpus['n_full']} test tracks of {corpus['title']}"
-    first = leader(part, part.metrics[0])
+    first = _best(part, part.metrics[0])
     if first is None:
         return f"{scope} no method has a score of its {part.target} yet."
-    sentences = [f"{scope}, {sentence(part, part.metrics[0], ranked)}"]
+    sentences = [f"{scope}, {_best_sentence(part, part.metrics[0], ranked)}"]
     for metric in part.metrics[1:]:
-        best = leader(part, metric)
+        best = _best(part, metric)
         if best is not None:
             entry = best.entries[metric]
             sentences.append(
                 f"{metric_name(metric)} is highest for {best.row.label} ({entry.text} dB"
-                f"{ties(part, metric)})."
+                f"{_ties(part, metric)})."
             )
-    sentences += [*bound(part, first), *beside(part, first)]
+    sentences += [*_highest_bound(part, first), *_published(part, first)]
     if waiting:
-        sentences.append(f"Failed or not finished, and left out: {listed(waiting)}.")
+        sentences.append(f"Failed or not finished, and left out: {_listed(waiting)}.")
     return " ".join(sentences)
 
 
-def sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
-    """Return who is best in a metric, by how much, and who cannot be told apart from it."""
-    best = leader(part, metric)
+def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
+    """Return which row is best in a metric, by how much, and which do not differ significantly."""
+    best = _best(part, metric)
     if best is None:
         return ""
     entry = best.entries[metric]
@@ -57,20 +58,20 @@ def sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
     text += "" if math.isnan(p) else f" ({sure}: Wilcoxon, Holm, p {p_value(p)})"
     close = [line.row.label for line in others if line.entries[metric].close]
     if close:
-        text += f"; {listed(close)} {'is' if len(close) == 1 else 'are'} not told apart from it"
+        text += f"; {_listed(close)} {'is' if len(close) == 1 else 'are'} not told apart from it"
     return text + "."
 
 
-def ties(part: Part, metric: str) -> str:
-    """Return who is not significantly worse than the best of a metric, to stand in brackets."""
+def _ties(part: Part, metric: str) -> str:
+    """Return which rows are not significantly worse than the best, for use in brackets."""
     close = [line.row.label for line in part.lines if line.entries[metric].close]
     if not close:
         return ""
-    names = listed(close) if len(close) < 4 else f"{len(close)} others"
+    names = _listed(close) if len(close) < 4 else f"{len(close)} others"
     return f"; not told apart from {names}"
 
 
-def bound(part: Part, best: Line) -> list[str]:
+def _highest_bound(part: Part, best: Line) -> list[str]:
     """Return how far the best is from the highest bound."""
     metric = part.metrics[0]
     bounds = [
@@ -78,18 +79,18 @@ def bound(part: Part, best: Line) -> list[str]:
         for line in part.lines
         if line.row.group == "bound" and math.isfinite(line.entries[metric].value)
     ]
-    mine = best.entries[metric].value
-    if not bounds or not math.isfinite(mine):
+    best_value = best.entries[metric].value
+    if not bounds or not math.isfinite(best_value):
         return []
     top = max(bounds, key=lambda line: line.entries[metric].value)
     value = top.entries[metric]
-    if value.value <= mine:
+    if value.value <= best_value:
         return []
     return [f"The highest bound, {top.row.label}, is at {value.text} dB."]
 
 
-def beside(part: Part, best: Line) -> list[str]:
-    """Return how the best row stands to what was published of it."""
+def _published(part: Part, best: Line) -> list[str]:
+    """Return the figure that was published for the best row."""
     metric = part.metrics[0]
     published = best.entries[metric].published
     if not published or not any(c.isdigit() for c in published):
@@ -97,29 +98,18 @@ def beside(part: Part, best: Line) -> list[str]:
     return [f"Published for {best.row.label}: {published} dB {metric_name(metric)}."]
 
 
-def leader(part: Part, metric: str) -> Line | None:
+def _best(part: Part, metric: str) -> Line | None:
     """Return the best row of a metric, None where no method has a score."""
-    found = [line for line in part.lines if line.entries[metric].rank == "best"]
-    return max(found, key=lambda line: line.entries[metric].value) if found else None
+    lines = [line for line in part.lines if line.entries[metric].rank == "best"]
+    return max(lines, key=lambda line: line.entries[metric].value) if lines else None
 
 
-def p_value(p: float) -> str:
-    """Return a p-value for the eye.
-
-    Examples
-    --------
-    >>> p_value(0.0312), p_value(0.00004), p_value(1.0)
-    ('= 0.031', '< 0.001', '= 1')
-    """
-    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
-
-
-def listed(names: Sequence[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     """Return names as a sentence lists them.
 
     Examples
     --------
-    >>> listed(["a"]), listed(["a", "b", "c"])
+    >>> _listed(["a"]), _listed(["a", "b", "c"])
     ('a', 'a, b and c')
     """
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,4 +1,4 @@
-"""What a figure shows, in sentences made from its numbers."""
+"""The findings of a figure: sentences made from its numbers."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from bench.report.curves import Curve, Point, Shown
-from bench.report.table import number
+from bench.report.curves import Curve, FigureData, Point
+from bench.report.numbers import number
 from bench.scoring.aggregate import over_seeds
 
 
-def findings(shown: Shown) -> list[str]:
+def findings(data: FigureData) -> list[str]:
     """Return the sentences: one a curve and metric, or one a metric where rows are compared."""
-    if not shown.symbol:
-        points = shown.points
-        return [comparison(points, m) for m in shown.metrics] if len(points) > 1 else []
+    if not data.symbol:
+        points = data.points
+        return [_comparison(points, m) for m in data.metrics] if len(points) > 1 else []
     return [
         f"{curve.label}: {line}"
-        for curve in shown.curves
-        for line in along(curve, shown.metrics, shown.symbol)
+        for curve in data.curves
+        for line in _along(curve, data.metrics, data.symbol)
     ]
 
 
-def along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
+def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
     """Yield a sentence for each metric: from where to where it goes, and how steadily."""
     points = curve.points
     if len(points) < 2:
         return
     if not all(isinstance(point.x, int | float) for point in points):
-        yield from (comparison(points, metric, symbol) for metric in metrics)
+        yield from (_comparison(points, metric, symbol) for metric in metrics)
         return
     for metric in metrics:
         means = [point.over_seeds(metric).mean for point in points]
         steps = [b - a for a, b in itertools.pairwise(means)]
         rises = sum(step > 0 for step in steps)
-        if not apart(points[0], points[-1], metric):
+        if not _apart(points[0], points[-1], metric):
             verb = "does not change beyond what the seeds explain"
         elif means[-1] > means[0]:
             verb = "rises" if rises == len(steps) else "rises on the whole"
@@ -44,18 +44,18 @@ def along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
         best = max(points, key=lambda point: point.over_seeds(metric).mean)
         yield (
             f"{metric.upper()} {verb} as {symbol} goes from {points[0].x} to {points[-1].x}, "
-            f"from {shown_value(points[0], metric)} to {shown_value(points[-1], metric)} dB "
+            f"from {_mean_text(points[0], metric)} to {_mean_text(points[-1], metric)} dB "
             f"({rises} of {len(steps)} steps up); it is highest at {symbol} = {best.x} "
-            f"({shown_value(best, metric)} dB)."
+            f"({_mean_text(best, metric)} dB)."
         )
 
 
-def comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
+def _comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
     """Return which row is best in a metric, by how much, and whether the seeds bear it out."""
     ranked = sorted(points, key=lambda point: -point.over_seeds(metric).mean)
     first, second, last = ranked[0], ranked[1], ranked[-1]
     gap = first.over_seeds(metric).mean - second.over_seeds(metric).mean
-    sure = apart(first, second, metric)
+    sure = _apart(first, second, metric)
     if any(len(point.seeds[metric]) < 2 for point in (first, second)):
         borne = "one seed, so nothing is known of its spread"
     else:
@@ -65,13 +65,13 @@ def comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
         return f"{symbol} = {point.x}" if symbol else point.row
 
     return (
-        f"{metric.upper()} is highest for {name(first)} ({shown_value(first, metric)} dB), "
+        f"{metric.upper()} is highest for {name(first)} ({_mean_text(first, metric)} dB), "
         f"{number(gap)} dB above {name(second)} ({borne}), and lowest for {name(last)} "
-        f"({shown_value(last, metric)} dB)."
+        f"({_mean_text(last, metric)} dB)."
     )
 
 
-def apart(one: Point, other: Point, metric: str) -> bool:
+def _apart(one: Point, other: Point, metric: str) -> bool:
     """Tell whether two rows differ beyond what their seeds explain.
 
     The same seeds made both, so the differences seed by seed are looked at: the 95 % interval of
@@ -82,7 +82,7 @@ def apart(one: Point, other: Point, metric: str) -> bool:
     return abs(over.mean) > (0.0 if math.isnan(over.half_width) else over.half_width)
 
 
-def shown_value(point: Point, metric: str) -> str:
+def _mean_text(point: Point, metric: str) -> str:
     """Return a mean with its spread, as the table prints it."""
     over = point.over_seeds(metric)
     return number(over.mean, spread=over.spread)

@@ -1,4 +1,7 @@
-"""The charts of a page as SVG: scores by track, and the critical-difference diagram."""
+"""The charts of a page as SVG: scores by track, and the critical-difference diagram.
+
+The diagram is drawn here and not by scikit-posthocs, for the reasons in `bench.report.statistics`.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.figure import COLOURS, SETTINGS
+from bench.report.plots.figure import COLOURS, SETTINGS
 from bench.report.statistics import Ranks
 
-#: Inches: of a panel, of a row in it.
-PANEL, ROW = 3.9, 0.24
-#: Up to so many tracks each is drawn as a dot.
-FEW = 30
-#: A page's own settings: text stays text, in the page's colour.
-PAGE: Any = {**SETTINGS, "svg.fonttype": "none", "text.parse_math": False, "font.size": 8.5}
-BLACK = "#000000"
-#: By group, told apart by the colour-blind.
-GROUP_COLOURS = {
+#: Width of a panel and height of a row in it, in inches.
+_PANEL, _ROW = 3.9, 0.24
+#: Up to this number of tracks each is drawn as a dot.
+_FEW = 30
+#: Settings of matplotlib for a page: text is kept as text, which takes the page's font.
+_PAGE: Any = {**SETTINGS, "svg.fonttype": "none", "text.parse_math": False, "font.size": 8.5}
+_BLACK = "#000000"
+#: Colour of each group, distinct to the colour-blind.
+_GROUP_COLOURS = {
     "supervised": COLOURS[0],
     "unsupervised": COLOURS[1],
     "elsewhere": COLOURS[2],
@@ -33,7 +36,7 @@ GROUP_COLOURS = {
 def distributions(
     values: Mapping[str, NDArray[np.float64]], groups: Mapping[str, str], name: str
 ) -> bytes:
-    """Return a box a row: median, quartiles, whiskers to 1.5 times their distance, and the rest.
+    """Return a box plot of each row: median, quartiles, whiskers to 1.5 times their distance.
 
     Parameters
     ----------
@@ -42,19 +45,19 @@ def distributions(
     groups
         The group of each row.
     name
-        Of the axis.
+        Label of the axis.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     finite = {label: scores[np.isfinite(scores)] for label, scores in values.items()}
-    with mpl.rc_context(PAGE):
-        figure = Figure(figsize=(PANEL, 0.55 + ROW * len(values)))
+    with mpl.rc_context(_PAGE):
+        figure = Figure(figsize=(_PANEL, 0.55 + _ROW * len(values)))
         panel = figure.subplots()
         for place, (label, scores) in enumerate(finite.items()):
-            colour = GROUP_COLOURS[groups[label]]
+            colour = _GROUP_COLOURS[groups[label]]
             line = {"color": colour, "linewidth": 0.9}
-            few = len(scores) <= FEW
+            few = len(scores) <= _FEW
             panel.boxplot(
                 [scores],
                 positions=[place],
@@ -64,7 +67,7 @@ def distributions(
                 showfliers=not few,
                 manage_ticks=False,
                 boxprops={"facecolor": colour, "alpha": 0.35, "edgecolor": colour},
-                medianprops={"color": BLACK, "linewidth": 1.3},
+                medianprops={"color": _BLACK, "linewidth": 1.3},
                 flierprops={"marker": ".", "markersize": 2.5, "markeredgecolor": colour},
                 whiskerprops=line,
                 capprops=line,
@@ -75,7 +78,7 @@ def distributions(
         panel.set_ylim(len(values) - 0.4, -0.6)
         panel.set_xlabel(name)
         panel.grid(visible=False, axis="y")
-        return saved(figure)
+        return _svg(figure)
 
 
 def critical_difference(ranks: Ranks) -> bytes:
@@ -85,19 +88,19 @@ def critical_difference(ranks: Ranks) -> bytes:
 
     labels, n = list(ranks.mean), len(ranks.mean)
     half = (n + 1) // 2
-    bars = levels(ranks)
+    bars = _levels(ranks)
     deepest = 0.55 + 0.34 * (max(bars, default=-1) + 1)
     depth = deepest + 0.9 * half + 0.3
-    with mpl.rc_context(PAGE):
+    with mpl.rc_context(_PAGE):
         figure = Figure(figsize=(6.4, 0.42 + 0.2 * depth))
         panel = figure.subplots()
         margin = 0.42 * (n - 1)
         panel.set_xlim(1 - margin, n + margin)
         panel.set_ylim(depth, -1.3)
         panel.axis("off")
-        panel.plot([1, n], [0, 0], color=BLACK, linewidth=1)
+        panel.plot([1, n], [0, 0], color=_BLACK, linewidth=1)
         for tick in range(1, n + 1):
-            panel.plot([tick, tick], [0, -0.25], color=BLACK, linewidth=1)
+            panel.plot([tick, tick], [0, -0.25], color=_BLACK, linewidth=1)
             panel.text(tick, -0.45, str(tick), ha="center", va="bottom")
         for place, label in enumerate(labels):
             left = place < half
@@ -112,23 +115,23 @@ def critical_difference(ranks: Ranks) -> bytes:
             ends = [ranks.mean[clique[0]] - 0.05, ranks.mean[clique[-1]] + 0.05]
             y = 0.5 + 0.34 * level
             panel.plot(ends, [y, y], color=COLOURS[1], linewidth=3, solid_capstyle="butt")
-        return saved(figure)
+        return _svg(figure)
 
 
-def levels(ranks: Ranks) -> list[int]:
-    """Return for each clique's bar a level at which it meets no other, the highest free one."""
+def _levels(ranks: Ranks) -> list[int]:
+    """Return for the bar of each clique the highest level on which it overlaps no other bar."""
     taken: list[float] = []
-    found = []
+    levels = []
     for clique in ranks.cliques:
         start, stop = ranks.mean[clique[0]], ranks.mean[clique[-1]]
         free = [i for i, end in enumerate(taken) if end < start - 0.15]
         level = free[0] if free else len(taken)
         taken[level : level + 1] = [stop]
-        found.append(level)
-    return found
+        levels.append(level)
+    return levels
 
 
-def saved(figure: Any) -> bytes:
+def _svg(figure: Any) -> bytes:
     """Return a figure as SVG without a background, the same bytes for the same content."""
     sink = io.BytesIO()
     figure.savefig(sink, format="svg", metadata={"Date": None}, transparent=True)
@@ -136,16 +139,16 @@ def saved(figure: Any) -> bytes:
 
 
 def inline(svg: bytes, prefix: str, label: str) -> str:
-    """Return SVG as part of a page: in the text's own colour, its ids unlike any other's.
+    """Return SVG as part of a page: in the text's colour, with ids that are unique in the page.
 
     Parameters
     ----------
     svg
-        As matplotlib wrote it.
+        A drawing as matplotlib wrote it.
     prefix
-        Of its ids, of letters and digits.
+        Letters and digits that its ids begin with.
     label
-        What it shows, for those who do not see it.
+        Description of the drawing for screen readers.
     """
     text = svg.decode()
     text = text[text.index("<svg") :]
@@ -154,7 +157,7 @@ def inline(svg: bytes, prefix: str, label: str) -> str:
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r"url\(#", f"url(#{prefix}-", text)
     text = re.sub(r'href="#', f'href="#{prefix}-', text)
-    text = text.replace(BLACK, "currentColor").replace("fill: #ffffff", "fill: none")
+    text = text.replace(_BLACK, "currentColor").replace("fill: #ffffff", "fill: none")
     text = text.replace(COLOURS[0], "var(--blue)")  # lighter on a dark page
     width = re.search(r'width="([\d.]+)pt" height="[\d.]+pt"', text)
     if width:

@@ -1,17 +1,16 @@
-"""What stands under the tables of a report, in plain sentences."""
+"""The notes under the tables of a report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from bench.report.rows import Row, table_rows
-from bench.report.table import CLOSE, Part
+from bench.report.rows import Row
+from bench.report.table import CLOSE
+from bench.report.tabulate import ReportTables
 from bench.store.results import Results
 
 
-def notes(results: Results, parts: Sequence[Part]) -> list[str]:
+def notes(tables: ReportTables) -> list[str]:
     """Return the notes, one a line, unescaped."""
-    rows = table_rows(results)
+    results, rows = tables.results, tables.rows
     lines = [
         "The best value of a column is bold, the second underlined. Bounds (the mixture, and masks "
         "made from the true sources) and imported scores are not ranked.",
@@ -28,20 +27,20 @@ def notes(results: Results, parts: Sequence[Part]) -> list[str]:
             f"Rows of methods that draw at random are means over {seeds} seeds, ± the standard "
             "deviation over seeds."
         )
-    if any(part.has_published for part in parts):
+    if any(part.has_published for part in tables.parts):
         lines.append(f"Published figures: {results.experiment.published_source or 'not stated.'}")
     lines += [f"{row.label}: {row.note}" for row in rows if row.note]
-    lines += failures(results)
-    lines += [unfinished(row) for row in rows if row.status.startswith("missing")]
+    lines += _failures(results)
+    lines += [_unfinished(row) for row in rows if row.status.startswith("missing")]
     lines.append(f"Data: {results.corpus['citation']} Licence: {results.corpus['licence']}.")
     return lines
 
 
-def failures(results: Results) -> list[str]:
+def _failures(results: Results) -> list[str]:
     """Return why each failed cell failed."""
     return [f"{o.cell.name} failed: {o.error}" for o in results.outcomes if o.status == "failed"]
 
 
-def unfinished(row: Row) -> str:
+def _unfinished(row: Row) -> str:
     """Return that a row is not finished: its numbers are left out whole."""
     return f"{row.label} is not finished ({row.status}): nothing of it is shown."

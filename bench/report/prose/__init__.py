@@ -1,0 +1,1 @@
+"""Sentences made from the numbers of a table or figure: the answer, the findings, the notes."""

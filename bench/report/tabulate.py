@@ -1,0 +1,58 @@
+"""Everything that a report shows in numbers, computed once and handed to every format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from bench.report.rows import Row, TrackTables, aggregates, table_rows
+from bench.report.table import Part, table_parts
+from bench.report.track_tables import track_tables
+from bench.scoring.aggregate import over_tracks, track_values
+from bench.store.results import Results
+
+
+@dataclass(frozen=True)
+class ReportTables:
+    """The tables of an experiment, and the numbers that they rest on.
+
+    Attributes
+    ----------
+    results
+        The experiment and the outcomes of its cells.
+    rows
+        The rows of its tables.
+    tracks
+        By protocol and target, then by row and metric, the score of each track and seed.
+    seeds
+        Every aggregate of every seed, from `bench.scoring.aggregate.over_tracks` by row and seed.
+    aggregates
+        Every aggregate of every row, unrounded: the content of ``rows.csv``.
+    parts
+        A table for each protocol and target, rounded and ranked.
+    """
+
+    results: Results
+    rows: Sequence[Row]
+    tracks: TrackTables
+    seeds: pd.DataFrame
+    aggregates: pd.DataFrame
+    parts: Sequence[Part]
+
+
+def tabulate(results: Results) -> ReportTables:
+    """Compute the tables of an experiment."""
+    rows, experiment = table_rows(results), results.experiment
+    values = track_values(results.scores, ["row", "seed"])
+    seeds = over_tracks(results.scores, ["row", "seed"], tracks=values)
+    tracks = {
+        (protocol, target): track_tables(
+            values[(values["protocol"] == protocol) & (values["target"] == target)], protocol
+        )
+        for protocol in experiment.protocols
+        for target in experiment.table.targets
+    }
+    numbers = aggregates(results, rows, seeds, tracks)
+    return ReportTables(results, rows, tracks, seeds, numbers, table_parts(results, rows, numbers))
