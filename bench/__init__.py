@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from bench.songs.separate import SongSeparator
+    from bench.methods.song import SongSeparator
 
 
 def load(name: str) -> SongSeparator:

@@ -13,6 +13,10 @@ from bench.track import Audio
 UNKNOWN_SIZE = 0xFFFFFFFF
 
 
+class CutShortError(BenchError):
+    """A file that is shorter than its header declares."""
+
+
 @dataclass(frozen=True)
 class Header:
     """What a file says of its audio: rate in hertz, channels, samples of each, and its format."""
@@ -33,11 +37,11 @@ def header(path: Path) -> Header:
     """
     import soundfile
 
-    found: Any = reading(path, soundfile.info)
+    info: Any = reading(path, soundfile.info)
     if path.stat().st_size < declared_size(path):
-        raise BenchError(f"{path} is cut short")
-    n_samples = int(found.frames)
-    return Header(int(found.samplerate), int(found.channels), n_samples, str(found.format))
+        raise CutShortError(f"{path} is cut short")
+    n_samples = int(info.frames)
+    return Header(int(info.samplerate), int(info.channels), n_samples, str(info.format))
 
 
 def read(path: Path, start: int = 0, n_samples: int = -1) -> Audio:
@@ -59,7 +63,13 @@ def read(path: Path, start: int = 0, n_samples: int = -1) -> Audio:
 
 
 def reading(path: Path, action: Any) -> Any:
-    """Return what `action` makes of a file's path, its failure said in one line."""
+    """Return the result of `action` on the path of a file.
+
+    Raises
+    ------
+    BenchError
+        The action failed: one line with the file and the reason.
+    """
     import soundfile
 
     try:

@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from bench.cli.options import complete_method
 from bench.errors import BenchError
 
 
@@ -29,6 +30,7 @@ def separate(
         str,
         typer.Option(
             "--with",
+            autocompletion=complete_method,
             help="A method's name, an MLflow run (runs:/ID) or model (models:/…), or a folder of "
             "weights.",
         ),
@@ -40,7 +42,8 @@ def separate(
     """Separate songs into vocals and accompaniment, which add up to the song."""
     from bench.runner.cell import device_here
     from bench.songs.load import load
-    from bench.songs.separate import Format, separate_file
+    from bench.songs.separate import separate_file
+    from bench.songs.write import Format
 
     names = [song.stem for song in songs]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -55,10 +58,10 @@ def separate(
             with told(), progress() as bar:
                 task = bar.add_task(song.name, total=1.0)
 
-                def tell(share: float, bar: Progress = bar, task: TaskID = task) -> None:
+                def update(share: float, bar: Progress = bar, task: TaskID = task) -> None:
                     bar.update(task, completed=share)
 
-                done = separate_file(loaded, song, out, suffix, tell)
+                done = separate_file(loaded, song, out, suffix, update)
         except BenchError as error:
             print(f"bench: {error}", file=sys.stderr)
             failed += 1

@@ -1,10 +1,15 @@
-"""What a cell has learnt, read back from the folder that holds its training."""
+"""Methods of cells, with what they have learnt read back from the folder of the training."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from bench.errors import BenchError
 from bench.methods import registry
+from bench.methods.saved import load_saved
 from bench.methods.separator import Separator
-from bench.store.cell_folder import CellFolder
+from bench.plan.cells import Cell
+from bench.store.cell_folder import CellFolder, read_json
 
 
 def training_folder(folder: CellFolder) -> CellFolder:
@@ -24,11 +29,30 @@ def load_method(folder: CellFolder) -> Separator:
     Raises
     ------
     BenchError
-        The folder of its training holds no trained method, or one of another version.
+        What the cell has learnt is not here whole, or belongs to another version of the method.
     """
     cell = folder.cell
     if not cell.learns:
         return cell.build()
-    cls = registry.find(cell.method)
-    after_training = {name: cell.hyperparameters[name] for name in cls.AFTER_TRAINING}
-    return cls.load(training_folder(folder).fit_folder, **after_training)
+    trained = training_folder(folder)
+    if not trained.is_fitted():
+        raise BenchError(
+            f"{cell.name} is not trained here: {trained.fit_folder} is not there whole"
+        )
+    names = registry.find(cell.method).AFTER_TRAINING
+    after_training = {name: cell.hyperparameters[name] for name in names}
+    return load_saved(trained.fit_folder, **after_training)
+
+
+def cell_folder_at(path: Path) -> CellFolder:
+    """Return the cell folder at a path in ``runs/``.
+
+    Raises
+    ------
+    BenchError
+        The ``cell.json`` in the folder is damaged.
+    """
+    try:
+        return CellFolder(path.parent, Cell(**(read_json(path / "cell.json") or {})))
+    except TypeError:
+        raise BenchError(f"{path / 'cell.json'} is damaged") from None

@@ -17,8 +17,8 @@ from bench.scoring.aggregate import OVER_TRACKS, over_tracks, track_values
 from bench.store.cell_folder import CellFolder
 from bench.store.results import Outcome
 from bench.track import TARGETS
+from bench.tracking.address import json_text
 from bench.tracking.description import NOTE, describe_cell
-from bench.tracking.store import json_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,7 +26,7 @@ import numpy as np
 from bench import provenance
 from bench.errors import BenchError
 from bench.methods.saved import load_saved
-from bench.methods.separator import Separator
+from bench.methods.song import SongSeparator
 from bench.store.cell_folder import CellFolder
 from bench.store.trained import load_method
 from bench.track import TARGETS, Audio
@@ -41,9 +41,15 @@ NAME, FOLDER = "model", "separator"
 
 @dataclass(frozen=True)
 class StemModel:
-    """What MLflow calls: a trained separator."""
+    """The model that MLflow calls: a trained method for music of any rate and length.
 
-    separator: Separator
+    Attributes
+    ----------
+    method
+        The method, which resamples and works in chunks as `bench.load` does.
+    """
+
+    method: SongSeparator
 
     def predict(self, audio: Audio, params: Mapping[str, Any] | None = None) -> dict[str, Audio]:
         """Return a stem for each target.
@@ -51,19 +57,26 @@ class StemModel:
         Parameters
         ----------
         audio
-            Mixture ``(channels, samples)``.
+            Mixture ``(channels, samples)``, of any length.
         params
-            ``rate``: of the audio in hertz; the rate the method was trained for unless given.
+            ``rate``: sampling rate of the audio in hertz, any; the one at which the method was
+            trained unless given.
+
+        Raises
+        ------
+        BenchError
+            No rate is given and the method was trained at none, or the audio is empty or not
+            finite.
         """
-        rate = int((params or {}).get("rate") or 0) or self.separator.learned().get("rate_")
+        rate = int((params or {}).get("rate") or 0) or self.method.rate
         if rate is None:
             raise BenchError("give the sampling rate of the audio: params={'rate': 16000}")
-        return self.separator.separate(np.asarray(audio, dtype=np.float64), rate)
+        return self.method.separate(audio, rate)
 
 
 def _load_pyfunc(path: str) -> StemModel:
-    """Return the model in `path`; the name is MLflow's."""
-    return StemModel(load_saved(Path(path)))
+    """Return the model in a folder; MLflow looks for a function of this name."""
+    return StemModel(SongSeparator(load_saved(Path(path)), "the model"))
 
 
 def signature() -> ModelSignature:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from bench.errors import BenchError
+from bench.store.workspace import Workspace
+from bench.tracking.address import default_uri, first_line, without_secret
 from bench.tracking.model import NAME
-from bench.tracking.store import default_uri, first_line, without_secret
 
 
-def register(workspace: Path, experiment: str, row: str, seed: int, name: str) -> str:
+def register(workspace: Workspace, experiment: str, row: str, seed: int, name: str) -> str:
     """Register the model that a row's run logged, and return its address.
 
     Parameters

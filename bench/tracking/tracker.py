@@ -17,12 +17,9 @@ from bench.plan.cells import Cell
 from bench.store.cell_folder import CellFolder, locked, read_json, write_text
 from bench.store.manifest import Manifest
 from bench.store.results import read_outcome
+from bench.store.workspace import Workspace
 from bench.tracking import content
-from bench.tracking.description import describe_experiment, shown_metrics
-from bench.tracking.media import log_examples, log_pictures
-from bench.tracking.model import log_model
-from bench.tracking.store import (
-    ARTIFACTS,
+from bench.tracking.address import (
     address,
     default_uri,
     first_line,
@@ -30,9 +27,11 @@ from bench.tracking.store import (
     json_text,
     recorded_as,
     store_name,
-    store_note,
     without_secret,
 )
+from bench.tracking.description import describe_experiment, shown_metrics
+from bench.tracking.media import log_examples, log_pictures
+from bench.tracking.model import log_model
 from bench.tracking.ui import set_view
 
 
@@ -53,7 +52,7 @@ class Tracker:
         back, by this run or the next of the experiment, from the folders.
     """
 
-    def __init__(self, manifest: Manifest, workspace: Path) -> None:
+    def __init__(self, manifest: Manifest, workspace: Workspace) -> None:
         self.manifest, self.workspace = manifest, workspace
         self.uri = default_uri(workspace)
         self.name = manifest.experiment.name
@@ -76,7 +75,7 @@ class Tracker:
 
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         try:
-            with locked(self.workspace / "runs" / "mlflow.lock"):  # one process makes the tables
+            with locked(self.workspace.store_lock):  # one process makes the tables
                 self.client = MlflowClient(tracking_uri=self.uri)
                 self.store = self._identity(self.workspace)
                 self.experiment_id = self._experiment(self.workspace)
@@ -103,21 +102,21 @@ class Tracker:
         except BenchError as error:
             raise BenchError(f"{error}; nothing was run") from None
 
-    def _identity(self, workspace: Path) -> str:
+    def _identity(self, workspace: Workspace) -> str:
         """Return what tells this store from another that was at its address, and note it."""
         made = self.client.get_experiment("0").creation_time
-        path = store_note(workspace)
+        path = workspace.stores_met
         met = read_json(path) or {}
         write_text(path, json_text({**met, store_name(): f"made {made}"}))
         return f"made {made}"
 
-    def _experiment(self, workspace: Path) -> str:
+    def _experiment(self, workspace: Workspace) -> str:
         found = self.client.get_experiment_by_name(self.name)
         if found is not None:
             if found.lifecycle_stage == "deleted":
                 self.client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
-        artifacts = (workspace / ARTIFACTS).resolve().as_uri()
+        artifacts = workspace.artifacts.resolve().as_uri()
         # A server keeps them itself; a database alone keeps none.
         local = None if self.uri.startswith(("http://", "https://")) else artifacts
         # The UI shows an experiment of this kind as training runs, not as traces of agents.

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, nearest
-from bench.tracking.store import default_uri, json_text, without_secret
+from bench.store.workspace import Workspace
+from bench.tracking.address import default_uri, json_text, without_secret
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -69,7 +70,7 @@ def page(uri: str, experiment: str | None) -> str:
     return f"/#/experiments/{chosen.experiment_id}/runs?{kind}{shared}"
 
 
-def serve(workspace: Path, experiment: str | None, port: int, show: bool) -> None:
+def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -> None:
     """Serve the store's UI on 127.0.0.1 until it is ended; `show`: in a browser, once it answers.
 
     Where the store is a server already, say where the experiment is.

@@ -35,7 +35,8 @@ from measure import best, heading, in_process, write
 from numpy.typing import NDArray
 from rich.console import Console
 
-from bench.cli.sweep import RUNS, job_of, run_cells
+from bench.cli.options import HERE
+from bench.cli.run import job_of, run_cells
 from bench.datasets.synthetic import Synthetic
 from bench.methods import registry
 from bench.plan import cells, experiment
@@ -117,10 +118,10 @@ class Swept:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             Path("b.yaml").write_text(sweep(n))
             spec, dataset = experiment.read(Path("b.yaml")), Synthetic()
-            save_manifest(RUNS, spec, dataset, cells.cells(spec, dataset), [])
-            manifest = load_manifest(RUNS, spec.name)
+            save_manifest(HERE.runs, spec, dataset, cells.cells(spec, dataset), [])
+            manifest = load_manifest(HERE.runs, spec.name)
             place = executor.place(workers, 1, "", "cpu", n)
-            tracker = Tracker(manifest, Path())
+            tracker = Tracker(manifest, HERE)
             tracker.open()
             job = job_of(spec, Path(), place)
             start, begun = time.perf_counter(), processor_s()

@@ -267,7 +267,7 @@ def test_kept_estimates_are_scored_by_a_new_protocol_to_the_same_bits(sweep, mon
 
 
 def test_an_order_by_what_is_known_has_the_longest_first(sweep):
-    from bench.cli.sweep import ordered
+    from bench.runner.order import longest_first
     from bench.store.cell_folder import CellFolder, read_json, write_text
     from bench.store.manifest import load_manifest
 
@@ -276,7 +276,7 @@ def test_an_order_by_what_is_known_has_the_longest_first(sweep):
     for folder, seconds in zip(found.folders, (3.0, 9.0, 1.0, 5.0), strict=True):
         (path,) = folder.path.glob("scores/*.json")
         write_text(path, json.dumps((read_json(path) or {}) | {"separate_s": seconds}))
-    rows = [folder.cell.row for folder in ordered(found.folders, found.folders)]
+    rows = [folder.cell.row for folder in longest_first(found.folders, found.folders)]
     assert rows == ["Slow 0.2", "Slow 0.4", "Slow 0.1", "Slow 0.3"]
     unknown = [CellFolder(Path("elsewhere"), folder.cell) for folder in found.folders]
-    assert ordered(unknown, []) == unknown
+    assert longest_first(unknown, []) == unknown

@@ -139,9 +139,9 @@ def test_resampled_pieces_meet_in_step(trained, monkeypatch):
     monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
     rate, method = 44_100, suite.load(str(trained))
     mixture = music(24.0, channels=1).T
-    at = method.at(rate)
-    assert len(chunks.cuts(mixture.shape[1], 1, rate, at.alignment(rate))) > 2
-    whole = at.separate(mixture, rate)["vocals"]
+    resampling = method.for_rate(rate)
+    assert len(chunks.cuts(mixture.shape[1], 1, rate, resampling.alignment(rate))) > 2
+    whole = resampling.separate(mixture, rate)["vocals"]
     cut = method.separate(mixture, rate)["vocals"]
     assert 10 * np.log10(np.square(whole).sum() / np.square(whole - cut).sum()) > 60
 

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from mlflow.exceptions import MlflowException
 
+import bench as suite
 from bench.errors import BenchError
+from bench.methods import chunks
 from bench.methods.saved import load_saved
 from bench.store.manifest import load_manifest
 from bench.track import TARGETS
@@ -60,8 +62,20 @@ def test_the_logged_model_gives_the_stems_of_its_row(runs, trained, test_track, 
     (folder,) = [f for f in load_manifest(Path("runs"), "trained").folders if f.cell.row == row]
     method = folder.cell.build()
     vars(method).update(load_saved(next(Path("runs").glob("*/fit"))).learned())
-    expected = method.separate(test_track.mixture, test_track.rate)
+    voice = method.separate(test_track.mixture, test_track.rate)["vocals"]
     assert tuple(stems) == TARGETS
+    np.testing.assert_array_equal(stems["vocals"], voice)
+    np.testing.assert_array_equal(stems["accompaniment"], test_track.mixture - voice)
+
+
+def test_the_model_resamples_and_cuts_long_songs_as_the_loader_does(runs, monkeypatch):
+    monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
+    uri = f"runs:/{run_of(runs, 'DNN binary').info.run_id}/model"
+    rate, song = 44_100, 0.1 * np.random.default_rng(0).standard_normal((2, 35 * 44_100))
+    method = suite.load(uri)
+    assert len(chunks.cuts(song.shape[1], 2, rate, method.for_rate(rate).alignment(rate))) > 2
+    stems = mlflow.pyfunc.load_model(uri).predict(song, params={"rate": rate})
+    expected = method.separate(song, rate)
     for target in TARGETS:
         np.testing.assert_array_equal(stems[target], expected[target])
 

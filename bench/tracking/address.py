@@ -16,19 +16,17 @@ from typing import Any
 from bench.plan.cells import Cell
 from bench.store.cell_folder import CellFolder, read_json
 from bench.store.results import Outcome, Results
+from bench.store.workspace import Workspace
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 # A server that is away must not hold up the work: it is told again by the next run.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
-DATABASE = "mlflow.db"
-ARTIFACTS = "mlartifacts"
 
-
-def default_uri(workspace: Path) -> str:
+def default_uri(workspace: Workspace) -> str:
     """Return the tracking URI: ``MLFLOW_TRACKING_URI``, or SQLite in `workspace`."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(workspace / DATABASE).resolve()}"
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.database.resolve()}"
 
 
 def without_secret(uri: str) -> str:
@@ -38,7 +36,7 @@ def without_secret(uri: str) -> str:
 
 def store_name() -> str:
     """Return the name of the store in notes: the default one moves with the workspace."""
-    return without_secret(os.environ.get("MLFLOW_TRACKING_URI") or DATABASE)
+    return without_secret(os.environ.get("MLFLOW_TRACKING_URI") or Workspace().database.name)
 
 
 def address(experiment: str) -> str:
@@ -46,12 +44,9 @@ def address(experiment: str) -> str:
     return f"{experiment} @ {store_name()}"
 
 
-def store_note(workspace: Path) -> Path:
-    """Return the file that says which store was last met at each address."""
-    return workspace / "runs" / "mlflow.json"
-
-
-def is_recorded(folder: CellFolder, outcome: Outcome, workspace: Path, experiment: str) -> bool:
+def is_recorded(
+    folder: CellFolder, outcome: Outcome, workspace: Workspace, experiment: str
+) -> bool:
     """Tell whether a cell's folder says that it is recorded whole.
 
     A SQLite file that is gone has recorded nothing.
@@ -61,7 +56,7 @@ def is_recorded(folder: CellFolder, outcome: Outcome, workspace: Path, experimen
         return False
     notes = read_json(folder.path / "mlflow.json") or {}
     note = notes.get(address(experiment), {})
-    met = (read_json(store_note(workspace)) or {}).get(store_name())
+    met = (read_json(workspace.stores_met) or {}).get(store_name())
     return bool(note.get("store") == met and is_current(note, folder, outcome))
 
 
@@ -82,11 +77,11 @@ def score_keys(cell: Cell) -> list[str]:
     return sorted(map(cell.score_key, cell.protocols))
 
 
-def unrecorded(results: Results, workspace: Path) -> Sequence[CellFolder]:
+def unrecorded(results: Results, workspace: Workspace) -> Sequence[CellFolder]:
     """Return the finished and failed cells whose folders do not say that they are recorded."""
     name = results.experiment.name
     ended = [
-        (CellFolder(workspace / "runs", outcome.cell), outcome)
+        (CellFolder(workspace.runs, outcome.cell), outcome)
         for outcome in results.outcomes
         if outcome.status != "missing"
     ]

@@ -1,0 +1,70 @@
+"""``bench list``: experiments, methods and datasets by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.cli.options import HERE
+from bench.errors import BenchError, nearest
+
+
+def list_names(
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            help="experiments, methods or datasets.",
+            autocompletion=lambda incomplete: [k for k in KINDS if k.startswith(incomplete)],
+        ),
+    ] = None,
+) -> None:
+    """List experiments, methods and datasets by the names that files and commands take."""
+    if kind is not None and kind not in KINDS:
+        raise BenchError(f"no list of {kind!r}; {nearest(kind, KINDS)}")
+    console = Console()
+    for title in [kind] if kind else KINDS:
+        table = Table("name", "what it is", title=title, title_justify="left", box=None)
+        for name, description in KINDS[title]():
+            table.add_row(Text(name), Text(description))
+        console.print(table)
+        console.print()
+
+
+def _experiments() -> Iterator[tuple[str, str]]:
+    """Yield each experiment file and its title."""
+    import yaml
+
+    for path in sorted(HERE.experiments.glob("*.yaml")):
+        try:
+            yield str(path), str(yaml.safe_load(path.read_text()).get("title", ""))
+        except (yaml.YAMLError, AttributeError, ValueError):
+            yield str(path), "not readable as an experiment"
+
+
+def _methods() -> Iterator[tuple[str, str]]:
+    """Yield each built-in method, with what it is and its hyperparameters."""
+    from bench.methods import registry
+
+    for name in registry.table():
+        cls = registry.find(name)
+        first_line = (cls.__doc__ or "").strip().splitlines()[0]
+        yield name, f"{first_line} Hyperparameters: {', '.join(registry.fields(cls))}"
+
+
+def _datasets() -> Iterator[tuple[str, str]]:
+    """Yield each dataset, with its title, size and licence."""
+    from bench import datasets
+
+    for name in datasets.DATASETS:
+        corpus = datasets.find(name)
+        sizes = ", ".join(f"{n} {split}" for split, n in corpus.FULL_SIZES.items())
+        title = f"{corpus.TITLE}: {sizes} tracks" if sizes else corpus.TITLE
+        yield name, f"{title}. Licence: {corpus.LICENCE}."
+
+
+KINDS = {"experiments": _experiments, "methods": _methods, "datasets": _datasets}

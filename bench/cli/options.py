@@ -1,0 +1,78 @@
+"""Arguments and options that several commands share, and what completes them in a shell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bench.store.workspace import Workspace
+
+if TYPE_CHECKING:
+    from bench.store.manifest import Manifest
+
+#: The working directory in which a command is run.
+HERE = Workspace()
+
+
+def complete_experiment(incomplete: str) -> Iterator[str]:
+    """Yield the names of the experiments that were run here and that begin with `incomplete`."""
+    names = (path.stem for path in sorted((HERE.runs / "experiments").glob("*.json")))
+    return (name for name in names if name.startswith(incomplete))
+
+
+def complete_file(incomplete: str) -> Iterator[str]:
+    """Yield the experiment files that begin with `incomplete`."""
+    paths = (str(path) for path in sorted(HERE.experiments.glob("*.yaml")))
+    return (path for path in paths if path.startswith(incomplete))
+
+
+def complete_method(incomplete: str) -> Iterator[str]:
+    """Yield the names of the built-in methods that begin with `incomplete`."""
+    from bench.methods import registry
+
+    return (name for name in sorted(registry.table()) if name.startswith(incomplete))
+
+
+def complete_dataset(incomplete: str) -> Iterator[str]:
+    """Yield the names of the datasets that begin with `incomplete`."""
+    from bench.datasets import DATASETS
+
+    return (name for name in sorted(DATASETS) if name.startswith(incomplete))
+
+
+Name = Annotated[
+    str,
+    typer.Argument(help="An experiment's name, or its file.", autocompletion=complete_experiment),
+]
+Data = Annotated[Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")]
+Into = Annotated[
+    str | None,
+    typer.Option(
+        help="An experiment in whose tables and MLflow runs it appears.",
+        autocompletion=complete_experiment,
+    ),
+]
+Record = Annotated[bool, typer.Option("--record", help="Record it in MLflow.")]
+
+
+def experiment_name(name: str) -> str:
+    """Return the name of an experiment that is given by its name or its file."""
+    from bench.plan import experiment_file
+
+    return experiment_file.read(Path(name)).name if name.endswith((".yaml", ".yml")) else name
+
+
+def manifest_of(name: str) -> Manifest:
+    """Return the cells of an experiment that was run here, by its name or its file.
+
+    Raises
+    ------
+    BenchError
+        The experiment was never run here.
+    """
+    from bench.store.manifest import load_manifest
+
+    return load_manifest(HERE.runs, experiment_name(name))

@@ -1,0 +1,277 @@
+"""``bench run``: what is missing of an experiment is computed, recorded and reported."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from bench.cli.options import HERE, Data, complete_file
+from bench.cli.tables import prepare, print_tables
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.plan.cells import Cell
+    from bench.plan.experiment import Experiment
+    from bench.runner.cell import Job
+    from bench.runner.executor import Place
+    from bench.store.cell_folder import CellFolder
+    from bench.store.manifest import Manifest
+    from bench.store.results import Outcome
+    from bench.store.status import CellStatus
+    from bench.tracking.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many of the pending cells were computed here, done by another process, or failed."""
+
+    computed: int = 0
+    elsewhere: int = 0
+    failed: int = 0
+
+
+def run(
+    experiment: Annotated[
+        Path, typer.Argument(help="An experiment file.", autocompletion=complete_file)
+    ],
+    data: Data = Path("data"),
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Local processes, or jobs of SLURM; 0: all in this one. Default: one a core.",
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each worker.")] = 1,
+    scheduler: Annotated[
+        str,
+        typer.Option(help="Address of a Dask scheduler, such as tcp://127.0.0.1:8786; or slurm."),
+    ] = "",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try cells again that failed before.")
+    ] = False,
+    trainer: Annotated[
+        list[str] | None,
+        typer.Option(help="key=value for Lightning's Trainer, as devices=4; repeatable."),
+    ] = None,
+    override: Annotated[
+        list[str] | None, typer.Option("-o", help="key=value over the file's, repeatable.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be computed, and stop.")
+    ] = False,
+) -> None:
+    """Run what is missing of an experiment, and write its report.
+
+    Cells that failed before are left alone, unless --retry-failed is given.
+    """
+    from bench.datasets import open_dataset
+    from bench.plan import experiment_file
+    from bench.plan.cells import cells as cells_of
+    from bench.runner import executor, hosts
+    from bench.store.cell_folder import CellFolder
+    from bench.store.manifest import load_manifest, save_manifest
+    from bench.store.results import read_outcome
+    from bench.store.status import DAMAGED, cell_status
+
+    console = Console()
+    spec = experiment_file.read(experiment, override or ())
+    dataset = open_dataset(spec.dataset, data)
+    with console.status("reading the corpus"):
+        cells = cells_of(spec, dataset)
+    folders = [CellFolder(HERE.runs, cell) for cell in cells]
+    outcomes = [read_outcome(folder, spec.name) for folder in folders]
+    statuses = [
+        (folder, cell_status(folder, outcome))
+        for folder, outcome in zip(folders, outcomes, strict=True)
+    ]
+    left_alone = {"done", *([] if retry_failed else ["failed"])}
+    pending = [folder for folder, status in statuses if status.state not in left_alone]
+    n_failed = 0 if retry_failed else sum(status.state == "failed" for _, status in statuses)
+    n_done = len(cells) - len(pending) - n_failed
+    if dry_run:
+        _print_plan(statuses, retry_failed)
+        rest = f", {n_failed} failed before" if n_failed else ""
+        print(f"{len(cells)} cells: {len(pending)} to compute, {n_done} reused{rest}")
+        return
+    place = executor.place(workers, threads, scheduler, device, len(pending), trainer or [])
+    if place.node > 0:
+        with _interruptible(f"bench: host {place.node} stopped"):
+            joined = hosts.join(job_of(spec, data, place), pending)
+        print(f"host {place.node}: joined {joined} trainings; the first host has what they gave")
+        return
+    prepare(HERE.reports / spec.name)
+    prepare(HERE.runs)
+    save_manifest(HERE.runs, spec, dataset, cells, override or [])
+    for folder, status in statuses:
+        if status.why == DAMAGED:
+            print(f"{folder.cell.name}: {DAMAGED}")
+    kept = "bench: stopped; finished cells and checkpoints are kept, the same command goes on"
+    with _interruptible(kept):
+        manifest = load_manifest(HERE.runs, spec.name)
+        tally = _compute(manifest, outcomes, pending, data, place, console)
+    if n_failed:
+        print(f"{n_failed} failed before and were not tried again: --retry-failed tries them")
+    print(
+        f"{len(cells)} cells: {tally.computed} computed, {n_done + tally.elsewhere} reused, "
+        f"{n_failed + tally.failed} failed"
+    )
+    raise typer.Exit(1 if n_failed + tally.failed else 0)
+
+
+def _print_plan(statuses: Sequence[tuple[CellFolder, CellStatus]], retry_failed: bool) -> None:
+    """Print each cell, whether it would be computed, and why."""
+    for folder, status in statuses:
+        words = {"done": "reused: ", "running": "computed elsewhere: "}.get(status.state)
+        if status.state == "failed":
+            words = "to compute: failed before: " if retry_failed else "left alone: failed before: "
+        text = f"{folder.cell.name}: {words or 'to compute: '}{status.why}"
+        print(f"{folder.cell.fingerprint[:12]}  {text}")
+
+
+@contextlib.contextmanager
+def _interruptible(message: str) -> Iterator[None]:
+    """Print a message and end with status 130 on Ctrl-C, and on SIGTERM, as clusters send it."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        print(message, file=sys.stderr)
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def job_of(experiment: Experiment, data: Path, place: Place) -> Job:
+    """Return the settings with which each cell of an experiment is computed."""
+    from bench import provenance
+    from bench.runner.cell import Job
+
+    return Job(
+        runs=HERE.runs.resolve(),
+        data=data.resolve(),
+        device=place.device,
+        threads=place.threads,
+        commit=provenance.commit(),
+        began=time.time(),
+        keep_estimates=experiment.keep_estimates,
+        trainer_options=place.trainer_options,
+    )
+
+
+def _compute(
+    manifest: Manifest,
+    outcomes: Sequence[Outcome],
+    pending: Sequence[CellFolder],
+    data: Path,
+    place: Place,
+    console: Console,
+) -> Tally:
+    """Run the pending cells, record all cells in MLflow, write the report and print its tables.
+
+    Parameters
+    ----------
+    manifest
+        The cells of the experiment.
+    outcomes
+        Outcome of each cell as read before; those that are done are not read again.
+    pending
+        Folders of the cells to run.
+    data
+        The folder that holds the corpora.
+    place
+        Where the cells run.
+    console
+        Where the tables are printed.
+
+    Raises
+    ------
+    BenchError
+        A folder can no longer be written, or the workers have gone. What is finished is kept.
+    """
+    from bench.datasets import open_dataset
+    from bench.report.tabulate import tabulate
+    from bench.report.write import write_report
+    from bench.runner.order import longest_first
+    from bench.tracking import address
+    from bench.tracking.tracker import Tracker
+
+    results = manifest.results(outcomes)
+    unrecorded = address.unrecorded(results, HERE)
+    dataset = open_dataset(manifest.experiment.dataset, data)
+    if not pending and not unrecorded:
+        tables = tabulate(results)
+        print_tables(console, tables, write_report(tables, HERE.reports, dataset, HERE.runs))
+        return Tally()
+    tracker = Tracker(manifest, HERE)
+    tracker.open()
+    if tracker.trouble:
+        print(f"bench: {tracker.trouble}", file=sys.stderr, flush=True)
+    job = job_of(manifest.experiment, data, place)
+    ordered = longest_first(pending, manifest.folders)
+    try:
+        tally = run_cells(job, ordered, place, tracker, unrecorded, console)
+    except KeyboardInterrupt:
+        tracker.interrupt()
+        raise
+    results = manifest.results(results.outcomes)
+    tables = tabulate(results)
+    report_folder = write_report(tables, HERE.reports, dataset, HERE.runs)
+    n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
+    tracker.close(n_failed, report_folder)
+    if tracker.trouble:
+        print(f"bench: {tracker.trouble}", file=sys.stderr)
+    print_tables(console, tables, report_folder)
+    return tally
+
+
+def run_cells(
+    job: Job,
+    pending: Sequence[CellFolder],
+    place: Place,
+    tracker: Tracker,
+    unrecorded: Sequence[CellFolder],
+    console: Console,
+) -> Tally:
+    """Run cells in this order, and record in MLflow both them and the `unrecorded` ones."""
+    from bench.cli.progress import Monitor
+    from bench.runner import executor
+    from bench.tracking.recorder import Recorder
+
+    folder_of = {id(folder.cell): folder for folder in pending}
+    counts = {"done": 0, "found": 0, "failed": 0}
+    words = {"done": "done", "found": "done by another process", "failed": "failed: "}
+    with Recorder(tracker, unrecorded) as recorder, Monitor(console, len(pending)) as monitor:
+
+        def begin(cell: Cell) -> None:
+            monitor.begin(folder_of[id(cell)])
+            recorder.begin(folder_of[id(cell)])
+
+        cells = [folder.cell for folder in pending]
+        for cell, outcome in executor.run(job, cells, place, begin):
+            folder = folder_of[id(cell)]
+            if outcome.status == "stopped":
+                raise BenchError(
+                    f"{outcome.why}; stopped at {cell.name}; what is finished is kept, and the "
+                    "same command goes on"
+                )
+            if outcome.status == "failed" and folder.state().get("stage") != "failed":
+                folder.fail(outcome.why, outcome.why)  # its own process was killed
+            counts[outcome.status] += 1
+            monitor.end(folder, words[outcome.status] + outcome.why)
+            recorder.end(folder)
+    return Tally(counts["done"], counts["found"], counts["failed"])

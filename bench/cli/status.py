@@ -1,0 +1,37 @@
+"""``bench status``: how far an experiment has come."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import Name, manifest_of
+
+
+def status(
+    name: Name,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where failed cells failed.")
+    ] = False,
+) -> None:
+    """Say how far an experiment has come, while it runs or after."""
+    from bench.store.status import cell_status
+
+    manifest = manifest_of(name)
+    outcomes = manifest.results().outcomes
+    statuses = [
+        (folder, cell_status(folder, outcome))
+        for folder, outcome in zip(manifest.folders, outcomes, strict=True)
+    ]
+    for folder, cell in statuses:
+        if cell.state in ("running", "failed"):
+            print(f"{folder.cell.name}: {cell.state}: {cell.why}")
+        if cell.state == "failed" and traceback:
+            print(folder.state().get("traceback", ""))
+    n_in = Counter(cell.state for _, cell in statuses)
+    counts = ", ".join(
+        f"{n_in[state]} {state}" for state in ("done", "running", "failed", "planned")
+    )
+    print(f"{len(statuses)} cells: {counts}")

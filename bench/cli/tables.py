@@ -1,0 +1,60 @@
+"""What commands print and write at their end: the tables of an experiment and its report."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from bench.cli.options import HERE
+from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.report.tabulate import ReportTables
+    from bench.store.external import ExternalRow
+
+
+def prepare(folder: Path) -> None:
+    """Make a folder that a command will write at its end, before it does any work.
+
+    Raises
+    ------
+    BenchError
+        The folder cannot be made or cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise BenchError(f"{folder} cannot be written: {error.strerror}; nothing was run") from None
+
+
+def print_tables(console: Console, tables: ReportTables, report_folder: Path) -> None:
+    """Print the tables of an experiment, and the folder of its report."""
+    from bench.report.formats.terminal import terminal_tables
+
+    for table in terminal_tables(tables):
+        console.print(table)
+    print(f"report: {report_folder}")
+
+
+def finish_external(console: Console, row: ExternalRow, record: bool) -> None:
+    """Write the report of external scores, record them in MLflow if asked, and print the tables."""
+    from bench.report.tabulate import tabulate
+    from bench.report.write import write_report
+    from bench.tracking.tracker import Tracker
+
+    tables = tabulate(row.manifest.results())
+    report_folder = write_report(tables, HERE.reports)
+    if record:
+        tracker = Tracker(row.manifest, HERE)
+        tracker.open()
+        tracker.finish(row.folder)
+        tracker.close(0, report_folder)
+        if tracker.trouble:
+            print(f"bench: {tracker.trouble}", file=sys.stderr)
+    print_tables(console, tables, report_folder)

@@ -1,0 +1,32 @@
+"""``bench track``: what an MLflow store lacks, recorded from the folders of the cells."""
+
+from __future__ import annotations
+
+from bench.cli.options import HERE, Name, manifest_of
+from bench.cli.tables import prepare
+from bench.errors import BenchError
+
+
+def track(name: Name) -> None:
+    """Record in MLflow, from the cells' folders, what the store does not have."""
+    from bench.report.tabulate import tabulate
+    from bench.report.write import write_report
+    from bench.tracking.tracker import Tracker
+
+    manifest = manifest_of(name)
+    prepare(HERE.reports / manifest.experiment.name)
+    tracker = Tracker(manifest, HERE)
+    tracker.connect()
+    tracker.forget_missing()
+    outcomes = manifest.results().outcomes
+    folders = zip(manifest.folders, outcomes, strict=True)
+    ended = [folder for folder, outcome in folders if outcome.status != "missing"]
+    for folder in ended:
+        if not tracker.finish(folder):
+            break
+    results = manifest.results(known=outcomes)
+    n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
+    tracker.close(n_failed, write_report(tabulate(results), HERE.reports))
+    if tracker.trouble:
+        raise BenchError(tracker.trouble)
+    print(f"{len(outcomes)} cells: {len(ended)} in MLflow, {n_failed} of them as failed")

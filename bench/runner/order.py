@@ -1,0 +1,54 @@
+"""The order in which cells begin: the longest first, so that none of them ends last alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bench.plan.cells import Cell
+from bench.store.cell_folder import CellFolder
+
+
+def longest_first(
+    pending: Sequence[CellFolder], all_cells: Sequence[CellFolder]
+) -> list[CellFolder]:
+    """Return the pending cells, those that are expected to take longest first.
+
+    The expected time of a cell is that of the finished cell of its method that shares most of its
+    hyperparameters. A method without a finished cell may take long and comes first, one that learns
+    before one that does not. A cell that shares the training of another comes last, so that no
+    worker waits for that training.
+
+    Parameters
+    ----------
+    pending
+        Folders of the cells to run.
+    all_cells
+        Folders of all cells of the experiment, the finished ones among them.
+    """
+    finished = [(folder.cell, _seconds(folder)) for folder in all_cells if folder.is_done()]
+
+    def key(folder: CellFolder) -> tuple[bool, float, bool]:
+        cell = folder.cell
+        similar = [
+            (_n_shared(cell, other), seconds)
+            for other, seconds in finished
+            if other.method == cell.method
+        ]
+        expected = max(similar)[1] if similar else float("inf")
+        return cell.training_cell is not cell, -expected, not cell.learns
+
+    return sorted(pending, key=key)
+
+
+def _n_shared(cell: Cell, other: Cell) -> int:
+    """Return how many hyperparameters two cells of a method share."""
+    return sum(
+        other.hyperparameters.get(name) == value for name, value in cell.hyperparameters.items()
+    )
+
+
+def _seconds(folder: CellFolder) -> float:
+    """Return the time in seconds that a finished cell took, with its training."""
+    facts = folder.score_facts(next(iter(folder.cell.protocols)))
+    parts: Mapping[str, float | None] = {**facts, **facts.get("fit", {})}
+    return sum(parts.get(name) or 0.0 for name in ("fit_s", "separate_s", "score_s"))
