@@ -15,7 +15,7 @@ METHODS = {
     "rpcah_fasst": "baselines.rpcah_fasst:RPCAhFASST",
     "mlrr": "baselines.mlrr:MLRR",
     "rnmf": "baselines.rnmf:RNMF",
-    "rnmf_supervised": "baselines.rnmf:SupervisedRNMF",
+    "rnmf_supervised": "baselines.networks.rnmf:SupervisedRNMF",
     "pitch": "baselines.pitch:PitchMask",
     "repet": "baselines.repet:REPET",
     "repet_sim": "baselines.repet_sim:REPETSIM",
@@ -26,4 +26,7 @@ METHODS = {
 
 #: Class paths that earlier releases wrote into the folders of trained methods, and where the class
 #: is now.
-MOVED = {"baselines.drnn.separator:DRNN": "baselines.networks.drnn.separator:DRNN"}
+MOVED = {
+    "baselines.drnn.separator:DRNN": "baselines.networks.drnn.separator:DRNN",
+    "baselines.rnmf:SupervisedRNMF": "baselines.networks.rnmf:SupervisedRNMF",
+}

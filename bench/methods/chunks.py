@@ -38,6 +38,10 @@ class Method(Protocol):
         """Return the samples on whose multiples a piece may begin."""
         ...
 
+    def lookahead(self, rate: int) -> int:
+        """Return the samples after a point in time on which the estimates there depend."""
+        ...
+
     def for_song(self, blocks: Iterable[Audio], rate: int) -> Self:
         """Return the method prepared for pieces of the song that `blocks` make up."""
         ...
@@ -47,7 +51,7 @@ class Method(Protocol):
         ...
 
 
-def cuts(n_samples: int, n_channels: int, rate: int, grid: int) -> list[Cut]:
+def cuts(n_samples: int, n_channels: int, rate: int, grid: int, lookahead: int = 0) -> list[Cut]:
     """Return first and last (exclusive) sample of each piece of a song; one, if it is short.
 
     Parameters
@@ -56,6 +60,8 @@ def cuts(n_samples: int, n_channels: int, rate: int, grid: int) -> list[Cut]:
         Of the song; hertz.
     grid
         Samples on whose multiples a piece may begin.
+    lookahead
+        Samples after a point in time on which the estimates there depend.
 
     Examples
     --------
@@ -64,7 +70,8 @@ def cuts(n_samples: int, n_channels: int, rate: int, grid: int) -> list[Cut]:
     """
     seconds = PIECE_S * 2 * 44_100 / max(1, n_channels * rate)
     seconds = min(max(seconds, SHORTEST_S), LONGEST_S)
-    overlap = int(OVERLAP_S * rate) + grid
+    longer = _end(rate, lookahead) - int(END_S * rate)  # at both ends: it sees as far back as ahead
+    overlap = int(OVERLAP_S * rate) + grid + 2 * longer
     length = max(int(seconds * rate), 2 * overlap)
     if n_samples <= length:
         return [(0, n_samples)]
@@ -75,8 +82,16 @@ def cuts(n_samples: int, n_channels: int, rate: int, grid: int) -> list[Cut]:
     return [(start, min(start + length, n_samples)) for start in starts]
 
 
+def _end(rate: int, lookahead: int) -> int:
+    """Return the samples at the end of a piece that are left to the piece after it."""
+    return max(int(END_S * rate), lookahead)
+
+
 def overlap_add(
-    pieces: list[Cut], rate: int, separate: Callable[[int, int], Estimates]
+    pieces: list[Cut],
+    rate: int,
+    separate: Callable[[int, int], Estimates],
+    lookahead: int = 0,
 ) -> Iterator[Estimates]:
     """Yield the estimates of a song, a stretch at a time, from those of its pieces.
 
@@ -88,13 +103,15 @@ def overlap_add(
         In hertz.
     separate
         From first and last (exclusive) sample of a piece to its estimates.
+    lookahead
+        Samples after a point in time on which the estimates there depend.
 
     Yields
     ------
     dict
         Stretches that follow one another without a gap.
     """
-    fade, end = int(FADE_S * rate), int(END_S * rate)
+    fade, end = int(FADE_S * rate), _end(rate, lookahead)
     done, before = 0, None
     for i, (start, stop) in enumerate(pieces):
         out = {t: a[:, done - start :].copy() for t, a in separate(start, stop).items()}
@@ -125,18 +142,22 @@ def stream(
     n_channels, n_samples, rate
         Of the song; hertz.
     """
-    pieces = cuts(n_samples, n_channels, rate, method.alignment(rate))
+    lookahead = method.lookahead(rate)
+    pieces = cuts(n_samples, n_channels, rate, method.alignment(rate), lookahead)
     if len(pieces) > 1:
         block = 10 * rate
         blocks = (read(a, min(block, n_samples - a)) for a in range(0, n_samples, block))
         method = method.for_song(blocks, rate)
-    yield from overlap_add(pieces, rate, lambda a, b: method.separate(read(a, b - a), rate))
+    yield from overlap_add(
+        pieces, rate, lambda a, b: method.separate(read(a, b - a), rate), lookahead
+    )
 
 
 def separate(method: Method, mixture: Audio, rate: int) -> Estimates:
     """Return what `Separator.separate` does, for a mixture of any length."""
     n_channels, n_samples = mixture.shape if mixture.ndim == 2 else (1, 0)
-    if len(cuts(n_samples, n_channels, rate, method.alignment(rate))) == 1:
+    lookahead = method.lookahead(rate)
+    if len(cuts(n_samples, n_channels, rate, method.alignment(rate), lookahead)) == 1:
         return method.separate(mixture, rate)
     parts = stream(method, lambda a, n: mixture[:, a : a + n], n_channels, n_samples, rate)
     return joined(parts)

@@ -74,6 +74,24 @@ def fields(cls: type[Separator]) -> list[str]:
     return [field.name for field in dataclasses.fields(cls)]
 
 
+def fingerprint_values(name: str, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a cell's hyperparameters identifies it; see `Separator.fingerprint_values`.
+
+    Parameters
+    ----------
+    name
+        Name of the method. All hyperparameters count where it has no class here: scores from
+        elsewhere, or a package that is not installed.
+    hyperparameters
+        Values by field name.
+    """
+    try:
+        cls = find(name)
+    except BenchError:
+        return dict(hyperparameters)
+    return cls.fingerprint_values(hyperparameters)
+
+
 def learns(cls: type[Separator]) -> bool:
     """Tell whether a method has a `fit` of its own, and so depends on the training tracks."""
     return cls.fit is not Separator.fit

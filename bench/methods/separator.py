@@ -13,7 +13,7 @@ import copy
 import dataclasses
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
@@ -129,6 +129,18 @@ class Separator(ABC):
         """
         return 1
 
+    def lookahead(self, rate: int) -> int:
+        """Return the samples after a point in time on which the estimates there depend.
+
+        At the end of a chunk of a long song so many samples, and at least a second, are left to the
+        chunk after it. 0 by default.
+        """
+        return 0
+
+    def training_facts(self) -> dict[str, Any]:
+        """Return facts of the training to keep beside its time, such as the precision it used."""
+        return {}
+
     def for_song(self, blocks: Iterable[Audio], rate: int) -> Self:
         """Return the method prepared for pieces of one long song; by default itself.
 
@@ -144,6 +156,20 @@ class Separator(ABC):
     def hyperparameters(self) -> dict[str, Any]:
         """Return the fields and their values, in order."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
+    @classmethod
+    def fingerprint_values(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what of the hyperparameters identifies a cell; all of them by default.
+
+        A method that gains a field leaves it out where the field's value stands for the method as
+        it was: cells that were computed before then keep their fingerprint.
+
+        Parameters
+        ----------
+        values
+            Every hyperparameter by its name.
+        """
+        return dict(values)
 
     def learned(self) -> dict[str, Any]:
         """Return the attributes that `fit` set: those that end in an underscore."""

@@ -103,6 +103,10 @@ class Resampling:
         per_step = self.rate // math.gcd(self.rate, rate)
         return math.lcm(self.method.alignment(self.rate), per_step) * rate // self.rate
 
+    def lookahead(self, rate: int) -> int:
+        """Return the method's lookahead at the rate of the song; see `Separator.lookahead`."""
+        return -(-self.method.lookahead(self.rate) * rate // self.rate)
+
     def for_song(self, blocks: Iterable[Audio], rate: int) -> Self:
         """Return the method prepared for a song; see `Separator.for_song`."""
         method = self.method.for_song(self._resampled(blocks, rate), self.rate)

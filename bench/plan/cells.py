@@ -70,7 +70,7 @@ class Cell:
             {
                 "method": self.method,
                 "version": self.version,
-                "hyperparameters": dict(self.hyperparameters),
+                "hyperparameters": registry.fingerprint_values(self.method, self.hyperparameters),
                 "seed": self.seed,
                 "dataset": self.dataset,
                 "learnt_from": {k: v for k, v in self.digests.items() if k != "test"},

@@ -336,5 +336,5 @@ def train(job: Job, home: CellFolder, folder: CellFolder, claim: Claim) -> None:
         method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
         method.save(home.fit_folder)
     facts = {"fit_s": time.perf_counter() - start, "peak_bytes": usage.peak_bytes}
-    home.mark_fitted({**facts, "provenance": job.provenance()})
+    home.mark_fitted({**facts, **method.training_facts(), "provenance": job.provenance()})
     shutil.rmtree(home.path / "checkpoints", ignore_errors=True)

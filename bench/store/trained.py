@@ -39,7 +39,8 @@ def load_method(folder: CellFolder) -> Separator:
         raise BenchError(
             f"{cell.name} is not trained here: {trained.fit_folder} is not there whole"
         )
-    names = registry.find(cell.method).AFTER_TRAINING
+    # A field that joined the method after this cell keeps its default.
+    names = registry.find(cell.method).AFTER_TRAINING & cell.hyperparameters.keys()
     after_training = {name: cell.hyperparameters[name] for name in names}
     return load_saved(trained.fit_folder, **after_training)
 

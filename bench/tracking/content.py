@@ -135,6 +135,8 @@ def finished(folder: CellFolder, *, prefixed: bool) -> Record:
         prefix = f"{protocol}/" if prefixed else ""
         found.metrics |= row_metrics(rows, prefix) | time_metrics(facts)
         found.tags["commit"] = facts["provenance"]["commit"]
+        if "precision" in facts.get("fit", {}):
+            found.tags["precision"] = facts["fit"]["precision"]
         found.files["provenance.json"] = json.dumps(facts["provenance"], indent=2)
         finite = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
         for kind, table in (("tracks", by_track(tracks, protocol)), ("scores", finite)):

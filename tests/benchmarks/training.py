@@ -21,12 +21,12 @@ import numpy as np
 import torch
 from measure import heading, in_process, write
 
-from baselines.networks.drnn.module import DRNNModule
 from baselines.networks.drnn.network import DRNNNetwork
 from baselines.networks.drnn.separator import DRNN
-from baselines.networks.drnn.training import train
 from bench.methods.context import FitContext
 from bench.track import TARGETS, Track
+from bench.training.lightning import TrainingModule
+from bench.training.trainer import train
 
 N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000
 ROUNDS, EPOCHS = 1, 3
@@ -96,11 +96,11 @@ def product_rate(seconds: float = 1.0) -> float:
     return max(rates)
 
 
-def bare_epoch(module: DRNNModule, optimizer: torch.optim.Optimizer, epoch: int) -> float:
+def bare_epoch(module: TrainingModule, optimizer: torch.optim.Optimizer, epoch: int) -> float:
     """Return frames a second of an epoch without Lightning."""
     generator = torch.Generator().manual_seed(epoch)
     settings, start, frames = module.settings, time.perf_counter(), 0
-    for batch in module.segments.epoch(generator, settings.batch_size):
+    for batch in module.excerpts.epoch(generator, settings.batch_size):
         total, n_values = module.cost(batch)
         optimizer.zero_grad()
         (total / n_values).backward()
@@ -131,7 +131,7 @@ def measure(case: Case) -> Speed:
     optimizer = torch.optim.Adam(module.network.parameters(), fused=True)
     bare_epoch(module, optimizer, 0)
     bare, lightning, products = [], [], []
-    frames = module.segments.n_sequences * module.segments.n_frames
+    frames = module.excerpts.n_sequences * module.excerpts.n_frames
     for n in range(ROUNDS):
         products.append(product_rate())
         bare += [bare_epoch(module, optimizer, EPOCHS * n + i) for i in range(EPOCHS - 1)]

@@ -1,4 +1,4 @@
-"""What the network sees of a mixture: one frame's features beside those of its neighbours.
+"""The network's input: features of a frame beside those of its neighbours.
 
 ``magnitude`` is the paper's choice: raw magnitudes. ``log_power`` and ``log_mel`` compress the
 range as hearing does; each of their numbers is brought to mean 0 and deviation 1 over the
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 Kind = Literal["magnitude", "log_power", "log_mel"]
 
-#: Power that stands under every logarithm: about 60 dB below that of a mixture at its level.
+#: Power added before every logarithm: about 60 dB below that of a mixture at its level.
 FLOOR = 1e-4
 N_MELS = 40
 
@@ -57,9 +57,14 @@ class Features(nn.Module):
             self.register_buffer("deviation", torch.ones(n_features))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map ``(sequence, frame, bins)`` to ``(sequence, frame, n_inputs)``, edges repeated."""
+        """Map ``(sequence, frame, bins)`` to ``(sequence, frame, n_inputs)``, edges repeated.
+
+        Logarithms and bands are computed in the precision of `x`, also where layers work in a lower
+        one.
+        """
         if self.kind != "magnitude":
-            x = (self.logarithms(x) - self.centre) / self.deviation
+            with torch.autocast(x.device.type, enabled=False):
+                x = (self.logarithms(x) - self.centre) / self.deviation
         return with_context(x, self.context)
 
     def logarithms(self, x: Tensor) -> Tensor:

@@ -1,15 +1,12 @@
-"""The network: hidden rectified layers, some recurrent, and the masking layer on top.
+"""The network: hidden rectified layers, some of them recurrent, and a linear output.
 
-For frame t with mixture magnitude ``x_t`` and input ``z_t`` (the magnitudes of several frames):
+For frame t with input ``z_t`` (the mixture's magnitudes in several frames):
 
     h_l = relu(W_l h_{l-1} + b_l)                       a feed-forward layer
     h_l = relu(W_l h_{l-1} + b_l + U_l h_l[t-1])        a recurrent one, state 0 at the start
     y   = W h_L + b                                      one block of bins for each target
-    s_i = m(y_i) / (m(y_1) + m(y_2) + eps) * x           the masking layer
 
-with m the absolute value, the square, or the identity. The masking layer has no parameters and
-gradients pass through it, so the network learns the mask that it is judged by (TASLP eq. 3-6).
-Without it, ``s_i = y_i`` (the paper's comparison of output formats; one target or two).
+The masking layer on top of it is `bench.training.masking`'s.
 
 References
 ----------
@@ -28,10 +25,6 @@ from torch import Tensor, nn
 from baselines.networks.drnn.features import Features, Kind
 
 Recurrent = Literal["none", "all"] | int
-MaskFunction = Literal["abs", "square", "linear", "none"]
-
-#: Keeps the masking layer defined where every output is 0; the value of the authors' code.
-EPSILON = 1e-10
 
 
 class RecurrentLayer(nn.Module):
@@ -61,17 +54,15 @@ class DRNNNetwork(nn.Module):
     n_bins
         Frequency bins of a frame.
     context
-        Frames in an input.
+        Frames in an input, odd.
     n_hidden, n_layers
         Units of a hidden layer, and hidden layers.
     recurrent
         ``none`` (DNN), the number of the one recurrent layer from 1 (DRNN-k), ``all`` (sRNN).
-    mask
-        The masking layer's function m: ``abs``, ``square`` or ``linear``; ``none``: no such layer.
     n_outputs
         Targets that have a block of outputs: the first one, or both.
     features
-        What is seen of the mixture, see `baselines.networks.drnn.features`.
+        Representation of the mixture, see `baselines.networks.drnn.features`.
     rate
         Sampling rate in hertz.
     """
@@ -83,13 +74,12 @@ class DRNNNetwork(nn.Module):
         n_hidden: int = 1000,
         n_layers: int = 3,
         recurrent: Recurrent = 2,
-        mask: MaskFunction = "abs",
         n_outputs: int = 2,
         features: Kind = "magnitude",
         rate: int = 16_000,
     ) -> None:
         super().__init__()
-        self.mask, self.n_outputs = mask, n_outputs
+        self.n_outputs = n_outputs
         self.features = Features(features, n_bins, context, rate)
         recurs = [recurrent == "all" or recurrent == k for k in range(1, n_layers + 1)]
         self.is_recurrent = any(recurs)
@@ -116,7 +106,7 @@ class DRNNNetwork(nn.Module):
                 nn.init.uniform_(layer.recurrent, -bound, bound, generator=generator)
             nn.init.zeros_(layer.bias)
 
-    def outputs(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor) -> Tensor:
         """Map inputs ``(sequence, frame, n_inputs)`` to raw outputs ``(..., n_outputs, bins)``.
 
         They have the precision of `z`, also where the layers work in a lower one.
@@ -126,36 +116,3 @@ class DRNNNetwork(nn.Module):
             h = layer(h) if isinstance(layer, RecurrentLayer) else layer(h).relu_()
         y: Tensor = self.output(h).to(z.dtype)
         return y.reshape(*y.shape[:-1], self.n_outputs, -1)
-
-    def masked(self, y: Tensor, x: Tensor) -> Tensor:
-        """Send raw outputs ``(..., n_outputs, bins)`` through the masking layer, if there is one.
-
-        Parameters
-        ----------
-        y
-            Raw outputs.
-        x
-            Magnitudes of the mixture ``(..., bins)``.
-
-        Returns
-        -------
-        Tensor
-            Estimated magnitudes ``(..., n_outputs, bins)``; without a masking layer, `y`.
-        """
-        if self.mask == "none":
-            return y
-        if self.mask == "abs":
-            y = y.abs()
-        elif self.mask == "square":
-            y = y.square()
-        return y / (y.sum(dim=-2, keepdim=True) + EPSILON) * x.unsqueeze(-2)
-
-    def forward(self, z: Tensor, x: Tensor) -> Tensor:
-        """Map inputs and mixture magnitudes ``(sequence, frame, bins)`` to estimated magnitudes.
-
-        Returns
-        -------
-        Tensor
-            ``(sequence, frame, n_outputs, bins)``.
-        """
-        return self.masked(self.outputs(z), x)

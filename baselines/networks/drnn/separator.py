@@ -25,107 +25,56 @@ Networks for Monaural Source Separation, IEEE/ACM TASLP 23(12), 2015.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
-from baselines.networks.drnn.inference import clip_estimates
 from baselines.networks.drnn.network import DRNNNetwork
-from bench import masks, stft
+from bench import stft
 from bench.errors import BenchError
-from bench.masks import Masks
-from bench.methods.context import FitContext
-from bench.methods.separator import LevelledSeparator, Spectrogram, common_rate, separator
-from bench.methods.subsample import fit_in_memory
-from bench.track import TARGETS, Track
-
-if TYPE_CHECKING:
-    from baselines.networks.drnn.module import DRNNModule
-
-#: Root mean square of a mixture's spectrogram as the network sees it: about that of a clip of
-#: 8 s at 16 kHz whose sources have norm 100.
-LEVEL = 9.0
+from bench.methods.separator import separator
+from bench.training.excerpts import TrainingExcerpts
+from bench.training.network_separator import NetworkSeparator
+from bench.training.settings import Memory
 
 
 @separator
-class DRNN(LevelledSeparator):
+class DRNN(NetworkSeparator):
     """Deep recurrent network with the masking layer and the discriminative objective.
+
+    The fields that it shares with every network are those of `NetworkSeparator`.
 
     Parameters
     ----------
     recurrent
         ``none``: DNN; k from 1: DRNN-k, layer k recurrent; ``all``: sRNN.
     gamma
-        Weight of the discriminative term; 0 leaves it out.
-    objective
-        ``squared_error`` or ``kl``.
+        Weight of the discriminative term, from 0 (left out) to 1 (excluded).
     outputs
         2: a block of outputs for each target; 1: for the voice alone, without a masking layer.
-    mask
-        The masking layer's function of the outputs, in training and after: ``abs``, ``square``,
-        or ``none``: the outputs are the estimates.
-    test_mask
-        A mask made of the estimates once the network is trained: ``abs`` (soft), ``square``
-        (Wiener-like) or ``binary``; ``none``: the estimates as they are. Behind a masking layer
-        with the same function it changes nothing.
-    features, context
-        What the network sees of a frame: ``magnitude``, ``log_power`` or ``log_mel``; and frames
-        in an input, odd.
-    hidden, layers
-        Units of a hidden layer, and hidden layers.
-    shift
-        By how much the voice is shifted in a circle: ``random``, or multiples of a number of
-        samples; 0: not at all.
-    pairing
-        The accompaniment that a voice is trained over: its ``own``, or that of ``any`` training
-        clip, drawn anew each epoch.
-    recipe
-        ``adam``: mini-batches; ``lbfgs``: the authors' full batch, all of whose mixtures are made
-        by a fixed `shift` of voices over their own accompaniment.
-    epochs, patience
-        Passes over the training clips (iterations of L-BFGS), and how many may bring no better
-        dev figure.
-    batch_size, frames
-        Sequences of a batch, and frames of a sequence, at whose start the state is 0.
-    learning_rate, clip_norm
-        Adam's largest step (it rises over the first 5 % of all steps and falls to 0 along half a
-        cosine), and the largest norm of its gradient.
-    precision
-        Of the layers' products in training: ``float32``, or ``bfloat16``, several times as fast
-        where the processor has instructions for it and slower where it has not.
-    seed
-        Of the start and of every draw.
+    features
+        Representation of a frame: ``magnitude``, ``log_power`` or ``log_mel``.
+    context
+        Frames in an input, odd.
+    hidden
+        Units of a hidden layer.
+    layers
+        Hidden layers.
     """
 
     VERSION: ClassVar[int] = 2
-    GROUP: ClassVar[str] = "supervised"
-    ON_GPU: ClassVar[bool] = True
-    AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset({"test_mask"})
+    ADDED: ClassVar[Mapping[str, Any]] = {"select": "best"}
 
     recurrent: Literal["none", "all"] | int = 2
     gamma: float = Field(0.05, ge=0, lt=1)
-    objective: Literal["squared_error", "kl"] = "squared_error"
     outputs: Literal[1, 2] = 2
-    mask: Literal["abs", "square", "none"] = "abs"
-    test_mask: Literal["none", "abs", "square", "binary"] = "none"
     features: Literal["magnitude", "log_power", "log_mel"] = "magnitude"
     context: int = Field(3, ge=1)
     hidden: int = Field(1000, ge=1)
     layers: int = Field(3, ge=1)
-    shift: Literal["random"] | Annotated[int, Field(ge=0)] = "random"
-    pairing: Literal["own", "any"] = "any"
-    recipe: Literal["adam", "lbfgs"] = "adam"
-    epochs: int = Field(60, ge=1)
-    patience: int = Field(25, ge=1)
-    batch_size: int = Field(32, ge=1)
-    frames: int = Field(50, ge=1)
-    learning_rate: float = Field(1e-3, gt=0)
-    clip_norm: float = Field(1.0, gt=0)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    seed: int = Field(0, ge=0)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -141,79 +90,42 @@ class DRNN(LevelledSeparator):
                 "a masking layer shares the mixture between two outputs: with "
                 "outputs = 1 set mask to 'none'"
             )
-        if self.recipe == "lbfgs" and self.shift == "random":
-            raise BenchError(
-                "lbfgs needs mixtures that stay the same: set shift to a step such "
-                "as 10000, or to 0"
-            )
 
-    def network(self, rate: int) -> DRNNNetwork:
+    def network(self, n_bins: int, rate: int) -> DRNNNetwork:
         """Return a network of these hyperparameters, its weights not yet set."""
         return DRNNNetwork(
-            self.n_fft // 2 + 1,
+            n_bins,
             self.context,
             self.hidden,
             self.layers,
             self.recurrent,
-            self.mask,
             self.outputs,
             self.features,
             rate,
         )
 
-    def module(self, tracks: Sequence[Track], dev: Sequence[Track] = ()) -> DRNNModule:
-        """Return a training that has not begun, its start drawn from the seed; see `fit`."""
-        from baselines.networks.drnn.module import RECIPES
-        from baselines.networks.drnn.segments import Segments, mono_references, rms
-
-        settings = (self.n_fft, self.hop)
-        reach = self.context // 2
-        cut = (LEVEL, *settings, self.frames, reach, self.shift, self.pairing, self.seed)
-        segments = Segments(tracks, *cut)
-        network = self.network(common_rate(tracks))
+    def prepare(self, network: DRNNNetwork, excerpts: TrainingExcerpts) -> None:
+        """Draw the authors' start, and fit the normalisation of features to the training clips."""
         network.initialise(torch.Generator().manual_seed(self.seed))
         if self.features != "magnitude":
-            mixture = segments.clips.sum(0, keepdim=True)
-            network.features.fit_normalisation(stft.forward(mixture, *settings)[0].abs().T)
-        clips = [mono_references(track) for track in fit_in_memory(dev, self.seed)]
-        levels = [
-            LEVEL / max(rms(c.sum(0, keepdim=True).double(), *settings), 1e-12) for c in clips
-        ]
-        scaled = [clip * level for clip, level in zip(clips, levels, strict=True)]
-        return RECIPES[self.recipe](self, network, segments, scaled)
+            mixture = excerpts.clips.sum(0, keepdim=True)
+            magnitudes = stft.forward(mixture, self.n_fft, self.hop)[0].abs()
+            network.features.fit_normalisation(magnitudes.T)
 
-    def fit(
-        self, tracks: Sequence[Track], dev: Sequence[Track] = (), context: FitContext | None = None
-    ) -> Self:
-        """Train on `tracks`, keep the weights that separate `dev` best; see `Separator.fit`."""
-        from baselines.networks.drnn.training import train
+    def context_frames(self) -> int:
+        """Return the frames on each side that an input holds beside its own."""
+        return self.context // 2
 
-        rate = common_rate(tracks)
-        weights = train(self.module(tracks, dev), context or FitContext(), self.device)
-        self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}
-        self.rate_ = rate
-        return self
+    def memory(self) -> Memory:
+        """Return ``past`` for a network that recurs, else ``none``."""
+        return "none" if self.recurrent == "none" else "past"
 
-    def alignment(self, rate: int) -> int:
-        """Return where the state begins anew; see `Separator.alignment`."""
-        return self.hop * (1 if self.recurrent == "none" else self.frames)
+    def raw_outputs(self, network: DRNNNetwork, x: Tensor) -> Tensor:
+        """Return the raw outputs; the recurrent state starts after the context of the first frame.
 
-    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
-        """Return each target's share; channels are separated one by one.
-
-        Without any mask the shares are the estimates over the mixture, which need not add up.
+        See `TrainingSettings.raw_outputs`.
         """
-        network = self.network(rate).to(self.device)
-        network.load_state_dict({k: torch.from_numpy(v) for k, v in self.weights_.items()})
-        magnitudes = np.abs(spectrogram)
-        scaled = magnitudes * (LEVEL / self.level(magnitudes))
-        inputs = torch.from_numpy(scaled).float().to(self.device)
-        found = clip_estimates(network, inputs, self.frames).cpu().double().numpy()
-        estimates = {target: found[:, i] for i, target in enumerate(TARGETS)}
-        if self.test_mask == "binary":
-            return masks.binary(estimates)
-        if self.test_mask == "square":
-            return masks.soft(estimates, power=2)
-        if self.test_mask == "abs" or self.mask != "none":
-            return masks.soft(estimates)
-        return {target: masks.share(estimate, scaled) for target, estimate in estimates.items()}
+        inputs = network.features(x)
+        context = self.context_frames()
+        outputs: Tensor = network(inputs[:, context : inputs.shape[1] - context])
+        return outputs

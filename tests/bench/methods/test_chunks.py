@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from baselines.mixture import Mixture
 from baselines.networks.drnn.separator import DRNN
+from baselines.networks.rnmf import SupervisedRNMF
 from baselines.nmf import NMF
 from baselines.oracles import IdealRatioMask
-from baselines.rnmf import SupervisedRNMF
 from baselines.rpca import RPCA
 from bench import stft
 from bench.datasets.synthetic import Synthetic
@@ -176,13 +176,13 @@ def test_a_network_learns_from_a_corpus_larger_than_memory(monkeypatch, recipe):
         settings |= {"shift": 4000, "pairing": "own"}
     method = DRNN(**settings)
     module = method.module(tracks, dev)
-    span = module.segments.span
-    assert module.segments.lengths.sum() == 12 * RATE
-    assert module.segments.audio.shape[1] == 12 * (RATE + span)
-    before = module.segments.audio.clone()
-    assert module.segments.draw(1)
-    assert not np.array_equal(before, module.segments.audio)
-    assert not module.segments.draw(1)
+    span = module.excerpts.span
+    assert module.excerpts.lengths.sum() == 12 * RATE
+    assert module.excerpts.audio.shape[1] == 12 * (RATE + span)
+    before = module.excerpts.audio.clone()
+    assert module.excerpts.draw(1)
+    assert not np.array_equal(before, module.excerpts.audio)
+    assert not module.excerpts.draw(1)
     one, two = (DRNN(**settings).fit(tracks, dev) for _ in range(2))
     assert all(np.array_equal(one.weights_[k], two.weights_[k]) for k in one.weights_)
 

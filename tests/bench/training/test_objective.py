@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from baselines.networks.drnn.network import DRNNNetwork, RecurrentLayer
-from baselines.networks.drnn.objective import discriminative, kl, squared_error
+from bench.training.masking import masked
+from bench.training.objective import UNIT_NORM_LEVEL, discriminative, kl, squared_error
 
 RECURRENT = {"dnn": "none", "drnn-1": 1, "drnn-2": 2, "drnn-3": 3, "srnn": "all"}
 FORMS = {
@@ -40,7 +41,7 @@ def check(path: Path, architecture: str, form: str) -> None:
     (case,) = [c for c in cases if (c["architecture"], c["objective"]) == (architecture, form)]
     mask, objective = FORMS[form]
     network = DRNNNetwork(
-        case["n_bins"], case["context"], case["hidden"], 3, RECURRENT[architecture], mask
+        case["n_bins"], case["context"], case["hidden"], 3, RECURRENT[architecture]
     ).double()
     layers = [*network.hidden, network.output]
     recurrent = [layer for layer in layers if isinstance(layer, RecurrentLayer)]
@@ -52,7 +53,7 @@ def check(path: Path, architecture: str, form: str) -> None:
         for layer, matrix in zip(recurrent, case["recurrent"], strict=True):
             layer.recurrent.copy_(tensor(matrix))
 
-    estimates = network(tensor(case["input"]), tensor(case["mixture"]))
+    estimates = masked(network(tensor(case["input"])), tensor(case["mixture"]), mask)
     references = tensor(case["target"]).unflatten(-1, (2, -1))
     cost = discriminative(estimates, references, case["gamma"], objective)
     cost.backward()
@@ -73,7 +74,7 @@ def test_the_authors_own_code_gives_the_same_cost_output_and_gradients(shared, a
 
 @pytest.mark.parametrize(("architecture", "form"), CASES)
 def test_an_independent_reference_gives_the_same_cost_output_and_gradients(architecture, form):
-    path = Path(__file__).parents[3] / "fixtures" / "drnn_objective.json"
+    path = Path(__file__).parents[2] / "fixtures" / "drnn_objective.json"
     check(path, architecture, form)
 
 
@@ -105,3 +106,11 @@ def test_the_objective_is_a_sum_over_frames_and_bins():
     once = discriminative(s, r, 0.05)
     twice = discriminative(torch.cat([s, s]), torch.cat([r, r]), 0.05)
     assert float(twice) == pytest.approx(2 * float(once), rel=1e-12)
+
+
+def test_the_constant_of_the_kl_divergence_follows_the_level_of_the_signals():
+    rng = torch.Generator().manual_seed(0)
+    s, r = (torch.rand(3, 2, 4, generator=rng, dtype=torch.float64) for _ in range(2))
+    quiet = discriminative(s, r, 0.05, "kl")
+    loud = discriminative(100 * s, 100 * r, 0.05, "kl", 100 * UNIT_NORM_LEVEL)
+    assert float(loud) == pytest.approx(100 * float(quiet), rel=1e-12)

@@ -2,11 +2,11 @@
 
 A clip's voice is rolled against its accompaniment, so that one recording gives many mixtures.
 The authors make their shifted copies once, by every multiple of a step (10,000 samples): that is
-`Segments.every`. An epoch of mini-batches (`Segments.epoch`) draws one shift a clip, any at all or
-a multiple of the step, so that it costs the same however many shifts there are. It may go further
-and put each voice over the accompaniment of any clip: a shifted voice no longer fits its own one
-either. All clips lie end to end in one tensor on the device; a batch is gathered from it by index
-and transformed there, with no loop over clips or frames.
+`TrainingExcerpts.every`. An epoch of mini-batches (`TrainingExcerpts.epoch`) draws one shift a
+clip, any at all or a multiple of the step, so that it costs the same however many shifts there are.
+It may also put each voice over the accompaniment of any clip: a shifted voice no longer fits its
+own one either. All clips lie end to end in one tensor on the device; a batch is gathered from it by
+index and transformed there, with no loop over clips or frames.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class BatchIndex:
         return BatchIndex(*(values[nth::n] for values in vars(self).values()))
 
 
-class Segments:
+class TrainingExcerpts:
     """The training clips, cut into sequences anew each epoch.
 
     Parameters
@@ -82,7 +82,7 @@ class Segments:
         ``own``: a voice is heard over its own accompaniment; ``any``: over that of any clip, drawn
         anew each epoch, in which every voice and every accompaniment is heard once.
     seed
-        Of the excerpts of a corpus larger than memory.
+        Seed of the excerpts of a corpus larger than memory.
     """
 
     def __init__(
@@ -101,28 +101,33 @@ class Segments:
         self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
         self.span = (n_frames + 2 * reach - 1) * hop + n_fft
         first = fit_in_memory(tracks, seed)
-        #: What each epoch's excerpts are cut from, or None where all is held, and the last draw.
-        self.corpus, self.drawn = None if first is tracks else tracks, 0
-        self.take(first)
+        #: The corpus that each epoch's excerpts are cut from, or None where memory holds all of it.
+        self.corpus = None if first is tracks else tracks
+        #: Epoch of the excerpts in memory.
+        self.drawn = 0
+        self._load(first)
 
     def draw(self, epoch: int) -> bool:
-        """Take other excerpts of a corpus larger than memory; tell whether there are others."""
+        """Load the excerpts of an epoch; return whether they are others than before.
+
+        Only a corpus larger than memory has others.
+        """
         if self.corpus is None or epoch == self.drawn:
             return False
-        self.take(fit_in_memory(self.corpus, self.seed, epoch))
+        self._load(fit_in_memory(self.corpus, self.seed, epoch))
         self.drawn = epoch
         return True
 
-    def take(self, tracks: Sequence[Track]) -> None:
-        """Hold the audio of `tracks`, each at the same level."""
+    def _load(self, tracks: Sequence[Track]) -> None:
+        """Put the audio of `tracks` into memory, each at the same level."""
         n_fft, hop, level = self.n_fft, self.hop, self.level
         clips = [mono_references(track) for track in tracks]
         lengths = torch.tensor([clip.shape[1] for clip in clips])
         self.lengths = lengths
         gains = [level / max(rms(clip.double(), n_fft, hop), 1e-12) for clip in clips]
         scaled = [clip * gain for clip, gain in zip(clips, gains, strict=True)]
-        #: ``(targets, samples)``, every clip after the last, float32. Each goes on from its start
-        #: for as long as a sequence, so that one cut anywhere lies in one piece.
+        #: All clips end to end, ``(targets, samples)``, float32. Each goes on from its start after
+        #: its end, for the length of a sequence: a sequence cut at any sample is contiguous.
         self.audio = torch.cat([extended(clip, self.span) for clip in scaled], dim=1)
         self.offsets = (lengths + self.span).cumsum(0) - (lengths + self.span)
 
@@ -146,9 +151,9 @@ class Segments:
 
     @property
     def shifts(self) -> tuple[Tensor, int]:
-        """For each clip how many shifts there are, and the step between two.
+        """The number of shifts of each clip, and the step between two of them in samples.
 
-        They run from 0 while a whole step is left.
+        Shifts begin at 0, and the last one leaves at least a whole step.
         """
         step = 1 if self.shift == "random" else self.shift
         if step == 0:
@@ -180,7 +185,7 @@ class Segments:
         yield from drawn.split(torch.randperm(len(clip), generator=generator), batch_size)
 
     def every(self, batch_size: int) -> Iterator[BatchIndex]:
-        """Give every frame of every shifted mixture once, in sequences of at most `n_frames`.
+        """Yield every frame of every shifted mixture once, in sequences of at most `n_frames`.
 
         The last partial frame of a clip is dropped, as the authors' transform does.
         """

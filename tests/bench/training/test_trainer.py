@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.networks.drnn.module import Epoch
-from baselines.networks.drnn.segments import Segments, mono_references, rms
-from baselines.networks.drnn.separator import DRNN, LEVEL
-from baselines.networks.drnn.training import train
-from bench import stft
-from bench.datasets.mir1k import MIR1K
+from baselines.networks.drnn.separator import DRNN
 from bench.errors import BenchError
 from bench.methods.context import FitContext
-from bench.track import TARGETS, Track
+from bench.track import Track
+from bench.training import callbacks
+from bench.training.trainer import train
 from tests.command import ROOT, free_port
 
-SMALL = {"hidden": 24, "frames": 10, "batch_size": 4}
+SMALL = {"hidden": 24, "frames": 10, "batch_size": 4, "precision": "float32"}
+
+
+@pytest.fixture
+def checkpoint_each_epoch(monkeypatch):
+    monkeypatch.setattr(callbacks, "CHECKPOINT_SHARE", float("inf"))
 
 
 class KilledError(Exception):
@@ -48,6 +50,7 @@ def same(a, b) -> bool:
 
 
 @pytest.mark.parametrize("recurrent", ["none", 2, "all"])
+@pytest.mark.usefixtures("checkpoint_each_epoch")
 def test_training_goes_on_from_its_checkpoint_to_the_same_weights(tracks, dev, tmp_path, recurrent):
     values = {**SMALL, "epochs": 5, "recurrent": recurrent}
     through = DRNN(**values).fit(tracks, dev, Kept(tmp_path / "a"))
@@ -60,6 +63,7 @@ def test_training_goes_on_from_its_checkpoint_to_the_same_weights(tracks, dev, t
     assert same(resumed.weights_, through.weights_)
 
 
+@pytest.mark.usefixtures("checkpoint_each_epoch")
 def test_no_epoch_is_lost_where_the_best_is_long_ago_and_a_moved_folder_changes_nothing(
     tracks, dev, tmp_path
 ):
@@ -135,96 +139,6 @@ def test_tracks_of_several_rates_are_refused(tracks):
         DRNN(**SMALL, epochs=1).fit([])
 
 
-def segments(tracks, n_frames=10):
-    return Segments(tracks, LEVEL, 1024, 512, n_frames, 1)
-
-
-def test_an_epoch_is_the_same_for_the_same_seed_and_number_and_no_other(tracks):
-    def drawn(seed, epoch):
-        return [torch.stack([b.clip, b.start, b.shift]) for b in Epoch(cut, seed, epoch, 4)]
-
-    cut = segments(tracks)
-    assert all(torch.equal(a, b) for a, b in zip(drawn(0, 3), drawn(0, 3), strict=True))
-    assert not torch.equal(torch.cat(drawn(0, 3), 1), torch.cat(drawn(0, 4), 1))
-    assert not torch.equal(torch.cat(drawn(0, 3), 1), torch.cat(drawn(1, 3), 1))
-    assert len(drawn(0, 0)) == len(Epoch(cut, 0, 0, 4))
-    assert sum(batch.shape[1] for batch in drawn(0, 0)) == cut.n_sequences
-
-
-def test_sequences_are_excerpts_of_the_shifted_mixture(tracks):
-    cut = segments(tracks)
-    (batch, *_) = Epoch(cut, 0, 0, 100)
-    mixture, references = cut.magnitudes(batch)
-    assert mixture.shape == (cut.n_sequences, 12, 513)
-    assert references.shape == (cut.n_sequences, 10, 2, 513)
-    i = 2
-    clip, start, shift = (int(v[i]) for v in (batch.clip, batch.start, batch.shift))
-    voice, backing = mono_references(tracks[clip])
-    level = LEVEL / rms(torch.stack([voice, backing]).double(), 1024, 512)
-    rolled = torch.roll(voice, -shift)
-    span = 11 * 512 + 1024
-    both = [torch.roll(s, -start).repeat(3)[:span] * level for s in (rolled, backing)]
-    whole = stft.forward_unpadded(torch.stack(both), 1024, 512).transpose(1, 2)
-    assert torch.allclose(mixture[i], whole.sum(0).abs(), atol=1e-3)
-    assert torch.allclose(references[i, :, 0], whole[0, 1:-1].abs(), atol=1e-3)
-    assert torch.allclose(references[i, :, 1], whole[1, 1:-1].abs(), atol=1e-3)
-
-
-def test_every_frame_of_every_shifted_mixture_is_given_once(tracks):
-    cut = Segments(tracks, LEVEL, 1024, 512, 7, 1, shift=9_000)
-    seen = []
-    for batch in cut.every(5):
-        assert torch.equal(batch.voice, batch.clip)
-        for clip, start, shift, n in zip(
-            batch.clip, batch.start, batch.shift, batch.n_frames, strict=True
-        ):
-            seen += [(int(clip), int(shift), int(start) // 512 + i) for i in range(int(n))]
-    expected = [
-        (clip, k * 9_000, frame)
-        for clip, track in enumerate(tracks)
-        for k in range(track.n_samples // 9_000)
-        for frame in range((track.n_samples - 1024) // 512 + 1)
-    ]
-    assert sorted(seen) == sorted(expected)
-
-
-@pytest.mark.parametrize("shift", [0, 4_000])
-def test_a_step_gives_its_multiples_and_0_none(tracks, shift):
-    cut = Segments(tracks, LEVEL, 1024, 512, 10, 1, shift)
-    drawn = {int(s) for epoch in range(30) for b in Epoch(cut, 0, epoch, 9) for s in b.shift}
-    longest = max(track.n_samples for track in tracks)
-    assert drawn == ({k * shift for k in range(longest // shift)} if shift else {0})
-
-
-def test_a_voice_over_any_accompaniment_is_heard_once_an_epoch_like_each_accompaniment(tracks):
-    cut = Segments(tracks, LEVEL, 1024, 512, 10, 1, "random", "any")
-    (batch,) = Epoch(cut, 0, 0, 1000)
-    assert torch.equal(batch.clip.sort().values, batch.voice.sort().values)
-    assert not torch.equal(batch.clip, batch.voice)
-    mixture, references = cut.magnitudes(batch)
-    i = int((batch.clip != batch.voice).nonzero()[0])
-    clip, voice = int(batch.clip[i]), int(batch.voice[i])
-    starts = {"vocals": int(batch.start[i] + batch.shift[i]), "accompaniment": int(batch.start[i])}
-    span = 11 * 512 + 1024
-    heard = []
-    for target, number in (("vocals", voice), ("accompaniment", clip)):
-        both = mono_references(tracks[number])
-        audio = both[TARGETS.index(target)] * LEVEL / rms(both.double(), 1024, 512)
-        heard.append(torch.roll(audio, -starts[target]).repeat(3)[:span])
-    whole = stft.forward_unpadded(torch.stack(heard), 1024, 512).transpose(1, 2)
-    assert torch.allclose(mixture[i], whole.sum(0).abs(), atol=1e-3)
-    assert torch.allclose(references[i, :, 0], whole[0, 1:-1].abs(), atol=1e-3)
-    assert torch.allclose(references[i, :, 1], whole[1, 1:-1].abs(), atol=1e-3)
-
-
-def test_the_papers_training_set_has_its_number_of_mixtures_and_frames(shared):
-    names = (tracks := MIR1K(shared / "data").tracks("train")).names
-    assert len(names) == 171
-    cut = Segments(list(tracks), LEVEL, 1024, 512, 100, 1, shift=10_000)
-    assert int(cut.shifts[0].sum()) == 2_133
-    assert sum(int(b.n_frames.sum()) for b in cut.every(4096)) == 565_822
-
-
 FULL = {**SMALL, "recipe": "lbfgs", "shift": 9_000, "pairing": "own", "patience": 30}
 
 
@@ -240,7 +154,7 @@ def test_lbfgs_takes_the_same_path_as_one_call_of_torchs_own(tracks):
 
     def closure():
         optimizer.zero_grad()
-        total = sum(module.cost(batch)[0] for batch in module.segments.every(4096))
+        total = sum(module.cost(batch)[0] for batch in module.excerpts.every(4096))
         total.backward()
         return total
 
@@ -266,6 +180,7 @@ def test_lbfgs_evaluates_no_point_twice(tracks, monkeypatch):
     assert len({tuple(point[:50].tolist()) for point in seen}) == len(seen)
 
 
+@pytest.mark.usefixtures("checkpoint_each_epoch")
 def test_lbfgs_goes_on_from_its_checkpoint_to_the_same_weights(tracks, dev, tmp_path):
     values = {**FULL, "epochs": 13}
     through = DRNN(**values).fit(tracks, dev, Kept(tmp_path / "a"))
@@ -273,8 +188,16 @@ def test_lbfgs_goes_on_from_its_checkpoint_to_the_same_weights(tracks, dev, tmp_
         DRNN(**values).fit(tracks, dev, Kept(tmp_path / "b", last=11))
     log = Kept(tmp_path / "b")
     resumed = DRNN(**values).fit(tracks, dev, log)
-    assert min(log.curve) == 11, "it began again, or not at the last checkpoint"
+    assert min(log.curve) == 12, "it began again, or not at the last checkpoint"
     assert same(resumed.weights_, through.weights_)
+
+
+def test_lbfgs_runs_all_its_iterations_where_no_dev_score_is_better(tracks, dev):
+    log = Kept()
+    DRNN(**{**FULL, "patience": 1}, epochs=12).fit(tracks, dev, log)
+    scores = [log.curve[step]["dev/snri"] for step in sorted(log.curve)]
+    assert scores != sorted(scores), "patience had nothing to do"
+    assert len(scores) == 12
 
 
 def test_lbfgs_lowers_the_loss_at_every_iteration(tracks):
@@ -290,7 +213,7 @@ def test_bfloat16_trains_to_nearly_the_same(tracks, recurrent):
     values = {**SMALL, "hidden": 60, "epochs": 20, "recurrent": recurrent}
     logs = [Kept(), Kept()]
     for log, precision in zip(logs, ("float32", "bfloat16"), strict=True):
-        DRNN(**values, precision=precision).fit(tracks, tracks, log)
+        DRNN(**{**values, "precision": precision}).fit(tracks, tracks, log)
     full, low = (log.curve[20]["dev/snri"] for log in logs)
     assert full > 10
     assert low == pytest.approx(full, abs=1.5)  # two paths to two good solutions

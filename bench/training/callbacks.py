@@ -1,0 +1,114 @@
+"""Parts of a training that watch it: curves, the check of hosts, best weights, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint
+from torch import Tensor
+
+from bench.errors import BenchError
+from bench.methods.context import FitContext
+from bench.training.lightning import DEV_METRIC, TrainingModule
+
+#: Largest share of the training time that checkpoints may take.
+CHECKPOINT_SHARE = 0.01
+
+
+class ProgressCallback(Callback):
+    """Passes curves, pictures and progress on to the surroundings of the training."""
+
+    def __init__(self, context: FitContext) -> None:
+        self.context = context
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the epoch's metrics, from the first of several processes alone."""
+        if not trainer.is_global_zero:
+            return
+        done = trainer.current_epoch + 1
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        values = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        self.context.log_metrics(done, values | {"train/learning_rate": rate})
+        self.context.report_progress(done, trainer.max_epochs or done)
+        module = cast(TrainingModule, pl_module)
+        if module.dev and done & (done - 1) == 0:  # 1, 2, 4, 8...: changes come early
+            for name, picture in module.pictures().items():
+                self.context.log_picture(done, name, picture)
+
+
+class SyncCheck(Callback):
+    """Checks that all processes train the same cell; makes them leave the group together."""
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse to go on where another host trains another model under the same address."""
+        own = repr(cast(TrainingModule, pl_module).settings)
+        if trainer.world_size > 1 and trainer.strategy.broadcast(own) != own:
+            raise BenchError("the hosts train different cells; start the same command on each")
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Wait for the other processes and leave the group: one that just ends may abort others."""
+        if trainer.world_size > 1 and torch.distributed.is_initialized():
+            trainer.strategy.barrier()
+            torch.distributed.destroy_process_group()
+
+
+class BestWeights(Callback):
+    """Keeps the weights of the best dev epoch, in the checkpoint too, so that a resume has them."""
+
+    def __init__(self) -> None:
+        self.score = -math.inf
+        self.weights: dict[str, Tensor] | None = None
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Copy the weights where the dev score is the best so far."""
+        score = float(trainer.callback_metrics[DEV_METRIC])
+        if score > self.score:
+            self.score, self.weights = score, weights_of(pl_module)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the part of a checkpoint that this callback needs."""
+        return {"score": self.score, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.score, self.weights = state_dict["score"], state_dict["weights"]
+
+
+class PeriodicCheckpoint(Checkpoint):
+    """Writes a checkpoint at the end of an epoch, as often as its cost allows.
+
+    The first and the last epoch end with one. In between, the next one is due when the seconds that
+    the last one took are less than `CHECKPOINT_SHARE` of the seconds since.
+
+    Parameters
+    ----------
+    path
+        File of the checkpoint, replaced each time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written = -math.inf
+        self.cost_s = 0.0
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Write a checkpoint if it is due; the first process decides for all of them."""
+        elapsed = time.monotonic() - self.written
+        is_due = elapsed >= self.cost_s / CHECKPOINT_SHARE
+        is_last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
+        if trainer.strategy.broadcast(is_due or is_last):
+            start = time.monotonic()
+            trainer.save_checkpoint(self.path)
+            self.written = time.monotonic()
+            self.cost_s = self.written - start
+
+
+def weights_of(module: pl.LightningModule) -> dict[str, Tensor]:
+    """Return a copy of the network's weights on the CPU."""
+    state = module.state_dict()
+    return {k.removeprefix("network."): v.detach().cpu().clone() for k, v in state.items()}

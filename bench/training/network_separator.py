@@ -1,0 +1,156 @@
+"""A trained network as a method: its author writes the network, the suite does the rest.
+
+    @separator
+    class Mine(NetworkSeparator):
+        units: int = 300
+
+        def network(self, n_bins, rate):
+            return MyModule(n_bins, self.units)   # (sequence, frames, bins)
+                                                  #   -> (sequence, frames, targets, bins)
+
+With it come the excerpts, the masking layer, the objective, the optimisers, seeds, precision, the
+best dev epoch, checkpoints and resume, live curves and pictures, several devices and hosts, saving,
+and long songs in chunks. A network with other needs overrides a method of
+`bench.training.settings.TrainingSettings`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench import masks
+from bench.errors import BenchError
+from bench.masks import Masks
+from bench.methods.context import FitContext
+from bench.methods.separator import Spectrogram, common_rate, separator
+from bench.methods.subsample import fit_in_memory
+from bench.track import TARGETS, Track
+from bench.training.excerpts import TrainingExcerpts, mono_references, rms
+from bench.training.inference import clip_estimates
+from bench.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from bench.training.lightning import TrainingModule
+
+
+@separator
+class NetworkSeparator(TrainingSettings):
+    """A network trained by the suite; see `TrainingSettings` for its fields.
+
+    A subclass defines `network` and its own hyperparameters as fields.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        multiple, frames = self.frame_multiple(), self.frames + 2 * self.context_frames()
+        lengths = [frames, frames + self.frames] if self.memory() == "past" else [frames]
+        if any(length % multiple for length in lengths):
+            raise BenchError(
+                f"frames plus the context on both sides must be a multiple of {multiple}, "
+                f"not {self.frames} + 2 x {self.context_frames()}"
+            )
+
+    def module(self, tracks: Sequence[Track], dev: Sequence[Track] = ()) -> TrainingModule:
+        """Return a training that has not begun, its weights drawn from the seed; see `fit`."""
+        from bench.training.lightning import RECIPES
+
+        excerpts = TrainingExcerpts(
+            tracks,
+            self.LEVEL,
+            self.n_fft,
+            self.hop,
+            self.frames,
+            self.context_frames(),
+            self.shift,
+            self.pairing,
+            self.seed,
+        )
+        network = self._new_network(common_rate(tracks))
+        self.prepare(network, excerpts)
+        clips = [mono_references(track) for track in fit_in_memory(dev, self.seed)]
+        return RECIPES[self.recipe](self, network, excerpts, [self._levelled(c) for c in clips])
+
+    def _new_network(self, rate: int) -> nn.Module:
+        """Return the network with weights that depend on the seed alone."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return self.network(self.n_fft // 2 + 1, rate)
+
+    def _levelled(self, references: Tensor) -> Tensor:
+        """Return a dev clip ``(targets, samples)`` whose mixture has the level `LEVEL`."""
+        mixture = references.sum(0, keepdim=True).double()
+        return references * (self.LEVEL / max(rms(mixture, self.n_fft, self.hop), 1e-12))
+
+    def fit(
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), context: FitContext | None = None
+    ) -> Self:
+        """Train on `tracks`, and keep the weights that separate `dev` best; see `Separator.fit`."""
+        from bench.training.trainer import train
+
+        rate = common_rate(tracks)
+        module = self.module(tracks, dev)
+        weights = train(module, context or FitContext(), self.device)
+        self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}
+        self.precision_ = module.layer_precision
+        self.rate_ = rate
+        return self
+
+    def training_facts(self) -> dict[str, Any]:
+        """Return the precision that the training used; see `Separator.training_facts`."""
+        return {"precision": self.precision_}
+
+    def alignment(self, rate: int) -> int:
+        """Return where the network's state or sequence begins anew; see `Separator.alignment`."""
+        frames = self.frame_multiple() if self.memory() == "none" else self.frames
+        return self.hop * frames
+
+    def lookahead(self, rate: int) -> int:
+        """Return the samples that an estimate depends on after it; see `Separator.lookahead`."""
+        frames = self.context_frames()
+        if self.memory() == "sequence":
+            frames += self.frames
+        return self.hop * frames + self.n_fft
+
+    def estimates(self, network: Any, magnitudes: Tensor) -> Tensor:
+        """Return the magnitudes from which masks are made, by default the network's estimates.
+
+        Parameters
+        ----------
+        network
+            The trained network.
+        magnitudes
+            Magnitudes of the mixture at the level of training, ``(channels, bins, frames)``.
+
+        Returns
+        -------
+        Tensor
+            ``(channels, targets, bins, frames)``.
+        """
+        return clip_estimates(self, network, magnitudes)
+
+    @torch.no_grad()
+    def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
+        """Return each target's share; channels are separated one by one.
+
+        Without any mask the shares are the estimates over the mixture, which need not add up.
+        """
+        network = self._new_network(rate)
+        network.load_state_dict({k: torch.from_numpy(v) for k, v in self.weights_.items()})
+        network = network.to(self.device).eval()
+        magnitudes = np.abs(spectrogram)
+        scaled = magnitudes * (self.LEVEL / self.level(magnitudes))
+        inputs = torch.from_numpy(scaled).float().to(self.device)
+        arrays = self.estimates(network, inputs).cpu().double().numpy()
+        estimates = {target: arrays[:, i] for i, target in enumerate(TARGETS)}
+        if self.test_mask == "binary":
+            return masks.binary(estimates)
+        if self.test_mask == "square":
+            return masks.soft(estimates, power=2)
+        if self.test_mask == "abs" or self.mask != "none":
+            return masks.soft(estimates)
+        return {target: masks.share(estimate, scaled) for target, estimate in estimates.items()}

@@ -1,0 +1,86 @@
+"""What the network is trained for: fit to its own target, less gamma times fit to the other.
+
+    J = D(s_1, r_1) + D(s_2, r_2) - gamma (D(s_1, r_2) + D(s_2, r_1))
+
+with D half the squared error or the generalised Kullback-Leibler divergence, summed over frames
+and bins (TASLP eq. 7-9; ISMIR eq. 6-7). gamma above 0 punishes an estimate that resembles the
+other source: less interference for more artifacts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+Objective = Literal["squared_error", "kl"]
+
+#: Keeps the KL divergence and its gradient finite at 0; the value of the authors' code, whose
+#: sources have norm 1.
+KL_CONSTANT = 1e-3
+
+#: Level (root mean square of the spectrogram) of a mixture of sources of norm 1, a clip of 8 s.
+UNIT_NORM_LEVEL = 0.09
+
+
+def squared_error(estimate: Tensor, reference: Tensor, constant: float = 0.0) -> Tensor:
+    """Return ``1/2 sum (estimate - reference)^2``; `constant` is that of `kl`, and not needed."""
+    return 0.5 * mse_loss(estimate, reference, reduction="sum")
+
+
+def kl(estimate: Tensor, reference: Tensor, constant: float = KL_CONSTANT) -> Tensor:
+    """Return ``sum r log(r / (s + c) + 1e-3) - r + s + c``, as the authors do with c = 1e-3.
+
+    Parameters
+    ----------
+    estimate, reference
+        Magnitudes of one shape.
+    constant
+        c, above 0. Where it is `KL_CONSTANT` times some scale, so are the divergence and its
+        arguments: signals that are louder by that scale are treated as the authors' are.
+    """
+    shifted = estimate + constant
+    return (reference * (reference / shifted + KL_CONSTANT).log() - reference + shifted).sum()
+
+
+DIVERGENCES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
+    "squared_error": squared_error,
+    "kl": kl,
+}
+
+
+def discriminative(
+    estimates: Tensor,
+    references: Tensor,
+    gamma: float,
+    objective: Objective = "squared_error",
+    level: float = UNIT_NORM_LEVEL,
+) -> Tensor:
+    """Return J, a sum over everything.
+
+    Parameters
+    ----------
+    estimates, references
+        Magnitudes ``(..., targets, bins)``: the references of two targets, and estimates of
+        both or of the first alone, whose terms then stand alone.
+    gamma
+        Weight of the discriminative term, at least 0.
+    objective
+        Name of the divergence D.
+    level
+        Root mean square of the mixtures' spectrograms. The constant of `kl` is in proportion to it.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
+    """
+    divergence = DIVERGENCES[objective]
+    constant = KL_CONSTANT * (level / UNIT_NORM_LEVEL)
+    n = estimates.shape[-2]
+    own = divergence(estimates, references[..., :n, :], constant)
+    if not gamma:
+        return own
+    return own - gamma * divergence(estimates, references.flip(-2)[..., :n, :], constant)
