@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+
+from pylatexenc.latexencode import (
+    RULE_DICT,
+    UnicodeToLatexConversionRule,
+    UnicodeToLatexEncoder,
+)
 
 from bench.report.numbers import NOTHING, metric_name
 from bench.report.table import Entry, Grid, Part
 from bench.report.tabulate import ReportTables
 
-GREEK = [
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "epsilon",
-    "lambda",
-    "mu",
-    "nu",
-    "rho",
-    "sigma",
-    "tau",
-    "theta",
-    "omega",
-]
-#: What LaTeX writes for signs that a label may hold.
-SIGNS = dict(zip("αβγδελμνρστθω", (f"$\\{name}$" for name in GREEK), strict=True)) | {
-    "–": "--", "—": "---", "≥": "$\\ge$", "≤": "$\\le$", "×": "$\\times$", "±": "$\\pm$",
-    "−": "$-$", "∞": "$\\infty$", "…": "\\dots{}", "|": "\\textbar{}", "<": "\\textless{}",
-    ">": "\\textgreater{}", "≈": "$\\approx$", "²": "$^2$", "→": "$\\to$",
+#: Signs that LaTeX sets better than by pylatexenc's own rules: in the font of the text, or shorter.
+_SIGNS = {
+    "–": "--", "—": "---", "·": "·", "²": "$^2$", "|": "\\textbar{}", "<": "\\textless{}",
+    ">": "\\textgreater{}",
 }  # fmt: skip
+_ENCODER = UnicodeToLatexEncoder(
+    conversion_rules=[
+        UnicodeToLatexConversionRule(RULE_DICT, {ord(sign): text for sign, text in _SIGNS.items()}),
+        "defaults",
+    ],
+    replacement_latex_protection="braces-after-macro",
+    unknown_char_warning=False,
+)
 #: Labels of more letters than this are broken into lines.
 _LONG = 26
 _CAPTION = (
@@ -129,7 +128,11 @@ def _entry(entry: Entry) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Return text in which no character is a command; Greek letters and dashes become maths."""
-    named = {"\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}"}
-    text = "".join(named.get(c, f"\\{c}" if c in "&%$#_{}" else c) for c in text)
-    return "".join(SIGNS.get(c, c) for c in text)
+    r"""Return text in which no character is a command; Greek letters and signs become maths.
+
+    Examples
+    --------
+    >>> escape_latex("50 % of γ ≠ {x}")
+    '50 \\% of $\\gamma$ $\\neq$ \\{x\\}'
+    """
+    return re.sub(r"\\ensuremath\{(.*?)\}", r"$\1$", _ENCODER.unicode_to_latex(text))
