@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.report.numbers import number
+from bench.report.numbers import decibels
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -24,8 +24,8 @@ def test_the_table_in_the_readme_is_that_of_the_committed_report():
             ("gnsdr", "gsir", "gsar"), cells[1:4], cells[4:], strict=True
         ):
             row = rows.loc[(label, metric)]
-            assert ours == number(row["value"])
-            assert published == ("–" if pd.isna(row["published"]) else number(row["published"]))
+            assert ours == decibels(row["value"])
+            assert published == ("–" if pd.isna(row["published"]) else decibels(row["published"]))
         checked += 1
     labels = set(rows.index.get_level_values("row"))
     assert checked == len(labels - {"Mixture"})  # whose gains are 0 by definition

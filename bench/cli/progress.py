@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from bench.store.cell_folder import CellFolder
-from bench.store.status import duration, progress, time_left
+from bench.store.status import duration_text, progress_text, time_left_text
 
 #: Seconds between two looks at the folders, and between two plain lines of one stage.
 POLL_S, LINE_S = 0.5, 60.0
@@ -85,12 +85,12 @@ class Monitor:
                         self._show(folder, state)
 
     def _show(self, folder: CellFolder, state: Mapping[str, Any]) -> None:
-        name, stage, left = folder.cell.name, state["stage"], time_left(state)
+        name, stage, left = folder.cell.name, state["stage"], time_left_text(state)
         if not self.console.is_terminal:
             last = self.told.get((folder, stage))
             if last is None or time.monotonic() - last > LINE_S:
                 self.told[folder, stage] = time.monotonic()
-                self._print(f"{name}: {progress(state)}")
+                self._print(f"{name}: {progress_text(state)}")
         if folder not in self.tasks or self.tasks[folder][0] != stage:
             self._remove(folder)
             task = self.progress.add_task(
@@ -120,7 +120,7 @@ class Monitor:
             now = time.monotonic()
             took = now - self.running.pop(folder)[0]
             rest = (now - self.begun) / self.n_ended * (self.total - self.n_ended)
-            left = f", about {duration(rest)} left" if rest else ""
+            left = f", about {duration_text(rest)} left" if rest else ""
             self.progress.update(self.all, completed=self.n_ended, left=left[2:])
         count = f"[{self.n_ended}/{self.total}]"
-        self._print(f"{count} {folder.cell.name}: {how} ({duration(took)}{left})")
+        self._print(f"{count} {folder.cell.name}: {how} ({duration_text(took)}{left})")

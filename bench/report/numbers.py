@@ -8,14 +8,14 @@ import math
 NOTHING = "–"
 
 
-def number(value: float, spread: float = math.nan) -> str:
+def decibels(value: float, spread: float = math.nan) -> str:
     """Return a value in dB with two decimals, and its spread over seeds where there is one.
 
     Examples
     --------
-    >>> number(9.999), number(-0.001), number(float("inf")), number(float("nan"))
+    >>> decibels(9.999), decibels(-0.001), decibels(float("inf")), decibels(float("nan"))
     ('10.00', '0.00', '∞', 'undefined')
-    >>> number(7.452, spread=0.031)
+    >>> decibels(7.452, spread=0.031)
     '7.45 ± 0.03'
     """
     if math.isnan(value):
@@ -35,7 +35,7 @@ def interval_text(low: float, high: float) -> str:
     >>> interval_text(-0.5, 1.234), interval_text(float("nan"), float("nan"))
     ('[−0.50, 1.23]', '')
     """
-    return "" if math.isnan(low) else f"[{number(low)}, {number(high)}]"
+    return "" if math.isnan(low) else f"[{decibels(low)}, {decibels(high)}]"
 
 
 def p_value(p: float) -> str:

@@ -18,7 +18,7 @@ COLUMNS = ["row", "group", "method", "target", "protocol", "metric", "status", "
            "half_width", "low", "high", "p_best", "n_seeds", "n_tracks", "n_scores", "n_undefined",
            "n_infinite", "published"]  # fmt: skip
 #: The titles of groups, in the order of the table.
-GROUPS = {
+GROUP_TITLES = {
     "supervised": "Supervised",
     "unsupervised": "Unsupervised",
     "elsewhere": "Made elsewhere",
@@ -79,7 +79,7 @@ def table_rows(results: Results) -> list[Row]:
         rows.append(
             Row(label, cell.method, cell.group, notes[label], _row_status(outcomes), n_seeds)
         )
-    order = list(GROUPS)
+    order = list(GROUP_TITLES)
     return sorted(rows, key=lambda row: order.index(row.group))
 
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from bench.scoring.aggregate import Aggregate
 
-Values = NDArray[np.float64]
+_Values = NDArray[np.float64]
 
 #: Two-sided level of tests, and one less the coverage of intervals.
 ALPHA = 0.05
@@ -37,7 +37,7 @@ DRAWS, SEED = 2000, 1979
 
 
 def bootstrap_interval(
-    values: Values, weights: Values, aggregate: Aggregate
+    values: _Values, weights: _Values, aggregate: Aggregate
 ) -> tuple[float, float]:
     """Return the 95 % bootstrap interval of a row over its tracks.
 
@@ -75,7 +75,7 @@ def _draws(n: int) -> NDArray[np.int64]:
     return np.random.default_rng(SEED).integers(0, n, (DRAWS, n))
 
 
-def wilcoxon(one: Values, other: Values) -> float:
+def wilcoxon(one: _Values, other: _Values) -> float:
     """Return the two-sided p-value of Wilcoxon's signed-rank test, paired by track.
 
     1 where no pair differs, NaN where there is no pair.
@@ -108,7 +108,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def p_values_against(best: str, rows: Mapping[str, Values]) -> dict[str, float]:
+def p_values_against(best: str, rows: Mapping[str, _Values]) -> dict[str, float]:
     """Return for every other row the adjusted p-value of its difference from the row `best`."""
     others = [label for label in rows if label != best]
     adjusted = holm([wilcoxon(rows[best], rows[label]) for label in others])
@@ -137,7 +137,7 @@ class Ranks:
     friedman: float
 
 
-def ranks(rows: Mapping[str, Values]) -> Ranks | None:
+def ranks(rows: Mapping[str, _Values]) -> Ranks | None:
     """Return the ranks of rows, each with one value a track; None if nothing can be ranked."""
     if len(rows) < 2:
         return None

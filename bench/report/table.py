@@ -17,8 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.numbers import NOTHING, interval_text, number
-from bench.report.rows import GROUPS, Row, not_recovered
+from bench.report.numbers import NOTHING, decibels, interval_text
+from bench.report.rows import GROUP_TITLES, Row, not_recovered
 from bench.report.statistics import ALPHA
 from bench.scoring.protocols import PROTOCOLS
 from bench.store.results import Results
@@ -206,7 +206,7 @@ def _entry(line: Mapping[Any, Any], rank: str, published: str) -> Entry:
     if line["status"] not in ("done", "undefined", "infinite"):
         return Entry(line["status"], math.nan, published=published)
     return Entry(
-        number(line["value"], line["spread"]),
+        decibels(line["value"], line["spread"]),
         line["value"],
         line["spread"],
         interval_text(line["low"], line["high"]),
@@ -224,9 +224,9 @@ def _ranks(column: Mapping[Any, Mapping[Any, Any]], rows: Sequence[Row]) -> dict
         for row in rows
         if row.ranked and not math.isnan(column[row.label]["value"])
     }
-    printed = list(dict.fromkeys(number(v) for v in sorted(values.values(), reverse=True)))
+    printed = list(dict.fromkeys(decibels(v) for v in sorted(values.values(), reverse=True)))
     names = dict(zip(printed, ("best", "second"), strict=False))
-    return {label: names[number(v)] for label, v in values.items() if number(v) in names}
+    return {label: names[decibels(v)] for label, v in values.items() if decibels(v) in names}
 
 
 def _tracks(numbers: pd.DataFrame, row: Row) -> str:
@@ -243,7 +243,7 @@ def _figure(value: float, is_unread: bool) -> str:
     """Return a published figure as text."""
     if is_unread:
         return "not recovered"
-    return NOTHING if math.isnan(value) else number(value)
+    return NOTHING if math.isnan(value) else decibels(value)
 
 
 def _ordered(lines: Sequence[Line], metric: str, by_value: bool) -> list[Line]:
@@ -252,13 +252,13 @@ def _ordered(lines: Sequence[Line], metric: str, by_value: bool) -> list[Line]:
     def place(line: Line) -> tuple[int, float]:
         value = line.entries[metric].value
         falling = -value if by_value and not math.isnan(value) else math.inf if by_value else 0.0
-        return list(GROUPS).index(line.row.group), falling
+        return list(GROUP_TITLES).index(line.row.group), falling
 
     ordered: list[Line] = []
     for line in sorted(lines, key=place):
         group = line.row.group
         starts = not ordered or ordered[-1].row.group != group
-        ordered.append(replace(line, starts_group=GROUPS[group] if starts else ""))
+        ordered.append(replace(line, starts_group=GROUP_TITLES[group] if starts else ""))
     return ordered
 
 

@@ -18,7 +18,7 @@ from bench.report.tabulate import tabulate
 from bench.report.write import report_files
 from bench.store.cell_folder import CellFolder
 from bench.store.manifest import load_results
-from bench.store.results import COLUMNS, TEXTS, Results
+from bench.store.results import SCORE_COLUMNS, TEXTS, Results
 
 #: Unrounded numbers of two machines may differ in their last digits, no rounded one does.
 TOLERANCE = 1e-9
@@ -121,6 +121,6 @@ def _same_scores(one: pa.Table, other: pa.Table) -> bool:
     """Tell whether two tables of scores are the same to the last bit."""
     if len(one) != len(other):
         return False
-    a, b = (table.select(COLUMNS).to_pandas() for table in (one, other))
+    a, b = (table.select(SCORE_COLUMNS).to_pandas() for table in (one, other))
     texts = dict.fromkeys(TEXTS, "str")
     return bool(a.astype(texts).equals(b.astype(texts)))

@@ -24,7 +24,7 @@ from bench.report import examples
 from bench.report.curves import figure_data
 from bench.report.formats.latex import latex
 from bench.report.formats.markdown import markdown
-from bench.report.formats.page import page
+from bench.report.formats.page import html_page
 from bench.report.plots.figure import figure_svg
 from bench.report.tabulate import ReportTables
 from bench.store.cell_folder import read_json, write_bytes
@@ -90,7 +90,7 @@ def report_files(tables: ReportTables, facts: Mapping[str, Any]) -> dict[str, by
     data = data if data and data.points else None
     drawing = figure_svg(data) if data else b""
     files = {
-        "index.html": page(tables, facts, data, drawing).encode(),
+        "index.html": html_page(tables, facts, data, drawing).encode(),
         "table.md": markdown(tables, data).encode(),
         "table.tex": latex(tables).encode(),
         "rows.csv": tables.aggregates.to_csv(index=False, lineterminator="\n").encode(),

@@ -54,7 +54,7 @@ class ExternalRow:
 
 
 @dataclass(frozen=True)
-class References:
+class ReferenceTracks:
     """The tracks that estimates are scored against.
 
     Attributes
@@ -83,7 +83,7 @@ class References:
     load: Callable[[str], Track]
 
 
-def find_references(source: str, data: Path) -> References:
+def find_references(source: str, data: Path) -> ReferenceTracks:
     """Return the references in a folder, or the test split of a corpus by its name.
 
     Raises
@@ -94,7 +94,7 @@ def find_references(source: str, data: Path) -> References:
     if source in DATASETS and not Path(source).is_dir():
         corpus = open_dataset(source, data)
         names = corpus.names("test")
-        return References(
+        return ReferenceTracks(
             source, corpus.TITLE, corpus.CITATION, corpus.LICENCE, corpus.digest("test"),
             names, corpus.FULL_SIZES.get("test", len(names)),
             lambda name: corpus.load("test", name),
@@ -105,7 +105,7 @@ def find_references(source: str, data: Path) -> References:
             f"no references {source!r}: expected a folder of tracks or one of {', '.join(DATASETS)}"
         )
     names = folder.track_names(root)
-    return References(
+    return ReferenceTracks(
         "folder", f"references in {root.name}", "not stated.", "not stated",
         folder.digest(root, names), names, len(names), lambda name: folder.load_track(root, name),
     )  # fmt: skip
@@ -113,7 +113,7 @@ def find_references(source: str, data: Path) -> References:
 
 def score_estimates(
     runs: Path,
-    references: References,
+    references: ReferenceTracks,
     estimates: Path,
     protocols: Sequence[str],
     label: str,
@@ -275,7 +275,7 @@ def _paired(manifest: Manifest, cell: Cell, imported: pd.DataFrame) -> Cell:
 
 
 def _score(
-    references: References,
+    references: ReferenceTracks,
     estimates: Path,
     protocols: Sequence[str],
     report_progress: Callable[[int, int], None],

@@ -23,7 +23,7 @@ from bench.store.cell_folder import CellFolder, read_json
 #: Version of the columns of `Results.scores`; raise it with every change of them.
 SCHEMA_VERSION = 1
 #: Columns of a cell's scores, and those of them that repeat few texts in many rows.
-COLUMNS = ("track", "target", "protocol", "metric", "window", "value", "n_samples")
+SCORE_COLUMNS = ("track", "target", "protocol", "metric", "window", "value", "n_samples")
 TEXTS = ("track", "target", "protocol", "metric")
 
 
@@ -41,7 +41,7 @@ class Outcome:
     error
         Why it failed, in one line; None unless it did.
     scores
-        By protocol the finished scores, a table with columns `COLUMNS`; also of a cell that
+        By protocol the finished scores, a table with columns `SCORE_COLUMNS`; also of a cell that
         lacks those of another protocol.
     facts
         By protocol what was noted beside the scores: times, memory, provenance.
@@ -91,7 +91,9 @@ class Results:
         n_samples. Those of text are categorical.
         """
         tables = [(outcome.cell, t) for outcome in self.outcomes for t in outcome.scores.values()]
-        joined = pa.concat_tables([table.select(COLUMNS) for _, table in tables] or [_empty()])
+        joined = pa.concat_tables(
+            [table.select(SCORE_COLUMNS) for _, table in tables] or [_empty()]
+        )
         scores: pd.DataFrame = joined.unify_dictionaries().to_pandas()
         lengths = [len(table) for _, table in tables]
         seeds = [-1 if cell.seed is None else cell.seed for cell, _ in tables]
@@ -151,4 +153,4 @@ def _empty() -> pa.Table:
     """Return a table of scores without a row."""
     text = pa.dictionary(pa.int32(), pa.string())
     types = {**dict.fromkeys(TEXTS, text), "window": pa.int64(), "value": pa.float64()}
-    return pa.schema([(name, types.get(name, pa.int64())) for name in COLUMNS]).empty_table()
+    return pa.schema([(name, types.get(name, pa.int64())) for name in SCORE_COLUMNS]).empty_table()

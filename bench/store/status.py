@@ -37,40 +37,40 @@ def cell_status(folder: CellFolder, outcome: Outcome) -> CellStatus:
     by, state = holder(folder.path), folder.state()
     if by is not None:
         where = f"process {by.get('pid', '?')} on {by.get('host', 'an unknown host')}"
-        return CellStatus("running", f"{progress(state) or 'begun'}, {where}")
+        return CellStatus("running", f"{progress_text(state) or 'begun'}, {where}")
     if outcome.status == "failed":
         return CellStatus("failed", str(outcome.error))
     if folder.is_damaged():
         return CellStatus("planned", DAMAGED)
     if folder.cell.learns and training_folder(folder).is_fitted():
         return CellStatus("planned", "trained, but not scored")
-    if progress(state):
-        return CellStatus("planned", f"stopped at {progress(state)}")
+    if progress_text(state):
+        return CellStatus("planned", f"stopped at {progress_text(state)}")
     return CellStatus("planned", "never finished" if state else "never begun")
 
 
-def progress(state: Mapping[str, Any]) -> str:
+def progress_text(state: Mapping[str, Any]) -> str:
     """Return stage, steps done and time left of a cell's ``state.json``; empty if it has none."""
     if "total" not in state:
         return ""
-    return f"{state['stage']} {state['done']}/{state['total']}{time_left(state)}"
+    return f"{state['stage']} {state['done']}/{state['total']}{time_left_text(state)}"
 
 
-def time_left(state: Mapping[str, Any]) -> str:
+def time_left_text(state: Mapping[str, Any]) -> str:
     """Return the expected time until a stage ends, as the end of a sentence."""
     done = state["done"] - state["from"]
     if done <= 0:
         return ""
     rest = (state["time"] - state["since"]) / done * (state["total"] - state["done"])
-    return f", about {duration(rest)} left"
+    return f", about {duration_text(rest)} left"
 
 
-def duration(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """Return a time in seconds, minutes or hours, as text.
 
     Examples
     --------
-    >>> duration(3.4), duration(200), duration(9000)
+    >>> duration_text(3.4), duration_text(200), duration_text(9000)
     ('3 s', '3 min', '2.5 h')
     """
     if seconds < 100:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.report.numbers import metric_name, number, p_value
+from bench.report.numbers import decibels, metric_name, p_value
 from bench.report.table import Line, Part
 from bench.store.results import Results
 
 
-def answer(results: Results, part: Part) -> str:
+def answer_text(results: Results, part: Part) -> str:
     """Return what a table says: which row is best, by how much, and whether that is significant."""
     ranked = [line for line in part.lines if line.row.ranked]
     waiting = [line.row.label for line in part.lines if line.row.status != "done"]
@@ -54,7 +54,7 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
     gap = entry.value - second.entries[metric].value
     p = second.entries[metric].p_best
     sure = "not significant" if second.entries[metric].close else "significant"
-    text += f", {number(gap)} dB above {second.row.label}"
+    text += f", {decibels(gap)} dB above {second.row.label}"
     text += "" if math.isnan(p) else f" ({sure}: Wilcoxon, Holm, p {p_value(p)})"
     close = [line.row.label for line in others if line.entries[metric].close]
     if close:

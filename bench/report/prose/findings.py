@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from bench.report.curves import Curve, FigureData, Point
-from bench.report.numbers import number
+from bench.report.numbers import decibels
 from bench.scoring.aggregate import over_seeds
 
 
@@ -66,7 +66,7 @@ def _comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
 
     return (
         f"{metric.upper()} is highest for {name(first)} ({_mean_text(first, metric)} dB), "
-        f"{number(gap)} dB above {name(second)} ({borne}), and lowest for {name(last)} "
+        f"{decibels(gap)} dB above {name(second)} ({borne}), and lowest for {name(last)} "
         f"({_mean_text(last, metric)} dB)."
     )
 
@@ -85,4 +85,4 @@ def _apart(one: Point, other: Point, metric: str) -> bool:
 def _mean_text(point: Point, metric: str) -> str:
     """Return a mean with its spread, as the table prints it."""
     over = point.over_seeds(metric)
-    return number(over.mean, spread=over.spread)
+    return decibels(over.mean, spread=over.spread)
