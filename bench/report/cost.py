@@ -22,6 +22,8 @@ class Cost:
         Seconds of separation for a second of audio.
     fit_bytes, separate_bytes
         Largest memory of the process while it trained, and while it separated and scored.
+    precision
+        Precision of the products in training, such as ``bfloat16``; None where it was not noted.
     """
 
     row: str
@@ -29,6 +31,7 @@ class Cost:
     real_time_factor: float | None
     fit_bytes: float | None
     separate_bytes: float | None
+    precision: str | None
 
     @property
     def texts(self) -> tuple[str, str, str, str]:
@@ -60,6 +63,7 @@ def _cost(label: str, seeds: Sequence[Mapping[str, Any]]) -> Cost:
         _mean(factors),
         _mean([fit.get("peak_bytes") for fit in fits]),
         _mean([facts.get("peak_bytes") for facts in seeds]),
+        ", ".join(sorted({fit["precision"] for fit in fits if "precision" in fit})) or None,
     )
 
 

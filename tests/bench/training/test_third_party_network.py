@@ -1,0 +1,160 @@
+"""A network that lives in a package of its own: its author writes 25 lines, the suite the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+
+from bench.datasets.synthetic import Synthetic
+from bench.methods import chunks
+from bench.methods.saved import load_saved
+from bench.track import TARGETS
+from tests.command import ROOT, wait_until
+
+pytestmark = pytest.mark.slow
+
+NETWORK = '''\
+"""A bidirectional LSTM over the magnitudes of the mixture."""
+
+from pydantic import Field
+from torch import nn
+
+from bench.methods.separator import separator
+from bench.training.network_separator import NetworkSeparator
+
+
+class Layers(nn.Module):
+    def __init__(self, n_bins, units):
+        super().__init__()
+        self.lstm = nn.LSTM(n_bins, units, batch_first=True, bidirectional=True)
+        self.output = nn.Linear(2 * units, 2 * n_bins)
+
+    def forward(self, x):  # (sequences, frames, bins) -> (sequences, frames, targets, bins)
+        return self.output(self.lstm(x)[0]).unflatten(-1, (2, -1))
+
+
+@separator
+class BLSTM(NetworkSeparator):
+    units: int = Field(32, ge=1)
+
+    def network(self, n_bins, rate):
+        return Layers(n_bins, self.units)
+'''
+PACKAGE = """\
+[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "blstm-karaoke"
+version = "0.1"
+
+[tool.setuptools]
+packages = ["blstm_karaoke"]
+"""
+EXPERIMENT = """\
+title: A network of mine
+why: Shows that a network may live elsewhere.
+dataset: synthetic
+methods:
+  - method: blstm_karaoke:BLSTM
+    label: BLSTM
+    fixed: {epochs: 30, batch_size: 4, precision: float32}
+"""
+#: What the rounding of single precision leaves of a seam.
+EXACT_DB = 120.0
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory) -> Path:
+    """The folder that pip installed the package into."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    (source / "blstm_karaoke").mkdir()
+    (source / "pyproject.toml").write_text(PACKAGE)
+    (source / "blstm_karaoke" / "__init__.py").write_text(NETWORK)
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    command += ["--no-build-isolation", "--no-index", "--disable-pip-version-check"]
+    subprocess.run([*command, "--target", target, source], check=True, capture_output=True)
+    return target
+
+
+def start(installed: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """Start the experiment in a folder of its own."""
+    folder.mkdir(exist_ok=True)
+    (folder / "network.yaml").write_text(EXPERIMENT)
+    environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"}
+    environment |= {"OMP_NUM_THREADS": "1"}
+    for name in ("MLFLOW_TRACKING_URI", "BENCH_DATA"):
+        environment.pop(name, None)
+    command = [sys.executable, "-c", "from bench.cli.main import main; main()"]
+    command += ["run", "network.yaml", "--workers", "0"]
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+@pytest.fixture(scope="module")
+def through(installed, tmp_path_factory) -> Path:
+    """The working directory of a training that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("through")
+    process = start(installed, folder)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output.decode()
+    return folder
+
+
+def test_the_network_is_no_longer_than_25_lines():
+    assert sum(bool(line.strip()) for line in NETWORK.splitlines()) <= 25
+
+
+def test_its_curves_and_pictures_are_in_mlflow_and_its_row_in_the_table(through):
+    assert "| BLSTM |" in (through / "reports/network/table.md").read_text()
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{through / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("network")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.row = 'BLSTM'")
+    loss = client.get_metric_history(run.info.run_id, "train/loss")
+    assert [point.step for point in loss] == list(range(1, 31))
+    assert loss[-1].value < 0.7 * loss[0].value
+    assert client.get_metric_history(run.info.run_id, "dev/snri")
+    assert run.data.params["units"] == "32"
+    assert run.data.tags["precision"] == "float32"
+
+
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(installed, through, tmp_path):
+    folder = tmp_path / "killed"
+    process = start(installed, folder)
+    wait_until(lambda: list(folder.glob("runs/*/checkpoints/last.ckpt")), "a checkpoint")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not list(folder.glob("runs/*/fit.json")), "it had ended before it was killed"
+    process = start(installed, folder)
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output.decode()
+    (curves,) = folder.glob("runs/*/curves.jsonl")
+    steps = [json.loads(line)["step"] for line in curves.read_text().splitlines() if line]
+    assert steps.count(1) == 1, "it began again"
+    (one,), (other,) = (f.glob("runs/*/fit/weights.safetensors") for f in (through, folder))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_long_song_in_chunks_has_the_estimates_of_the_whole(installed, through, monkeypatch):
+    monkeypatch.syspath_prepend(str(installed))
+    monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
+    (folder,) = through.glob("runs/*/fit")
+    method = load_saved(folder)
+    tracks = [*Synthetic().tracks("test")]
+    song = np.concatenate([track.mixture for track in tracks], axis=1)
+    whole = method.separate(song, 16_000)
+    in_chunks = chunks.separate(method, song, 16_000)
+    for target in TARGETS:
+        error = np.square(whole[target] - in_chunks[target]).sum()
+        assert 10 * np.log10(np.square(whole[target]).sum() / max(error, 1e-300)) > EXACT_DB
