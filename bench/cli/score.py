@@ -33,7 +33,8 @@ def score(
     data: Data = Path("data"),
 ) -> None:
     """Score estimates that were made elsewhere, from WAV or FLAC files."""
-    from bench.store.external import find_references, score_estimates
+    from bench.datasets.references import find_references
+    from bench.store.external import score_estimates
 
     protocols = protocol or (["museval"] if museval_json else ["bss_eval_v3"])
     if museval_json and "museval" not in protocols:

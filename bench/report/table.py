@@ -1,27 +1,16 @@
 """The tables of a report, whatever they are written in: rows, columns, and each number as text.
 
-The best value of a column and the second are marked among the methods; bounds and imported scores
-are set apart and never ranked.
-
-The formats write these tables with code of their own: pandas' Styler writes HTML and LaTeX, but
-neither Markdown nor a terminal, and puts neither intervals under values nor group headings between
-rows.
+The formats write these tables with code of their own: pandas' Styler writes HTML and LaTeX but
+neither Markdown nor a terminal's tables, so that it would be a second layout beside this one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
-import pandas as pd
-
-from bench.report.numbers import NOTHING, decibels, interval_text
-from bench.report.rows import GROUP_TITLES, Row, not_recovered
-from bench.report.statistics import ALPHA
-from bench.scoring.protocols import PROTOCOLS
-from bench.store.results import Results
+from bench.report.rows import Row
 
 #: Mark of a value that is not significantly different from the best.
 CLOSE = "≈"
@@ -142,140 +131,3 @@ class Part:
         return {
             m: x.row.label for x in self.lines for m, e in x.entries.items() if e.rank == "best"
         }
-
-
-def _caption(results: Results, protocol: str, target: str) -> str:
-    """Return the caption of a table: target, corpus, number of tracks, protocol."""
-    corpus = results.corpus
-    return (
-        f"{target.capitalize()}, {corpus['title']}, {corpus['n_test']} of {corpus['n_full']} test "
-        f"tracks. {PROTOCOLS[protocol].description}, in dB"
-    )
-
-
-def table_parts(results: Results, rows: Sequence[Row], aggregates: pd.DataFrame) -> list[Part]:
-    """Return the tables of an experiment.
-
-    Parameters
-    ----------
-    results
-        The experiment and the outcomes of its cells.
-    rows
-        Its rows.
-    aggregates
-        The numbers of each row, from `bench.report.rows.aggregates`.
-    """
-    experiment, unread = results.experiment, not_recovered(results)
-    parts = []
-    for protocol in experiment.protocols:
-        for target in experiment.table.targets:
-            numbers = aggregates[
-                (aggregates["protocol"] == protocol) & (aggregates["target"] == target)
-            ]
-            metrics = [str(metric) for metric in numbers["metric"].unique()]
-            unread_here = {(row, metric) for row, t, metric in unread if t == target}
-            has_published = bool(numbers["published"].notna().any()) or bool(unread_here)
-            entries: dict[str, dict[str, Entry]] = {row.label: {} for row in rows}
-            for metric in metrics:
-                column = numbers[numbers["metric"] == metric].set_index("row").to_dict("index")
-                ranks = _ranks(column, rows)
-                for row in rows:
-                    line = column[row.label]
-                    is_unread = (row.label, metric) in unread_here
-                    figure = _figure(line["published"], is_unread) if has_published else ""
-                    entries[row.label][metric] = _entry(line, ranks.get(row.label, ""), figure)
-            by_row = dict(list(numbers.groupby("row", sort=False)))
-            lines = [Line(row, entries[row.label], _tracks(by_row[row.label], row)) for row in rows]
-            grids = [_grid(results, metric, entries) for metric in metrics]
-            parts.append(
-                Part(
-                    protocol,
-                    target,
-                    _caption(results, protocol, target),
-                    metrics,
-                    _ordered(lines, metrics[0], experiment.table.rows == "ranked"),
-                    has_published,
-                    [grid for grid in grids if grid is not None],
-                )
-            )
-    return parts
-
-
-def _entry(line: Mapping[Any, Any], rank: str, published: str) -> Entry:
-    """Return a line of ``rows.csv`` as a table shows it."""
-    if line["status"] not in ("done", "undefined", "infinite"):
-        return Entry(line["status"], math.nan, published=published)
-    return Entry(
-        decibels(line["value"], line["spread"]),
-        line["value"],
-        line["spread"],
-        interval_text(line["low"], line["high"]),
-        rank,
-        bool(line["p_best"] >= ALPHA),
-        line["p_best"],
-        published,
-    )
-
-
-def _ranks(column: Mapping[Any, Mapping[Any, Any]], rows: Sequence[Row]) -> dict[str, str]:
-    """Return which rows are best and second in a column, by their numbers as printed."""
-    values = {
-        row.label: column[row.label]["value"]
-        for row in rows
-        if row.ranked and not math.isnan(column[row.label]["value"])
-    }
-    printed = list(dict.fromkeys(decibels(v) for v in sorted(values.values(), reverse=True)))
-    names = dict(zip(printed, ("best", "second"), strict=False))
-    return {label: names[decibels(v)] for label, v in values.items() if decibels(v) in names}
-
-
-def _tracks(numbers: pd.DataFrame, row: Row) -> str:
-    """Return on how many tracks and windows a row rests, and how many scores are undefined."""
-    if row.status != "done":
-        return NOTHING
-    n_tracks, n_scores = int(numbers["n_tracks"].max()), int(numbers["n_scores"].max())
-    text = str(n_tracks) + (f", {n_scores} windows" if n_scores > n_tracks else "")
-    n_undefined = int(numbers["n_undefined"].max())
-    return text + (f" ({n_undefined} undefined)" if n_undefined else "")
-
-
-def _figure(value: float, is_unread: bool) -> str:
-    """Return a published figure as text."""
-    if is_unread:
-        return "not recovered"
-    return NOTHING if math.isnan(value) else decibels(value)
-
-
-def _ordered(lines: Sequence[Line], metric: str, by_value: bool) -> list[Line]:
-    """Return lines by group, within one as in the file or from the highest value of a metric."""
-
-    def place(line: Line) -> tuple[int, float]:
-        value = line.entries[metric].value
-        falling = -value if by_value and not math.isnan(value) else math.inf if by_value else 0.0
-        return list(GROUP_TITLES).index(line.row.group), falling
-
-    ordered: list[Line] = []
-    for line in sorted(lines, key=place):
-        group = line.row.group
-        starts = not ordered or ordered[-1].row.group != group
-        ordered.append(replace(line, starts_group=GROUP_TITLES[group] if starts else ""))
-    return ordered
-
-
-def _grid(results: Results, metric: str, entries: Mapping[str, Mapping[str, Entry]]) -> Grid | None:
-    """Return the grid of one metric; see `bench.plan.experiment.Pivot`. None without a pivot."""
-    pivot = results.experiment.table.pivot
-    if pivot is None:
-        return None
-    values = {outcome.cell.row: outcome.cell.hyperparameters for outcome in results.outcomes}
-    places = {}
-    for method in results.experiment.methods:
-        for label, _ in method.variants():
-            place = results.experiment.pivot_place(method, values.get(label, {}))
-            if place is not None:
-                places[place] = entries[label][metric]
-    rows, columns = (list(dict.fromkeys(place[i] for place in places)) for i in (0, 1))
-    row_name, column_name = (
-        "method" if name == "label" else name for name in (pivot.rows, pivot.columns)
-    )
-    return Grid(metric, rows, columns, row_name, column_name, places)

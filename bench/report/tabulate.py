@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.report.layout import table_parts
 from bench.report.rows import Row, TrackTables, aggregates, table_rows
-from bench.report.table import Part, table_parts
+from bench.report.table import Part
 from bench.report.track_tables import track_tables
 from bench.scoring.aggregate import over_tracks, track_values
 from bench.store.results import Results
