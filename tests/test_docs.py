@@ -30,6 +30,7 @@ from bench.datasets.synthetic import Synthetic
 from bench.methods import registry
 from bench.plan import experiment as schema
 from bench.scoring.protocols import PROTOCOLS
+from bench.training.network_separator import NetworkSeparator
 from tests.command import bench
 from tests.manual import PAGES, ROOT, Block, blocks
 
@@ -61,7 +62,8 @@ def house(tmp_path_factory) -> Iterator[Path]:
     quick = yaml.safe_load((ROOT / "experiments" / "quick.yaml").read_text(encoding="utf-8"))
     quick["methods"] = [entry for entry in quick["methods"] if entry["label"] in ROWS]
     quick["methods"][-1]["fixed"] = SMALL
-    (folder / "mid-side").mkdir()
+    for package in ("mid-side", "blstm-karaoke"):
+        (folder / package).mkdir()
     (folder / "experiments").mkdir()
     (folder / "experiments" / "quick.yaml").write_text(yaml.safe_dump(quick), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
@@ -69,7 +71,8 @@ def house(tmp_path_factory) -> Iterator[Path]:
         for name in ("MLFLOW_TRACKING_URI", "BENCH_DATA"):
             patch.setenv(name, "")  # so that it is as it was afterwards, whatever the pages set
             patch.delenv(name)
-        patch.syspath_prepend(str(folder / "mid-side"))
+        for package in ("mid-side", "blstm-karaoke"):
+            patch.syspath_prepend(str(folder / package))
         assert bench("run", "experiments/quick.yaml", "--workers", "0") == 0
         yield folder
         mlflow.set_tracking_uri(None)
@@ -213,7 +216,7 @@ def test_every_key_of_an_experiment_file_is_described():
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("methods.md", list(registry.table())),
+        ("methods.md", [*registry.table(), *registry.fields(NetworkSeparator)]),
         ("datasets.md", list(DATASETS)),
         ("which_number_is_it.md", list(PROTOCOLS)),
     ],

@@ -17,37 +17,14 @@ from bench.datasets.synthetic import Synthetic
 from bench.methods import chunks
 from bench.methods.saved import load_saved
 from bench.track import TARGETS
-from tests.command import ROOT, wait_until
+from tests.command import wait_until
+from tests.manual import ROOT, blocks
 
 pytestmark = pytest.mark.slow
 
-NETWORK = '''\
-"""A bidirectional LSTM over the magnitudes of the mixture."""
-
-from pydantic import Field
-from torch import nn
-
-from bench.methods.separator import separator
-from bench.training.network_separator import NetworkSeparator
-
-
-class Layers(nn.Module):
-    def __init__(self, n_bins, units):
-        super().__init__()
-        self.lstm = nn.LSTM(n_bins, units, batch_first=True, bidirectional=True)
-        self.output = nn.Linear(2 * units, 2 * n_bins)
-
-    def forward(self, x):  # (sequences, frames, bins) -> (sequences, frames, targets, bins)
-        return self.output(self.lstm(x)[0]).unflatten(-1, (2, -1))
-
-
-@separator
-class BLSTM(NetworkSeparator):
-    units: int = Field(32, ge=1)
-
-    def network(self, n_bins, rate):
-        return Layers(n_bins, self.units)
-'''
+#: The files of the worked example in the manual, by name.
+EXAMPLE = {block.file: block.text for block in blocks(ROOT / "docs" / "add_a_method.md")}
+NETWORK = EXAMPLE["blstm-karaoke/blstm_karaoke/__init__.py"]
 PACKAGE = """\
 [build-system]
 requires = ["setuptools>=77"]
@@ -60,15 +37,7 @@ version = "0.1"
 [tool.setuptools]
 packages = ["blstm_karaoke"]
 """
-EXPERIMENT = """\
-title: A network of mine
-why: Shows that a network may live elsewhere.
-dataset: synthetic
-methods:
-  - method: blstm_karaoke:BLSTM
-    label: BLSTM
-    fixed: {epochs: 30, batch_size: 4, precision: float32}
-"""
+EXPERIMENT = EXAMPLE["network.yaml"]
 #: What the rounding of single precision leaves of a seam.
 EXACT_DB = 120.0
 
