@@ -1,6 +1,6 @@
 """The results of a report, read back from ``scores.parquet`` and ``provenance.json`` in its folder.
 
-So a committed report can be made again and compared, far from the machine that ran it.
+A committed report can be written again from them and compared, on any machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.plan.experiment import Experiment
 from bench.store.cell_folder import read_json
 from bench.store.results import SCHEMA_VERSION, TEXTS, Outcome, Results
 
-#: Fields of a cell in ``provenance.json``; the others there are about how it came out.
+#: Fields of a cell in ``provenance.json``; its other fields describe the outcome.
 _CELL_FIELDS = tuple(Cell.__dataclass_fields__)
 
 
@@ -38,7 +38,7 @@ def load_provenance(folder: Path) -> dict[str, Any]:
 
 
 def load_committed(folder: Path) -> Results:
-    """Return the results that a report was made from.
+    """Return the results that a report shows.
 
     Raises
     ------

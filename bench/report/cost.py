@@ -50,7 +50,7 @@ def costs(tables: ReportTables) -> list[Cost]:
 
 
 def _cost(label: str, seeds: Sequence[Mapping[str, Any]]) -> Cost:
-    """Return the cost of a row from what was noted beside the scores of each seed."""
+    """Return the cost of a row from the facts that are kept with the scores of each seed."""
     fits = [facts.get("fit", {}) for facts in seeds]
     factors = [
         facts["separate_s"] / facts["audio_s"]

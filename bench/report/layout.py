@@ -1,4 +1,4 @@
-"""The layout of an experiment's tables: which numbers stand where, rounded and ranked.
+"""The layout of an experiment's tables: rows, columns and grids, with rounded and ranked numbers.
 
 The best value of a column and the second are marked among the methods; bounds and imported scores
 are set apart and never ranked.

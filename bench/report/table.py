@@ -1,7 +1,7 @@
 """The tables of a report, whatever they are written in: rows, columns, and each number as text.
 
 The formats write these tables with code of their own: pandas' Styler writes HTML and LaTeX but
-neither Markdown nor a terminal's tables, so that it would be a second layout beside this one.
+neither Markdown nor a terminal's tables, so that a second layout would still be needed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ class Entry:
     Attributes
     ----------
     text
-        Rounded, with its spread over seeds; or why there is none.
+        The rounded value with its spread over seeds, or the reason why it has none.
     value, spread
-        Unrounded; NaN where there is none.
+        Unrounded numbers, NaN if it has none.
     interval
-        The 95 % interval over tracks, empty where there is none.
+        The 95 % interval over tracks as text, empty if it has none.
     rank
         ``best``, ``second`` or empty.
     close
@@ -112,7 +112,7 @@ class Part:
     lines
         Its rows.
     has_published
-        Whether published figures are shown beside ours.
+        Whether published figures have columns of their own.
     grids
         The ablation as a grid of each metric, where the experiment asks for one.
     """

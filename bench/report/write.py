@@ -101,8 +101,8 @@ def report_files(tables: ReportTables, facts: Mapping[str, Any]) -> dict[str, by
 def scores_parquet(results: Results) -> bytes:
     """Return the tidy scores as Parquet.
 
-    The version of their columns is in its metadata, and how each cell came out (``cells``): one
-    that failed or is missing has no scores.
+    Its metadata hold the version of the columns (``schema_version``) and the status of each cell
+    (``cells``): one that failed or is missing has no scores.
     """
     texts = results.scores.select_dtypes("category").columns
     frame = results.scores.astype(dict.fromkeys(texts, "str"))

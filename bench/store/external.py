@@ -1,11 +1,10 @@
 """Scores from elsewhere, as a row like any other: estimates scored from files, imported scores.
 
-A cell of the method ``elsewhere`` stands for estimates of a system that did not run here and that
-are scored here; its one hyperparameter is the digest of their files, so that other files are
-another cell. A cell of the method ``imported`` stands for scores that museval computed elsewhere:
-nothing of it was scored here, so tables set it apart and never rank it; its tracks are paired with
-ours by their names. Either is a row of an experiment's tables and MLflow runs, or an experiment of
-its own.
+A cell of the method ``elsewhere`` represents estimates of a system that did not run here, scored
+here. Its one hyperparameter is the digest of their files, so that other files are another cell. A
+cell of the method ``imported`` represents scores that museval computed elsewhere. It was not scored
+here, so tables set it apart and never rank it; its tracks are paired with ours by their names.
+Either becomes a row in the tables and MLflow runs of an experiment, or an experiment of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The list of an experiment's cells, from which its report can be made again.
+"""The list of an experiment's cells, which its report and its MLflow runs are made from.
 
     runs/experiments/<name>.json    the experiment, its corpus, its cells, and external scores
 
@@ -144,7 +144,7 @@ def load_results(runs: Path, name: str) -> Results:
 
 
 def external_entry(cell: Cell) -> MethodEntry:
-    """Return the line of an experiment that stands for external scores."""
+    """Return the entry of an experiment that represents external scores."""
     digest = str(cell.hyperparameters.get("estimates", ""))[:12]
     note = f"made elsewhere, scored from files (SHA-256 {digest}…)."
     note = str(cell.hyperparameters.get("note", note))  # imported scores bring their own

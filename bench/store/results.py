@@ -1,7 +1,7 @@
 """The outcome of every cell of an experiment: a snapshot, read from the cells' folders once.
 
-Reports and tables are made from a snapshot alone and never go back to the folders, so that all of
-them show the same numbers while other processes go on computing.
+Reports and tables are computed from a snapshot alone and never read the folders again, so that all
+of them show the same numbers while other processes compute further cells.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ from bench.store.cell_folder import CellFolder, read_json
 
 #: Version of the columns of `Results.scores`; raise it with every change of them.
 SCHEMA_VERSION = 1
-#: Columns of a cell's scores, and those of them that repeat few texts in many rows.
+#: Columns of a cell's scores, and those of them that hold text.
 SCORE_COLUMNS = ("track", "target", "protocol", "metric", "window", "value", "n_samples")
 TEXTS = ("track", "target", "protocol", "metric")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one cell has come to.
+    """The outcome of one cell.
 
     Attributes
     ----------
     cell
         The cell.
     status
-        ``done``: its scores under every protocol are there and whole; ``failed``; ``missing``:
-        neither, so that the same ``bench run`` computes it.
+        ``done``: it has undamaged scores under every protocol; ``failed``; ``missing``: neither,
+        so that the same ``bench run`` computes it.
     error
-        Why it failed, in one line; None unless it did.
+        The reason of a failure, in one line; None for any other status.
     scores
-        By protocol the finished scores, a table with columns `SCORE_COLUMNS`; also of a cell that
-        lacks those of another protocol.
+        The finished scores by protocol, tables with columns `SCORE_COLUMNS`. A cell that is not
+        done may have those of some protocols.
     facts
-        By protocol what was noted beside the scores: times, memory, provenance.
+        Times, memory and provenance that are kept with the scores, by protocol.
     mlflow_runs
         Ids of the MLflow runs that recorded the cell for the experiment.
     """
@@ -104,14 +104,14 @@ class Results:
 
 
 def read_outcome(folder: CellFolder, experiment: str) -> Outcome:
-    """Return what a cell has come to, each file of scores compared with its SHA-256.
+    """Return the outcome of a cell, each file of scores compared with its SHA-256.
 
     Parameters
     ----------
     folder
         The cell's folder.
     experiment
-        Name of the experiment whose MLflow runs are meant.
+        Name of the experiment whose MLflow runs are listed.
     """
     scores: dict[str, pa.Table] = {}
     facts: dict[str, Mapping[str, Any]] = {}

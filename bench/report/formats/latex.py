@@ -57,16 +57,18 @@ def _framed(caption: str, lines: list[str], space_pt: int = 2) -> list[str]:
 
 
 def _tabular(part: Part) -> list[str]:
-    """Return the lines of a tabular: a rule between groups, the published figures beside ours."""
+    """Return the lines of a tabular: a rule between groups, our figures before published ones."""
     names = [metric_name(metric) for metric in part.metrics]
-    n, beside = len(names), part.has_published
-    width = 2 + n * (2 if beside else 1)
+    n, has_published = len(names), part.has_published
+    width = 2 + n * (2 if has_published else 1)
     out = [f"\\begin{{tabular}}{{l{'r' * (width - 1)}}}", "\\toprule"]
-    if beside:
+    if has_published:
         ours, theirs = (f"\\multicolumn{{{n}}}{{c}}{{{word}}}" for word in ("ours", "published"))
         rules = f"\\cmidrule(lr){{2-{n + 1}}} \\cmidrule(lr){{{n + 3}-{width}}}"
         out += [f" & {ours} & & {theirs} \\\\", rules]
-    out.append(" & ".join(["Method", *names, "Tracks", *(names if beside else ())]) + " \\\\")
+    out.append(
+        " & ".join(["Method", *names, "Tracks", *(names if has_published else ())]) + " \\\\"
+    )
     for line in part.lines:
         if line.starts_group:
             title = f"\\multicolumn{{{width}}}{{l}}{{\\emph{{{line.starts_group}}}}} \\\\"
@@ -74,7 +76,7 @@ def _tabular(part: Part) -> list[str]:
         entries = [line.entries[metric] for metric in part.metrics]
         cells = [_stacked(_entry(entry), escape_latex(entry.interval)) for entry in entries]
         cells = [_label(line.row.label), *cells, escape_latex(line.tracks)]
-        cells += [_published(entry) for entry in entries] if beside else []
+        cells += [_published(entry) for entry in entries] if has_published else []
         out.append(" & ".join(cells) + " \\\\[1pt]")
     return [*out, "\\bottomrule", "\\end{tabular}"]
 

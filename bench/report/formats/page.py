@@ -96,7 +96,7 @@ def _asset(name: str) -> str:
 
 
 def _prose(text: str) -> Markup:
-    """Return a sentence, what stands between backticks as code, all else escaped."""
+    """Return a sentence as HTML: text between backticks as code, all other text escaped."""
     pieces = [escape(piece) for piece in text.split("`")]
     if len(pieces) % 2 == 0:
         return escape(text)
@@ -105,5 +105,5 @@ def _prose(text: str) -> Markup:
 
 
 def _exact(value: float) -> str:
-    """Return a value for sorting: six decimals, ``inf``, or nothing where there is none."""
+    """Return a value for sorting: six decimals, ``inf``, or empty for NaN."""
     return "" if math.isnan(value) else f"{value:.6f}" if math.isfinite(value) else str(value)

@@ -33,7 +33,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class PartCharts:
-    """The charts of one table: scores by track, and ranks where there are some to compare."""
+    """The charts of one table: scores by track, and ranks where several rows can be ranked."""
 
     title: str
     distributions: Sequence[Chart]

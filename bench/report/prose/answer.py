@@ -13,7 +13,7 @@ from bench.store.results import Results
 def answer_text(results: Results, part: Part) -> str:
     """Return what a table says: which row is best, by how much, and whether that is significant."""
     ranked = [line for line in part.lines if line.row.ranked]
-    waiting = [line.row.label for line in part.lines if line.row.status != "done"]
+    unfinished = [line.row.label for line in part.lines if line.row.status != "done"]
     corpus = results.corpus
     scope = f"On {corpus['n_test']} of {corpus['n_full']} test tracks of {corpus['title']}"
     first = _best(part, part.metrics[0])
@@ -29,8 +29,8 @@ def answer_text(results: Results, part: Part) -> str:
                 f"{_ties(part, metric)})."
             )
     sentences += [*_highest_bound(part, first), *_published(part, first)]
-    if waiting:
-        sentences.append(f"Failed or not finished, and left out: {_listed(waiting)}.")
+    if unfinished:
+        sentences.append(f"Failed or not finished, and left out: {_listed(unfinished)}.")
     return " ".join(sentences)
 
 
@@ -53,9 +53,9 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
     second = max(others, key=lambda line: line.entries[metric].value)
     gap = entry.value - second.entries[metric].value
     p = second.entries[metric].p_best
-    sure = "not significant" if second.entries[metric].close else "significant"
+    significance = "not significant" if second.entries[metric].close else "significant"
     text += f", {decibels(gap)} dB above {second.row.label}"
-    text += "" if math.isnan(p) else f" ({sure}: Wilcoxon, Holm, p {p_value(p)})"
+    text += "" if math.isnan(p) else f" ({significance}: Wilcoxon, Holm, p {p_value(p)})"
     close = [line.row.label for line in others if line.entries[metric].close]
     if close:
         text += f"; {_listed(close)} {'is' if len(close) == 1 else 'are'} not told apart from it"

@@ -12,7 +12,7 @@ from bench.scoring.aggregate import over_seeds
 
 
 def findings(data: FigureData) -> list[str]:
-    """Return the sentences: one a curve and metric, or one a metric where rows are compared."""
+    """Return the findings: one a curve and metric, or one a metric where rows are compared."""
     if not data.symbol:
         points = data.points
         return [_comparison(points, m) for m in data.metrics] if len(points) > 1 else []
@@ -24,7 +24,7 @@ def findings(data: FigureData) -> list[str]:
 
 
 def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
-    """Yield a sentence for each metric: from where to where it goes, and how steadily."""
+    """Yield a sentence for each metric: its values at both ends of a curve, and its trend."""
     points = curve.points
     if len(points) < 2:
         return
@@ -51,22 +51,22 @@ def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
 
 
 def _comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
-    """Return which row is best in a metric, by how much, and whether the seeds bear it out."""
+    """Return which row is best in a metric, by how much, and whether seeds explain the gap."""
     ranked = sorted(points, key=lambda point: -point.over_seeds(metric).mean)
     first, second, last = ranked[0], ranked[1], ranked[-1]
     gap = first.over_seeds(metric).mean - second.over_seeds(metric).mean
-    sure = _apart(first, second, metric)
+    is_apart = _apart(first, second, metric)
     if any(len(point.seeds[metric]) < 2 for point in (first, second)):
-        borne = "one seed, so nothing is known of its spread"
+        reliability = "one seed, so nothing is known of its spread"
     else:
-        borne = f"{'more' if sure else 'no more'} than the seeds explain"
+        reliability = f"{'more' if is_apart else 'no more'} than the seeds explain"
 
     def name(point: Point) -> str:
         return f"{symbol} = {point.x}" if symbol else point.row
 
     return (
         f"{metric.upper()} is highest for {name(first)} ({_mean_text(first, metric)} dB), "
-        f"{decibels(gap)} dB above {name(second)} ({borne}), and lowest for {name(last)} "
+        f"{decibels(gap)} dB above {name(second)} ({reliability}), and lowest for {name(last)} "
         f"({_mean_text(last, metric)} dB)."
     )
 
@@ -74,8 +74,8 @@ def _comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
 def _apart(one: Point, other: Point, metric: str) -> bool:
     """Tell whether two rows differ beyond what their seeds explain.
 
-    The same seeds made both, so the differences seed by seed are looked at: the 95 % interval of
-    their mean leaves out 0. With one seed, whether the values differ.
+    Both have the same seeds, so their differences are taken seed by seed: they differ if the 95 %
+    interval of the mean difference does not contain 0. With one seed any difference counts.
     """
     pairs = zip(one.seeds[metric], other.seeds[metric], strict=True)
     over = over_seeds([a - b for a, b in pairs])
