@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from bench.cli.options import HERE, Data, Name, experiment_name, manifest_of
+from bench.cli.options import HERE, Name, experiment_name, manifest_of
 from bench.cli.tables import prepare, print_tables
-from bench.errors import BenchError
-
-if TYPE_CHECKING:
-    from bench.datasets.dataset import Dataset
-    from bench.store.manifest import Manifest
 
 
 def report(
     name: Name,
-    data: Data = Path("data"),
     check: Annotated[
         bool, typer.Option("--check", help="Prove that it is what its scores give; write nothing.")
     ] = False,
@@ -33,7 +26,7 @@ def report(
     manifest = manifest_of(name)
     prepare(HERE.reports / manifest.experiment.name)
     tables = tabulate(manifest.results())
-    folder = write_report(tables, HERE.reports, _corpus_of(manifest, data), HERE.runs)
+    folder = write_report(tables, HERE)
     print_tables(Console(), tables, folder)
 
 
@@ -46,15 +39,3 @@ def _check(name: str) -> None:
     verdict = f"{len(wrong)} wrong" if wrong else "is what its scores give"
     print("\n".join([*wrong, f"{folder}: {verdict}"]))
     raise typer.Exit(1 if wrong else 0)
-
-
-def _corpus_of(manifest: Manifest, data: Path) -> Dataset | None:
-    """Return the corpus on which an experiment was scored, or None where it is no longer here."""
-    from bench.datasets import open_dataset
-
-    try:
-        dataset = open_dataset(manifest.experiment.dataset, data)
-        same = dataset.digest("test") in {cell.digests["test"] for cell in manifest.cells}
-    except BenchError:
-        return None
-    return dataset if same else None

@@ -21,9 +21,10 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.plan.cells import Cell
     from bench.plan.experiment import Experiment
-    from bench.runner.cell import Job
-    from bench.runner.executor import Place
+    from bench.runner.job import Job
+    from bench.runner.workers import Workers
     from bench.store.cell_folder import CellFolder
+    from bench.store.listening import ListeningClip
     from bench.store.manifest import Manifest
     from bench.store.results import Outcome
     from bench.store.status import CellStatus
@@ -78,7 +79,8 @@ def run(
     from bench.datasets import open_dataset
     from bench.plan import experiment_file
     from bench.plan.cells import cells as cells_of
-    from bench.runner import executor, hosts
+    from bench.runner import hosts
+    from bench.runner.workers import parse_workers
     from bench.store.cell_folder import CellFolder
     from bench.store.manifest import load_manifest, save_manifest
     from bench.store.results import read_outcome
@@ -104,11 +106,11 @@ def run(
         rest = f", {n_failed} failed before" if n_failed else ""
         print(f"{len(cells)} cells: {len(pending)} to compute, {n_done} reused{rest}")
         return
-    place = executor.place(workers, threads, scheduler, device, len(pending), trainer or [])
-    if place.node > 0:
-        with _interruptible(f"bench: host {place.node} stopped"):
-            joined = hosts.join(job_of(spec, data, place), pending)
-        print(f"host {place.node}: joined {joined} trainings; the first host has what they gave")
+    where = parse_workers(workers, threads, scheduler, device, len(pending), trainer or [])
+    if where.node > 0:
+        with _interruptible(f"bench: host {where.node} stopped"):
+            n_joined = hosts.join(job_of(spec, data, where), pending)
+        print(f"host {where.node}: joined {n_joined} trainings; the first host has what they gave")
         return
     prepare(HERE.reports / spec.name)
     prepare(HERE.runs)
@@ -119,7 +121,7 @@ def run(
     kept = "bench: stopped; finished cells and checkpoints are kept, the same command goes on"
     with _interruptible(kept):
         manifest = load_manifest(HERE.runs, spec.name)
-        tally = _compute(manifest, outcomes, pending, data, place, console)
+        tally = _compute(manifest, outcomes, pending, data, where, console)
     if n_failed:
         print(f"{n_failed} failed before and were not tried again: --retry-failed tries them")
     print(
@@ -156,20 +158,26 @@ def _interruptible(message: str) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def job_of(experiment: Experiment, data: Path, place: Place) -> Job:
+def job_of(
+    experiment: Experiment,
+    data: Path,
+    workers: Workers,
+    clips: Sequence[ListeningClip] = (),
+) -> Job:
     """Return the settings with which each cell of an experiment is computed."""
     from bench import provenance
-    from bench.runner.cell import Job
+    from bench.runner.job import Job
 
     return Job(
         runs=HERE.runs.resolve(),
         data=data.resolve(),
-        device=place.device,
-        threads=place.threads,
+        device=workers.device,
+        threads=workers.threads,
         commit=provenance.commit(),
         began=time.time(),
         keep_estimates=experiment.keep_estimates,
-        trainer_options=place.trainer_options,
+        clips=clips,
+        trainer_options=workers.trainer_options,
     )
 
 
@@ -178,7 +186,7 @@ def _compute(
     outcomes: Sequence[Outcome],
     pending: Sequence[CellFolder],
     data: Path,
-    place: Place,
+    workers: Workers,
     console: Console,
 ) -> Tally:
     """Run the pending cells, record all cells in MLflow, write the report and print its tables.
@@ -193,7 +201,7 @@ def _compute(
         Folders of the cells to run.
     data
         The folder that holds the corpora.
-    place
+    workers
         Where the cells run.
     console
         Where the tables are printed.
@@ -207,30 +215,35 @@ def _compute(
     from bench.report.tabulate import tabulate
     from bench.report.write import write_report
     from bench.runner.order import longest_first
+    from bench.store.listening import prepare_clips
     from bench.tracking import address
     from bench.tracking.tracker import Tracker
 
     results = manifest.results(outcomes)
     unrecorded = address.unrecorded(results, HERE)
-    dataset = open_dataset(manifest.experiment.dataset, data)
     if not pending and not unrecorded:
         tables = tabulate(results)
-        print_tables(console, tables, write_report(tables, HERE.reports, dataset, HERE.runs))
+        print_tables(console, tables, write_report(tables, HERE))
         return Tally()
     tracker = Tracker(manifest, HERE)
     tracker.open()
     if tracker.trouble:
         print(f"bench: {tracker.trouble}", file=sys.stderr, flush=True)
-    job = job_of(manifest.experiment, data, place)
+    clips: Sequence[ListeningClip] = ()
+    if pending and manifest.experiment.examples:
+        with console.status("choosing tracks to listen to"):
+            dataset = open_dataset(manifest.experiment.dataset, data)
+            clips = prepare_clips(HERE.runs, dataset, pending[0].cell.digests["test"])
+    job = job_of(manifest.experiment, data, workers, clips)
     ordered = longest_first(pending, manifest.folders)
     try:
-        tally = run_cells(job, ordered, place, tracker, unrecorded, console)
+        tally = run_cells(job, ordered, workers, tracker, unrecorded, console)
     except KeyboardInterrupt:
         tracker.interrupt()
         raise
     results = manifest.results(results.outcomes)
     tables = tabulate(results)
-    report_folder = write_report(tables, HERE.reports, dataset, HERE.runs)
+    report_folder = write_report(tables, HERE)
     n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
     tracker.close(n_failed, report_folder)
     if tracker.trouble:
@@ -242,7 +255,7 @@ def _compute(
 def run_cells(
     job: Job,
     pending: Sequence[CellFolder],
-    place: Place,
+    workers: Workers,
     tracker: Tracker,
     unrecorded: Sequence[CellFolder],
     console: Console,
@@ -262,7 +275,7 @@ def run_cells(
             recorder.begin(folder_of[id(cell)])
 
         cells = [folder.cell for folder in pending]
-        for cell, outcome in executor.run(job, cells, place, begin):
+        for cell, outcome in executor.run(job, cells, workers, begin):
             folder = folder_of[id(cell)]
             if outcome.status == "stopped":
                 raise BenchError(

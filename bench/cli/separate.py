@@ -40,7 +40,7 @@ def separate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Separate songs into vocals and accompaniment, which add up to the song."""
-    from bench.runner.cell import device_here
+    from bench.runner.job import device_here
     from bench.songs.load import load
     from bench.songs.separate import separate_file
     from bench.songs.write import Format

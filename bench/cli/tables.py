@@ -49,7 +49,7 @@ def finish_external(console: Console, row: ExternalRow, record: bool) -> None:
     from bench.tracking.tracker import Tracker
 
     tables = tabulate(row.manifest.results())
-    report_folder = write_report(tables, HERE.reports)
+    report_folder = write_report(tables, HERE)
     if record:
         tracker = Tracker(row.manifest, HERE)
         tracker.open()

@@ -26,7 +26,7 @@ def track(name: Name) -> None:
             break
     results = manifest.results(known=outcomes)
     n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
-    tracker.close(n_failed, write_report(tabulate(results), HERE.reports))
+    tracker.close(n_failed, write_report(tabulate(results), HERE))
     if tracker.trouble:
         raise BenchError(tracker.trouble)
     print(f"{len(outcomes)} cells: {len(ended)} in MLflow, {n_failed} of them as failed")

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
-from bench.store.cell_folder import read_json
+from bench.store.files import read_json
 from bench.store.results import SCHEMA_VERSION, TEXTS, Outcome, Results
 
 #: Fields of a cell in ``provenance.json``; its other fields describe the outcome.

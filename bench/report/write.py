@@ -18,38 +18,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import provenance
-from bench.datasets.dataset import Dataset
 from bench.plan.cells import Cell
-from bench.report import examples
 from bench.report.curves import figure_data
+from bench.report.examples import read_examples
 from bench.report.formats.latex import latex
 from bench.report.formats.markdown import markdown
 from bench.report.formats.page import html_page
 from bench.report.plots.figure import figure_svg
 from bench.report.tabulate import ReportTables
-from bench.store.cell_folder import read_json, write_bytes
+from bench.store.files import read_json, write_bytes
 from bench.store.results import SCHEMA_VERSION, Results
+from bench.store.workspace import Workspace
 
 #: Folders of a report that hold its examples.
 EXAMPLE_FOLDERS = ("pictures", "audio")
 
 
-def write_report(
-    tables: ReportTables, reports: Path, dataset: Dataset | None = None, runs: Path = Path("runs")
-) -> Path:
+def write_report(tables: ReportTables, workspace: Workspace) -> Path:
     """Write the report of an experiment.
 
     Parameters
     ----------
     tables
         The tables of the experiment.
-    reports
-        The folder of all reports.
-    dataset
-        The corpus, for spectrograms and audio of three of its test tracks; without it those of
-        the report that is there stay, if they are of the same cells.
-    runs
-        The folder that holds all cells, for what they keep to be looked at and listened to.
+    workspace
+        The working directory, with the folder of reports and that of the cells, whose clips are
+        shown. Where no cell has clips, those of the report that is there stay, if they are of the
+        same cells.
 
     Returns
     -------
@@ -57,19 +52,18 @@ def write_report(
         The report's folder.
     """
     results = tables.results
-    folder = reports / results.experiment.name
+    folder = workspace.reports / results.experiment.name
     folder.mkdir(parents=True, exist_ok=True)
     facts = _provenance(results)
-    if dataset is not None and results.experiment.examples:
-        told, made = examples.make(tables, dataset, runs)
-        for name in EXAMPLE_FOLDERS:
-            shutil.rmtree(folder / name, ignore_errors=True)
-        for path, content in made.items():
+    examples = read_examples(tables, workspace.runs) if results.experiment.examples else None
+    if examples is None:
+        facts |= _kept_examples(folder, facts)
+    else:
+        _remove_examples(folder)
+        for path, content in examples.files.items():
             (folder / path).parent.mkdir(exist_ok=True)
             write_bytes(folder / path, content)
-        facts |= {"examples": told, "example_files": examples.hashes(made)}
-    else:
-        facts |= kept_examples(folder, facts)
+        facts |= examples.facts
     for name, content in report_files(tables, facts).items():
         write_bytes(folder / name, content)
     if not results.experiment.figure:
@@ -151,20 +145,30 @@ def _provenance(results: Results) -> dict[str, Any]:
     }
 
 
-def kept_examples(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an earlier report told of its examples, where it was made of the same cells."""
+def _kept_examples(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the facts of an earlier report on its examples, where its cells were the same.
+
+    Elsewhere its pictures and audio are removed.
+    """
     before = read_json(folder / "provenance.json") or {}
-    if not facts["experiment"]["examples"] or identity(before) != identity(facts):
-        for name in EXAMPLE_FOLDERS:
-            shutil.rmtree(folder / name, ignore_errors=True)
+    if not facts["experiment"]["examples"] or _identity(before) != _identity(facts):
+        _remove_examples(folder)
         return {"examples": [], "example_files": {}}
-    return {name: before.get(name, empty) for name, empty in
-            (("examples", []), ("example_files", {}))}  # fmt: skip
+    return {
+        "examples": before.get("examples", []),
+        "example_files": before.get("example_files", {}),
+    }
 
 
-def identity(facts: Mapping[str, Any]) -> list[Any]:
-    """Return what the examples of a report depend on: its cells and how they came out."""
-    named = [*Cell.__dataclass_fields__, "status"]
-    cells = [{name: cell.get(name) for name in named} for cell in facts.get("cells", [])]
+def _remove_examples(folder: Path) -> None:
+    """Remove the pictures and the audio of a report."""
+    for name in EXAMPLE_FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _identity(facts: Mapping[str, Any]) -> list[Any]:
+    """Return what the examples of a report depend on: its cells and their statuses."""
+    fields = [*Cell.__dataclass_fields__, "status"]
+    cells = [{name: cell.get(name) for name in fields} for cell in facts.get("cells", [])]
     shared = facts.get("corpus", {}).get("shares_audio", False)
     return [shared, json.dumps(cells, sort_keys=True)]

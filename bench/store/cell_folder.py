@@ -19,8 +19,6 @@ there and gives the hash of the file beside it.
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -28,7 +26,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +34,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.errors import BenchError
 from bench.plan.cells import Cell
-
-
-class FolderError(BenchError):
-    """A folder cannot be written: no fault of the cell, which is not marked as failed."""
+from bench.store.files import file_hashes, make_folder, read_json, write_bytes, write_text
 
 
 class CellFolder:
@@ -124,10 +118,10 @@ class CellFolder:
         """Call the other hosts to the training that begins now."""
         write_text(self.path / "call.json", json.dumps({"call": secrets.token_hex(8)}))
 
-    def called(self) -> str | None:
-        """Return what tells the last call from all others."""
-        found: str | None = (read_json(self.path / "call.json") or {}).get("call")
-        return found
+    def latest_call(self) -> str | None:
+        """Return an identifier of the latest call to the other hosts; None if there was none."""
+        identifier: str | None = (read_json(self.path / "call.json") or {}).get("call")
+        return identifier
 
     def add_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Add a line to the curves."""
@@ -208,73 +202,3 @@ class CellFolder:
     def score_facts(self, protocol_name: str) -> dict[str, Any]:
         """Return what was noted of the scores."""
         return read_json(self._scores_path(protocol_name).with_suffix(".json")) or {}
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock `path`, made if it is not there; wait while another process holds it.
-
-    It ends with the process, whatever becomes of that.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def file_hashes(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of a folder by name."""
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.glob("*"))
-        if path.is_file()
-    }
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all.
-
-    Raises
-    ------
-    FolderError
-        The folder cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise FolderError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder unless it is there.
-
-    Raises
-    ------
-    FolderError
-        It cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FolderError(f"{path} cannot be written: {error.strerror}") from None
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the mapping in a JSON file, or None where it is missing or damaged."""
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
-        return None
-    return value if isinstance(value, dict) else None

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.store.cell_folder import FolderError
+from bench.store.files import FolderError
 
 #: Seconds between two heartbeats, and after which a claim from another machine is dead.
 BEAT_S, STALE_S = 5.0, 60.0

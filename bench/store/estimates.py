@@ -18,7 +18,8 @@ import numpy as np
 
 from bench.datasets.folder import load_estimates
 from bench.errors import BenchError
-from bench.store.cell_folder import CellFolder, file_hashes, make_folder, read_json, write_bytes
+from bench.store.cell_folder import CellFolder
+from bench.store.files import file_hashes, make_folder, read_json, write_bytes
 from bench.track import TARGETS, Audio, Track
 
 

@@ -29,6 +29,7 @@ from bench.plan.experiment import Experiment
 from bench.scoring import museval_json
 from bench.scoring.protocols import Museval, Prepared, protocol, score
 from bench.store.cell_folder import CellFolder
+from bench.store.listening import read_clips, write_estimates
 from bench.store.manifest import Manifest, add_external, external_entry, load_manifest
 
 #: The methods of the two kinds of cells.
@@ -96,7 +97,7 @@ def score_estimates(
         _check_label(manifest, cell)
     cell_folder = CellFolder(runs, cell)
     if not cell_folder.is_done():
-        scores, audio_s = _score(references, estimates, protocols, report_progress)
+        scores, audio_s = _score(cell_folder, references, estimates, report_progress)
         _keep(cell_folder, scores, audio_s, len(references.names))
     if into is not None:
         return _added(cell_folder, into)
@@ -216,12 +217,17 @@ def _paired(manifest: Manifest, cell: Cell, imported: pd.DataFrame) -> Cell:
 
 
 def _score(
+    cell_folder: CellFolder,
     references: ReferenceTracks,
     estimates: Path,
-    protocols: Sequence[str],
     report_progress: Callable[[int, int], None],
 ) -> tuple[dict[str, pd.DataFrame], float]:
-    """Return the scores of all tracks by protocol, and the seconds of audio."""
+    """Return the scores of all tracks by protocol, and the length of the audio in seconds.
+
+    Clips to listen to are written on the way, where they were chosen for these references.
+    """
+    protocols = cell_folder.cell.protocols
+    clips = read_clips(cell_folder.path.parent, references.digest)
     frames: dict[str, list[pd.DataFrame]] = {name: [] for name in protocols}
     audio_s = 0.0
     for n_done, name in enumerate(references.names):
@@ -230,6 +236,7 @@ def _score(
         audio, prepared = folder.load_estimates(estimates, track), Prepared(track)
         for protocol_name, tracks in frames.items():
             tracks.append(pd.DataFrame(score(protocol_name, track, audio, prepared)))
+        write_estimates(cell_folder, clips, track, audio)
         audio_s += track.duration_s
     return {name: pd.concat(tracks, ignore_index=True) for name, tracks in frames.items()}, audio_s
 

@@ -1,57 +1,71 @@
-"""Excerpts of a few test tracks as every cell separates them: to be looked at and listened to.
+"""Clips to look at and listen to: three test tracks, as every cell separates them.
 
-They are made again from what a cell has learnt and kept as 16 bit FLAC in its folder,
-``runs/<fingerprint>/examples``, mixtures and references in ``runs/examples``. No score is made
-from them.
+    runs/examples/<test split>.json                   the clips: which tracks, which samples
+    runs/examples/<clip>-{mixture,vocals,...}.flac    the mixture and the references
+    runs/<fingerprint>/examples/<clip>-<target>.flac  the estimates of a cell
+
+The tracks are chosen before anything is separated, by the references alone: the ones whose sources
+overlap least, at the median, and most in time and frequency. So every cell writes the clips of its
+estimates while it separates, and no result has a part in the choice. No score is made from a clip.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bench.errors import BenchError
-from bench.methods import chunks
-from bench.store.cell_folder import CellFolder, write_bytes
-from bench.store.estimates import kept as kept_estimates
-from bench.store.trained import load_method
+from bench import stft
+from bench.datasets.dataset import Dataset
+from bench.store.cell_folder import CellFolder
+from bench.store.files import make_folder, read_json, write_bytes, write_text
 from bench.track import TARGETS, Audio, Track
 
-#: Seconds of an excerpt at most, and peak of its mixture: estimates may be louder.
-EXCERPT_S, PEAK = 10.0, 0.7
-#: Raise it with every change of what is cut or how loud it is.
+#: Length of a clip in seconds at most, and peak of its mixture; estimates may be louder.
+CLIP_S, PEAK = 10.0, 0.7
+#: Length in seconds of the middle of a track on which the overlap of its sources is measured.
+OVERLAP_S = 60.0
+#: Raise it with every change of how clips are chosen, cut or scaled.
 VERSION = 1
+#: What the tracks are called, from the least to the greatest overlap of their sources.
+ROLES = ("easy", "median", "hard")
 
 
 @dataclass(frozen=True)
 class ListeningClip:
-    """Where a track is cut, and how much louder it is made: the same for all of its signals.
+    """A part of a test track, and the gain by which all of its signals are scaled.
 
     Attributes
     ----------
+    role
+        One of `ROLES`.
+    track
+        Name of the track.
     key
-        Names its files.
+        Beginning of the names of its files.
     start, stop
-        Samples.
+        First sample, and the one after the last.
     gain
-        What brings the mixture's peak to `PEAK`.
+        Factor that brings the peak of the mixture to `PEAK`.
     rate
-        Hertz.
+        Sampling rate in hertz.
     """
 
+    role: str
+    track: str
     key: str
     start: int
     stop: int
     gain: float
     rate: int
 
-    def cut(self, audio: Audio) -> bytes:
-        """Return the excerpt of audio ``(channels, samples)`` as FLAC, clipped to full scale."""
+    def encode(self, audio: Audio) -> bytes:
+        """Return the clip of audio ``(channels, samples)`` as 16 bit FLAC, cut at full scale."""
         import soundfile
 
         sink = io.BytesIO()
@@ -60,74 +74,112 @@ class ListeningClip:
         return sink.getvalue()
 
 
-def listening_clip(track: Track, digest: str) -> ListeningClip:
-    """Return the excerpt of a track: the `EXCERPT_S` in which its voice is loudest.
+def spectral_overlap(track: Track) -> float:
+    """Return the overlap of voice and accompaniment in time and frequency, from 0 to 1.
 
-    `digest` is that of the split.
+    ``2 sum min(|V|, |A|) / sum (|V| + |A|)`` over the bins of the middle `OVERLAP_S` of the track,
+    with V and A the spectrograms of the two sources.
     """
-    length = min(int(EXCERPT_S * track.rate), track.n_samples)
+    n_samples = min(track.n_samples, int(OVERLAP_S * track.rate))
+    middle = track.excerpt((track.n_samples - n_samples) // 2, n_samples)
+    voice, accompaniment = (np.abs(stft.forward(middle.references[t])) for t in TARGETS)
+    total = float((voice + accompaniment).sum())
+    return 2 * float(np.minimum(voice, accompaniment).sum()) / total if total > 0 else 0.0
+
+
+def prepare_clips(runs: Path, dataset: Dataset, digest: str) -> Sequence[ListeningClip]:
+    """Return the clips of a test split; choose them first, and write their references, if needed.
+
+    Two processes that choose at once choose and write the same.
+
+    Parameters
+    ----------
+    runs
+        The folder that holds all cells.
+    dataset
+        The corpus.
+    digest
+        Digest of its test split.
+    """
+    known = read_clips(runs, digest)
+    if known:
+        return known
+    names = dataset.names("test")
+    overlaps = {name: spectral_overlap(dataset.load("test", name)) for name in names}
+    order = sorted(names, key=lambda name: (overlaps[name], name))
+    places = {"easy": 0, "median": (len(order) - 1) // 2, "hard": len(order) - 1}
+    clips: list[ListeningClip] = []
+    for role in ROLES:
+        name = order[places[role]]
+        if name not in [clip.track for clip in clips]:
+            track = dataset.load("test", name)
+            clips.append(_loudest(role, track, digest))
+            write_clip(runs / "examples", clips[-1], {"mixture": track.mixture, **track.references})
+    content = {"version": VERSION, "clips": [asdict(clip) for clip in clips]}
+    write_text(_list_of(runs, digest), json.dumps(content, indent=1) + "\n")
+    return clips
+
+
+def read_clips(runs: Path, digest: str) -> Sequence[ListeningClip]:
+    """Return the clips that were chosen for a test split, by its digest; empty if none were."""
+    content = read_json(_list_of(runs, digest)) or {}
+    if content.get("version") != VERSION:
+        return ()
+    return [ListeningClip(**clip) for clip in content["clips"]]
+
+
+def write_clip(folder: Path, clip: ListeningClip, signals: Mapping[str, Audio]) -> None:
+    """Write the clip of each signal, audio ``(channels, samples)`` by name, that is not there."""
+    make_folder(folder)
+    for name, audio in signals.items():
+        path = _file_of(folder, clip, name)
+        if not path.is_file():
+            write_bytes(path, clip.encode(audio))
+
+
+def write_estimates(
+    folder: CellFolder,
+    clips: Sequence[ListeningClip],
+    track: Track,
+    estimates: Mapping[str, Audio],
+) -> None:
+    """Write the clip of a cell's estimates where the track is one of those to listen to."""
+    for clip in clips:
+        if clip.track == track.name:
+            write_clip(folder.path / "examples", clip, {t: estimates[t] for t in TARGETS})
+
+
+def true_signals(runs: Path, clip: ListeningClip) -> Mapping[str, Path]:
+    """Return the file of the mixture and of each reference of a clip."""
+    names = ("mixture", *TARGETS)
+    return {name: _file_of(runs / "examples", clip, name) for name in names}
+
+
+def estimate_file(folder: CellFolder, clip: ListeningClip, target: str) -> Path | None:
+    """Return the file of a cell's estimate of a target, or None where it wrote no clip."""
+    path = _file_of(folder.path / "examples", clip, target)
+    return path if path.is_file() else None
+
+
+def _loudest(role: str, track: Track, digest: str) -> ListeningClip:
+    """Return the clip of a track: the `CLIP_S` in which its voice has most energy."""
+    length = min(int(CLIP_S * track.rate), track.n_samples)
     energy = np.square(track.references["vocals"]).sum(axis=0)
     sums = np.cumsum(np.concatenate([[0.0], energy]))
     starts = np.arange(0, track.n_samples - length + 1, max(1, track.rate // 2))
     start = int(starts[np.argmax(sums[starts + length] - sums[starts])])
     stop = start + length
     peak = float(np.abs(track.mixture[:, start:stop]).max())
-    text = f"{VERSION}\0{digest}\0{track.name}"
-    key = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return ListeningClip(key, start, stop, PEAK / peak if peak > 0 else 1.0, track.rate)
+    key = hashlib.sha256(f"{VERSION}\0{digest}\0{track.name}".encode()).hexdigest()[:16]
+    gain = PEAK / peak if peak > 0 else 1.0
+    return ListeningClip(role, track.name, key, start, stop, gain, track.rate)
 
 
-def truth(runs: Path, track: Track, cut: ListeningClip) -> Mapping[str, Path]:
-    """Return the files of a track's mixture and references, made if they are not there."""
-    signals = {"mixture": track.mixture, **track.references}
-    return kept(runs / "examples", cut, lambda: signals, tuple(signals))
+def _list_of(runs: Path, digest: str) -> Path:
+    """Return the file that lists the clips of a test split."""
+    return runs / "examples" / f"{digest[:16]}.json"
 
 
-def estimates(
-    folder: CellFolder, track: Track, cut: ListeningClip, device: str = "cpu"
-) -> Mapping[str, Path] | None:
-    """Return the files of a cell's estimates of a track, made if they are not there.
-
-    None where the cell cannot separate: it is not done, its estimates were made elsewhere, or what
-    it has learnt is gone.
-    """
-    if not folder.is_done():
-        return None
-    try:
-        return kept(
-            folder.path / "examples",
-            cut,
-            lambda: again(folder, track, device),
-            TARGETS,
-        )
-    except BenchError:
-        return None
-
-
-def again(folder: CellFolder, track: Track, device: str) -> Mapping[str, Audio]:
-    """Return a cell's estimates of a track: those that it has kept, or made again."""
-    found = kept_estimates(folder, track)
-    return found[0] if found else chunks.separate_track(load_method(folder).to(device), track)
-
-
-def kept(
-    folder: Path, cut: ListeningClip, make: Callable[[], Mapping[str, Audio]], names: Sequence[str]
-) -> Mapping[str, Path]:
-    """Return the files of signals by name; where any is missing, all are made."""
-    paths = {name: folder / f"{cut.key}-{name}.flac" for name in names}
-    if not all(map(is_readable, paths.values())):
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, audio in make().items():
-            write_bytes(paths[name], cut.cut(audio))
-    return paths
-
-
-def is_readable(path: Path) -> bool:
-    """Tell whether a file of audio is there and whole."""
-    import soundfile
-
-    try:
-        soundfile.read(path)
-    except (OSError, soundfile.SoundFileError):
-        return False
-    return True
+def _file_of(folder: Path, clip: ListeningClip, name: str) -> Path:
+    """Return the file of one signal of a clip."""
+    return folder / f"{clip.key}-{name}.flac"

@@ -18,7 +18,8 @@ from bench.datasets.dataset import Dataset
 from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment, MethodEntry
-from bench.store.cell_folder import CellFolder, read_json, write_text
+from bench.store.cell_folder import CellFolder
+from bench.store.files import read_json, write_text
 from bench.store.results import Outcome, Results, read_outcome
 
 

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
-from bench.store.cell_folder import CellFolder, read_json
+from bench.store.cell_folder import CellFolder
+from bench.store.files import read_json
 
 #: Version of the columns of `Results.scores`; raise it with every change of them.
 SCHEMA_VERSION = 1

@@ -9,7 +9,8 @@ from bench.methods import registry
 from bench.methods.saved import load_saved
 from bench.methods.separator import Separator
 from bench.plan.cells import Cell
-from bench.store.cell_folder import CellFolder, read_json
+from bench.store.cell_folder import CellFolder
+from bench.store.files import read_json
 
 
 def training_folder(folder: CellFolder) -> CellFolder:

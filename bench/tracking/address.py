@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.plan.cells import Cell
-from bench.store.cell_folder import CellFolder, read_json
+from bench.store.cell_folder import CellFolder
+from bench.store.files import read_json
 from bench.store.results import Outcome, Results
 from bench.store.workspace import Workspace
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bench.store.cell_folder import CellFolder, read_json
+from bench.store.cell_folder import CellFolder
+from bench.store.files import read_json
 from bench.store.manifest import Manifest
 
 if TYPE_CHECKING:

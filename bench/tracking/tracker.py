@@ -14,7 +14,8 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.plan.cells import Cell
-from bench.store.cell_folder import CellFolder, locked, read_json, write_text
+from bench.store.cell_folder import CellFolder
+from bench.store.files import locked, read_json, write_text
 from bench.store.manifest import Manifest
 from bench.store.results import read_outcome
 from bench.store.workspace import Workspace

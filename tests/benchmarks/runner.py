@@ -40,7 +40,7 @@ from bench.cli.run import job_of, run_cells
 from bench.datasets.synthetic import Synthetic
 from bench.methods import registry
 from bench.plan import cells, experiment
-from bench.runner import executor
+from bench.runner.workers import parse_workers
 from bench.scoring.protocols import score
 from bench.store.cell_folder import CellFolder
 from bench.store.manifest import load_manifest, save_manifest
@@ -120,13 +120,13 @@ class Swept:
             spec, dataset = experiment.read(Path("b.yaml")), Synthetic()
             save_manifest(HERE.runs, spec, dataset, cells.cells(spec, dataset), [])
             manifest = load_manifest(HERE.runs, spec.name)
-            place = executor.place(workers, 1, "", "cpu", n)
+            workers_here = parse_workers(workers, 1, "", "cpu", n)
             tracker = Tracker(manifest, HERE)
             tracker.open()
-            job = job_of(spec, Path(), place)
+            job = job_of(spec, Path(), workers_here)
             start, begun = time.perf_counter(), processor_s()
             with Path(os.devnull).open("w") as nowhere:
-                run_cells(job, manifest.folders, place, tracker, [], Console(file=nowhere))
+                run_cells(job, manifest.folders, workers_here, tracker, [], Console(file=nowhere))
             times = np.array([time.perf_counter() - start, processor_s() - begun])
             facts = [folder.score_facts("bss_eval_v3") for folder in manifest.folders]
         return cls(times, sum(fact["separate_s"] + fact["score_s"] for fact in facts))

@@ -61,6 +61,7 @@ def html_page(
         findings=findings(data) if data else [],
         costs=costs(tables),
         examples=facts.get("examples", []),
+        rows_without_clips=facts.get("rows_without_clips", 0),
         runs=cell_runs(results, facts),
         provenance=joint_provenance(facts),
         notes=notes(tables),

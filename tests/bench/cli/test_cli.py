@@ -17,7 +17,7 @@ import pytest
 import safetensors.numpy
 import soundfile
 
-from bench.runner.cell import Job
+from bench.runner import cell
 from bench.tracking import tracker
 from tests.command import bench
 
@@ -82,7 +82,7 @@ def test_the_report_has_a_row_a_method_with_numbers_for_both_targets(finished):
 
 
 def test_a_second_run_computes_nothing_and_does_not_touch_mlflow(copy, capsys, monkeypatch):
-    monkeypatch.setattr(Job, "__call__", None)
+    monkeypatch.setattr(cell, "run_cell", None)
     monkeypatch.setattr(tracker, "Tracker", None)
     before = (copy / "reports" / "tiny" / "scores.parquet").read_bytes()
     assert bench("run", "experiments/tiny.yaml") == 0

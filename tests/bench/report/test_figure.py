@@ -18,6 +18,7 @@ from bench.report.tabulate import tabulate
 from bench.report.write import write_report
 from bench.store.cell_folder import CellFolder
 from bench.store.results import Results, read_outcome
+from bench.store.workspace import Workspace
 
 SPREAD = 0.1
 
@@ -154,7 +155,7 @@ def test_the_figure_is_svg_with_a_panel_a_metric_and_the_same_bytes_again(tmp_pa
 
 
 def test_the_report_shows_figure_findings_and_spread(swept, tmp_path):
-    folder = write_report(tabulate(swept), tmp_path / "reports")
+    folder = write_report(tabulate(swept), Workspace(tmp_path))
     text = (folder / "table.md").read_text()
     assert (folder / "figure.svg").is_file()
     assert "](figure.svg)" in text
@@ -167,7 +168,7 @@ def test_the_report_shows_figure_findings_and_spread(swept, tmp_path):
 
 def test_nothing_done_yet_has_no_figure(tmp_path):
     results = made(tmp_path, ROWS, [None, None, None])
-    folder = write_report(tabulate(results), tmp_path / "reports")
+    folder = write_report(tabulate(results), Workspace(tmp_path))
     assert not (folder / "figure.svg").exists()
 
 

@@ -17,7 +17,9 @@ from bench.report.tabulate import tabulate
 from bench.report.write import write_report
 from bench.scoring.protocols import score
 from bench.store.cell_folder import CellFolder
+from bench.store.listening import prepare_clips, write_estimates
 from bench.store.results import Results, read_outcome
+from bench.store.workspace import Workspace
 from tests.browser import chromium, shoot, until
 
 NAUGHTY = "Bad <img src=x onerror=alert(1)> & | $x$"
@@ -32,17 +34,25 @@ METHODS = {
 }
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("page") / "runs"
+class FourTracks(Synthetic):
+    """The synthetic corpus with four test tracks."""
+
+    def names(self, split):
+        return super().names(split)[:4]
 
 
 @pytest.fixture(scope="module")
-def results(runs) -> Results:
+def workspace_of_page(tmp_path_factory) -> Workspace:
+    return Workspace(tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="module")
+def results(workspace_of_page) -> Results:
     """Rows of every kind, on the clips of the synthetic corpus."""
-    dataset = Synthetic()
+    dataset, runs = FourTracks(), workspace_of_page.runs
     digests, outcomes = {"test": "d" * 64}, []
-    tracks = list(dataset.tracks("test"))[:4]
+    tracks = list(dataset.tracks("test"))
+    clips = prepare_clips(runs, dataset, digests["test"])
     for n, (label, (method, group, values)) in enumerate(METHODS.items()):
         hyperparameters = {"n_fft": 1024, "hop": 512, "power": n % 2 + 1} | values
         if method == "mixture":
@@ -58,6 +68,8 @@ def results(runs) -> Results:
             found = pd.concat(frames, ignore_index=True)
             if label == "Undefined":
                 found["value"] = np.nan
+            for track in tracks:
+                write_estimates(folder, clips, track, estimates(label, track, n))
             facts = {"separate_s": 1.5, "audio_s": 16.0, "peak_bytes": 300 * 2**20}
             folder.write_scores("bss_eval_v3", found, facts)
         outcomes.append(read_outcome(folder, "x"))
@@ -80,8 +92,8 @@ def estimates(label, track, n):
 
 
 @pytest.fixture(scope="module")
-def folder(results, runs, tmp_path_factory) -> Path:
-    return write_report(tabulate(results), tmp_path_factory.mktemp("reports"), Synthetic(), runs)
+def folder(results, workspace_of_page) -> Path:
+    return write_report(tabulate(results), workspace_of_page)
 
 
 @pytest.fixture(scope="module")

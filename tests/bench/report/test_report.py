@@ -19,6 +19,7 @@ from bench.report.tabulate import tabulate
 from bench.report.write import write_report
 from bench.store.cell_folder import CellFolder
 from bench.store.results import SCHEMA_VERSION, Results, read_outcome
+from bench.store.workspace import Workspace
 from bench.track import TARGETS
 
 # By row: group, and the NSDR of two tracks of 1 and 3 seconds.
@@ -163,7 +164,7 @@ def test_a_number_is_rounded_once_and_to_the_nearest(raw, shown):
 
 
 def test_the_folder_holds_the_same_numbers_in_every_format(results, tmp_path):
-    folder = write_report(tabulate(results), tmp_path / "reports")
+    folder = write_report(tabulate(results), Workspace(tmp_path))
     assert sorted(p.name for p in folder.iterdir()) == [
         "index.html",
         "provenance.json",

@@ -11,12 +11,15 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
+from bench.methods.separator import Separator
 from bench.report import committed
 from bench.report.committed import load_committed, load_provenance
 from bench.report.tabulate import tabulate
 from bench.report.verify import problems
 from bench.report.write import write_report
+from bench.store.workspace import Workspace
 from tests.command import bench
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -76,20 +79,19 @@ def test_scores_that_are_not_those_of_the_cells_are_found(copy, capsys):
     frame.loc[0, "value"] += 0.01
     changed = pa.Table.from_pandas(frame, table.schema, preserve_index=False)
     results.outcomes[1] = replace(results.outcomes[1], scores={"bss_eval_v3": changed})
-    before = {name: (REPORT / name).read_bytes() for name in ("provenance.json",)}
-    write_report(tabulate(results), Path("reports"))
-    for name, content in before.items():
-        (REPORT / name).write_bytes(content)
+    before = (REPORT / "provenance.json").read_bytes()
+    write_report(tabulate(results), Workspace())
+    (REPORT / "provenance.json").write_bytes(before)
     assert bench("report", "small", "--check") == 1
     assert "its scores in the report are not those in" in capsys.readouterr().out
 
 
 def test_audio_that_was_changed_or_added_is_found(copy, capsys):
-    (REPORT / "audio" / "best-00.flac").write_bytes(b"other")
+    (REPORT / "audio" / "easy-00.flac").write_bytes(b"other")
     (REPORT / "audio" / "extra.flac").write_bytes(b"more")
     assert bench("report", "small", "--check") == 1
     out = capsys.readouterr().out
-    assert "best-00.flac was changed" in out
+    assert "easy-00.flac was changed" in out
     assert "extra.flac belongs to no example" in out
 
 
@@ -143,3 +145,22 @@ def test_a_committed_report_is_what_its_scores_give(folder, tmp_path):
 def test_a_report_is_read_back_whole(copy):
     lines = tabulate(load_committed(REPORT)).aggregates
     pd.testing.assert_frame_equal(lines, pd.read_csv(REPORT / "rows.csv"), check_dtype=False)
+
+
+def test_a_report_separates_nothing_and_needs_no_corpus(copy, monkeypatch):
+    clips = {path: path.read_bytes() for path in REPORT.glob("audio/*.flac")}
+    assert len(clips) == 3 * 4  # mixture, reference and two rows of each of three tracks
+    shutil.rmtree(REPORT)
+    monkeypatch.setattr(Separator, "to", None)  # no method is loaded
+    monkeypatch.setattr(Synthetic, "load", None)
+    assert bench("report", "small") == 0
+    assert {path: path.read_bytes() for path in REPORT.glob("audio/*.flac")} == clips
+
+
+def test_rows_that_an_earlier_release_computed_have_no_clips_and_the_report_says_so(copy):
+    cells = [path.parent for path in Path("runs").glob("*/examples") if path.parent.name != "runs"]
+    ratios = [cell for cell in cells if "ratio" in (cell / "cell.json").read_text()]
+    shutil.rmtree(ratios[0] / "examples")
+    assert bench("report", "small") == 0
+    assert "Of 1 row an earlier release computed the cells" in (REPORT / "index.html").read_text()
+    assert bench("report", "small", "--check") == 0

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.store.cell_folder import read_json
 from bench.store.claim import holder
+from bench.store.files import read_json
 from tests.command import bench, cluster, end, ran, start, wait_until
 
 METHODS = """\

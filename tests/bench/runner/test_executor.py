@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 from dask.distributed import Client
 
-from bench.runner import executor as places
-from bench.runner.cell import Outcome
+from bench.runner import dask_cluster
+from bench.runner.job import JobResult
 from tests.command import bench, cluster, end, free_port, ran, start
 
 SBATCH = """\
@@ -52,11 +52,11 @@ class Noted:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, cell: str) -> Outcome:
+    def __call__(self, cell: str) -> JobResult:
         begun = time.time()
         time.sleep(0.4)
         (self.folder / cell).write_text(f"{begun} {time.time()}")
-        return Outcome("done")
+        return JobResult("done")
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_cells_for_a_gpu_queue_for_the_one_that_is_offered_and_others_go_on(work
         Client(address) as client,
     ):
         client.wait_for_workers(2)
-        ended = places.on_dask(
+        ended = dask_cluster.run_on(
             client, Noted(workspace), cells, print, lambda cell: cell.startswith("gpu")
         )
         assert {cell for cell, _ in ended} == set(cells)

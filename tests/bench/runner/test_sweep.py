@@ -268,7 +268,8 @@ def test_kept_estimates_are_scored_by_a_new_protocol_to_the_same_bits(sweep, mon
 
 def test_an_order_by_what_is_known_has_the_longest_first(sweep):
     from bench.runner.order import longest_first
-    from bench.store.cell_folder import CellFolder, read_json, write_text
+    from bench.store.cell_folder import CellFolder
+    from bench.store.files import read_json, write_text
     from bench.store.manifest import load_manifest
 
     assert bench("run", "sweep.yaml", "--workers", "0") == 0

@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bench.store import claim
-from bench.store.cell_folder import FolderError
 from bench.store.claim import claimed, holder, newest
+from bench.store.files import FolderError
 
 
 def write_foreign(folder, age_s: float, content: str = '{"machine": "another", "pid": 1}'):

@@ -9,7 +9,8 @@ from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
 from bench.plan.cells import Cell, cells
 from bench.plan.experiment import Experiment
-from bench.store.cell_folder import CellFolder, read_json, write_text
+from bench.store.cell_folder import CellFolder
+from bench.store.files import read_json, write_text
 from bench.store.results import read_outcome
 
 

@@ -1,0 +1,242 @@
+"""Cells on the workers of a Dask cluster: local processes, jobs of SLURM, or any scheduler's."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from typing import Any
+
+from bench.errors import BenchError
+from bench.plan.cells import Cell
+from bench.runner.job import JobResult
+from bench.runner.workers import Workers
+
+#: Polling interval in seconds: how often to look again at a cell that another process computes.
+BUSY_POLL_S = 0.5
+#: Polling interval in seconds: how often to look for new workers while cells run.
+NEW_WORKERS_POLL_S = 2.0
+#: Resource that a Dask worker with a GPU offers, and that a cell which is faster on one asks for.
+GPU = {"GPU": 1}
+#: First statement of a local worker: Ctrl-C in the terminal is for the parent, which ends them.
+IGNORE_INTERRUPT = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+#: Number of times that the worker of a cell may be killed before the cell counts as failed.
+DEATHS = 2
+
+
+@contextlib.contextmanager
+def connected(workers: Workers) -> Iterator[Any]:
+    """Yield a Dask client of the workers, which are started and ended here unless elsewhere.
+
+    Raises
+    ------
+    BenchError
+        No scheduler answers, or SLURM cannot be asked.
+    """
+    import dask
+    from dask.distributed import Client
+
+    limits = {f"{name}_NUM_THREADS": str(workers.threads) for name in ("OMP", "MKL", "OPENBLAS")}
+    settings = {
+        "distributed.nanny.pre-spawn-environ": limits,
+        "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.logging.distributed": "critical",
+        "distributed.worker.daemon": False,
+        "distributed.worker.preload": [IGNORE_INTERRUPT],
+        # Dask's monitoring of itself takes several percent of a core, and nothing here reads it.
+        "distributed.worker.profile.enabled": False,
+        "distributed.admin.system-monitor.interval": "10s",
+        "distributed.admin.tick.interval": "1s",
+    }
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("distributed"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised in one line
+    with dask.config.set(settings):
+        if not workers.scheduler:
+            with _local(workers) as cluster, Client(cluster) as client:
+                yield client
+        elif workers.scheduler == "slurm":
+            with _slurm(workers.n_workers) as cluster, Client(cluster) as client:
+                yield client
+        else:
+            try:
+                client = Client(workers.scheduler, timeout=10)
+            except (OSError, ValueError, ImportError) as error:
+                raise BenchError(
+                    f"no Dask scheduler answers at {workers.scheduler} "
+                    f"({str(error).splitlines()[0]}); start one: dask scheduler --host 127.0.0.1"
+                ) from None
+            with client:
+                yield client
+
+
+def _local(workers: Workers) -> Any:
+    """Return a cluster of local workers. As many as there are GPUs offer one each."""
+    from dask.distributed import LocalCluster
+
+    cluster = LocalCluster(
+        n_workers=0,
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        memory_limit=0,
+        silence_logs=logging.CRITICAL,
+    )
+    n_each = workers.trainer_options.get("devices", 1)  # GPUs of one training
+    for i in range(workers.n_workers):
+        spec = {**cluster.new_spec, "options": dict(cluster.new_spec["options"])}
+        if i < workers.n_gpus // n_each:
+            visible = ",".join(str(i * n_each + k) for k in range(n_each))
+            spec["options"] |= {"resources": GPU, "env": {"CUDA_VISIBLE_DEVICES": visible}}
+        cluster.worker_spec[i] = spec
+    cluster.scale(workers.n_workers)
+    return cluster
+
+
+def _slurm(n_jobs: int) -> Any:
+    """Return a cluster of SLURM jobs, as the key ``jobqueue.slurm`` of Dask's settings states.
+
+    Raises
+    ------
+    BenchError
+        dask-jobqueue is not installed, or the settings do not say what a job is.
+    """
+    import dask
+
+    try:
+        from dask_jobqueue.slurm import SLURMCluster
+    except ImportError:
+        raise BenchError(
+            "--scheduler slurm needs dask-jobqueue: pip install 'singing-voice-bench[slurm]'"
+        ) from None
+    for key in ("cores", "memory"):
+        if dask.config.get(f"jobqueue.slurm.{key}", None) is None:
+            raise BenchError(
+                f"--scheduler slurm: Dask's settings do not say {key} of a job; say it under "
+                "jobqueue.slurm in a file of ~/.config/dask, or in one that DASK_CONFIG names"
+            )
+    cluster = SLURMCluster(scheduler_options={"dashboard_address": "127.0.0.1:0"})
+    cluster.scale(jobs=n_jobs)
+    return cluster
+
+
+def run_on(
+    client: Any,
+    work: Callable[[Cell], JobResult],
+    cells: Sequence[Cell],
+    on_begin: Callable[[Cell], None],
+    on_gpu: Callable[[Cell], bool],
+) -> Iterator[tuple[Cell, JobResult]]:
+    """Compute cells on the workers of a client; yield each with how it ended.
+
+    A worker has no queue of cells: one that dies takes with it the cell that it computes, and no
+    other.
+
+    Parameters
+    ----------
+    client
+        Client of the workers.
+    work
+        Computes a cell, in a worker.
+    cells
+        Cells in the order in which they should begin.
+    on_begin
+        Called with each cell that is sent to a worker.
+    on_gpu
+        Tells whether a cell waits for a worker that offers a GPU.
+    """
+    from dask.distributed import wait
+
+    waiting = deque((0.0, cell) for cell in cells)
+    running: dict[Any, Cell] = {}
+    while waiting or running:
+        slots = _free_slots(client, [*running.values(), *(cell for _, cell in waiting)], on_gpu)
+        for cell in running.values():
+            slots[on_gpu(cell)] -= 1
+        for item in [item for item in waiting if item[0] <= time.monotonic()]:
+            if sum(slots.values()) <= 0:
+                break
+            cell = item[1]
+            if slots[on_gpu(cell)] > 0:
+                slots[on_gpu(cell)] -= 1
+                waiting.remove(item)
+                wanted = GPU if on_gpu(cell) else None
+                running[client.submit(work, cell, pure=False, resources=wanted)] = cell
+                on_begin(cell)
+        if running:
+            pause = BUSY_POLL_S if any(due > 0 for due, _ in waiting) else NEW_WORKERS_POLL_S
+            with contextlib.suppress(TimeoutError):
+                wait(list(running), timeout=pause, return_when="FIRST_COMPLETED")
+        else:
+            time.sleep(BUSY_POLL_S)
+        for future in [future for future in running if future.done()]:
+            cell, result = running.pop(future), _result_of(future)
+            if result.status == "busy":
+                waiting.append((time.monotonic() + BUSY_POLL_S, cell))
+            else:
+                yield cell, result
+
+
+def _free_slots(
+    client: Any, cells: Iterable[Cell], on_gpu: Callable[[Cell], bool]
+) -> dict[bool, int]:
+    """Return the number of cells that the workers can compute at once, on a GPU (True) or not.
+
+    It is 1 while there is no worker, since a cluster that adapts to its load grows only when work
+    is waiting.
+    """
+    workers = client.scheduler_info()["workers"].values()
+    n_threads = sum(worker["nthreads"] for worker in workers)
+    n_gpus = int(sum(worker["resources"].get("GPU", 0) for worker in workers))
+    reserved = min(n_gpus, sum(map(on_gpu, cells)))
+    return {True: max(1, n_gpus), False: max(1, n_threads - reserved)}
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn the errors of a scheduler that has gone into one line.
+
+    Raises
+    ------
+    BenchError
+        The scheduler has gone.
+    """
+    from distributed.client import ClosedClientError
+
+    try:
+        yield
+    except (OSError, CancelledError, ClosedClientError):
+        raise BenchError(
+            "the Dask scheduler has gone; what is finished is kept, and the same command goes on "
+            "when it is back"
+        ) from None
+
+
+def _result_of(future: Any) -> JobResult:
+    """Return how the work on a cell ended.
+
+    Raises
+    ------
+    BenchError
+        The workers cannot run the suite.
+    CancelledError
+        The scheduler has dropped the task, or has gone.
+    """
+    from dask.distributed import KilledWorker
+
+    if future.status == "finished":
+        result: JobResult = future.result()
+        return result
+    if future.status == "error":
+        error = future.exception()
+        if isinstance(error, KilledWorker):
+            return JobResult("failed", f"its worker process was ended {DEATHS + 1} times")
+        raise BenchError(
+            f"the workers cannot run the suite ({type(error).__name__}: {error}); install the same "
+            "version there"
+        )
+    raise CancelledError
