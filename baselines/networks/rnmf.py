@@ -134,6 +134,7 @@ class SupervisedRNMF(NetworkSeparator):
     LEVEL: ClassVar[float] = 1.0
     MASK_EPSILON: ClassVar[float] = TINY
     ADDED: ClassVar[Mapping[str, Any]] = {
+        **NetworkSeparator.ADDED,
         "gamma": 0.0,
         "objective": "squared_error",
         "mask": "abs",

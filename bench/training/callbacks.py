@@ -79,6 +79,55 @@ class BestWeights(Callback):
         self.score, self.weights = state_dict["score"], state_dict["weights"]
 
 
+class WeightAverage(Callback):
+    """Keeps a moving average of the weights, which takes their place in validation.
+
+    It must come after `BestWeights`, which copies the weights at the end of a validation.
+
+    Parameters
+    ----------
+    decay
+        Weight of the average so far at each step.
+    """
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+        self.average: dict[str, Tensor] = {}
+        self.current: dict[str, Tensor] = {}
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any
+    ) -> None:
+        """Move the average towards the weights after a step."""
+        network = cast(TrainingModule, pl_module).network
+        with torch.no_grad():
+            for name, weight in network.state_dict().items():
+                if name not in self.average or not weight.is_floating_point():
+                    self.average[name] = weight.detach().clone()
+                else:
+                    average = self.average[name].to(weight.device)
+                    self.average[name] = average.lerp(weight, 1 - self.decay)
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the average in the place of the weights."""
+        network = cast(TrainingModule, pl_module).network
+        self.current = {name: w.detach().clone() for name, w in network.state_dict().items()}
+        network.load_state_dict(self.average)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Put the weights back."""
+        cast(TrainingModule, pl_module).network.load_state_dict(self.current)
+        self.current = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the part of a checkpoint that this callback needs."""
+        return {"weights": {name: w.cpu().clone() for name, w in self.average.items()}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.average = dict(state_dict["weights"])
+
+
 class PeriodicCheckpoint(Checkpoint):
     """Writes a checkpoint at the end of an epoch, as often as its cost allows.
 

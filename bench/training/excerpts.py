@@ -42,6 +42,11 @@ class BatchIndex:
         Samples by which the voice is ahead of the accompaniment.
     n_frames
         Frames that count, from the first.
+    gain
+        Factor of each target, negative where its polarity is reversed, ``(sequences, targets)``.
+    hidden
+        First bin, and the bin after the last one, that the network does not see,
+        ``(sequences, 2)``.
     """
 
     clip: Tensor
@@ -49,6 +54,8 @@ class BatchIndex:
     voice: Tensor
     shift: Tensor
     n_frames: Tensor
+    gain: Tensor
+    hidden: Tensor
 
     def split(self, order: Tensor, batch_size: int) -> Iterator[BatchIndex]:
         """Yield the sequences in an order, a batch at a time."""
@@ -58,6 +65,44 @@ class BatchIndex:
     def part(self, nth: int, n: int) -> BatchIndex:
         """Return every `n`-th sequence from the `nth` on."""
         return BatchIndex(*(values[nth::n] for values in vars(self).values()))
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Changes of a training sequence, drawn anew for each; none by default.
+
+    Attributes
+    ----------
+    gain_db
+        Largest gain of a target in dB, up or down.
+    polarity
+        Whether the polarity of each target is drawn: magnitudes of a sum depend on it.
+    spectral_mask
+        Largest fraction of the bins, side by side, that the network does not see.
+    """
+
+    gain_db: float = 0.0
+    polarity: bool = False
+    spectral_mask: float = 0.0
+
+    def gains(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return a factor for each target of `n` sequences, ``(n, targets)``."""
+        gain = torch.ones(n, len(TARGETS))
+        if self.gain_db:
+            decibels = (2 * torch.rand(gain.shape, generator=generator) - 1) * self.gain_db
+            gain = 10 ** (decibels / 20)
+        if self.polarity:
+            gain = gain * (2 * torch.randint(2, gain.shape, generator=generator) - 1)
+        return gain
+
+    def hidden_bins(self, n: int, n_bins: int, generator: torch.Generator) -> Tensor:
+        """Return the first bin hidden in each of `n` sequences and that after the last, (n, 2)."""
+        if not self.spectral_mask:
+            return torch.zeros(n, 2, dtype=torch.long)
+        fraction, position = torch.rand(2, n, generator=generator)
+        width = (fraction * self.spectral_mask * n_bins).round()
+        first = (position * (n_bins - width)).floor()
+        return torch.stack([first, first + width], dim=1).long()
 
 
 class TrainingExcerpts:
@@ -83,6 +128,8 @@ class TrainingExcerpts:
         anew each epoch, in which every voice and every accompaniment is heard once.
     seed
         Seed of the excerpts of a corpus larger than memory.
+    augmentation
+        Changes of the sequences of `epoch`.
     """
 
     def __init__(
@@ -96,7 +143,9 @@ class TrainingExcerpts:
         shift: Shift = "random",
         pairing: Pairing = "own",
         seed: int = 0,
+        augmentation: Augmentation = Augmentation(),
     ) -> None:
+        self.augmentation = augmentation
         self.shift, self.pairing, self.level, self.seed = shift, pairing, level, seed
         self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
         self.span = (n_frames + 2 * reach - 1) * hop + n_fft
@@ -181,6 +230,8 @@ class TrainingExcerpts:
             clip[sung],
             start[sung] + shift[clip[sung]] - start,
             torch.full_like(clip, self.n_frames),
+            self.augmentation.gains(len(clip), generator),
+            self.augmentation.hidden_bins(len(clip), self.n_fft // 2 + 1, generator),
         )
         yield from drawn.split(torch.randperm(len(clip), generator=generator), batch_size)
 
@@ -201,6 +252,8 @@ class TrainingExcerpts:
             clip,
             nth_shift[sequence] * step,
             (frames[sequence] - first).clamp(max=self.n_frames),
+            torch.ones(len(clip), len(TARGETS)),
+            torch.zeros(len(clip), 2, dtype=torch.long),
         )
         yield from whole.split(torch.arange(len(clip)), batch_size)
 
@@ -224,12 +277,30 @@ class TrainingExcerpts:
             "vocals": (excerpts.voice, excerpts.start + excerpts.shift),
             "accompaniment": (excerpts.clip, excerpts.start),
         }
-        sources = [gather(target, *at[target]) for target in TARGETS]
+        gains = excerpts.gain.to(self.audio.device).T.unsqueeze(-1)
+        sources = [
+            gather(target, *at[target]) * gain for target, gain in zip(TARGETS, gains, strict=True)
+        ]
         flat = torch.cat(sources)
         spectra = stft.forward_unpadded(flat, self.n_fft, self.hop).transpose(-1, -2)
         spectra = spectra.reshape(len(TARGETS), -1, *spectra.shape[1:])
         inside = slice(self.reach, self.reach + self.n_frames)
         return spectra.sum(0).abs(), spectra[:, :, inside].abs().permute(1, 2, 0, 3)
+
+
+def with_hidden_bins(mixture: Tensor, hidden: Tensor) -> Tensor:
+    """Return magnitudes ``(sequence, frame, bins)`` with 0 in the bins that are hidden.
+
+    Parameters
+    ----------
+    mixture
+        Magnitudes of the mixture.
+    hidden
+        First bin hidden in each sequence and the bin after the last, ``(sequences, 2)``.
+    """
+    bins = torch.arange(mixture.shape[-1])
+    is_hidden = (bins >= hidden[:, :1]) & (bins < hidden[:, 1:])
+    return mixture.masked_fill(is_hidden.to(mixture.device).unsqueeze(1), 0.0)
 
 
 def numbered(counts: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,7 +22,7 @@ from bench import stft
 from bench.errors import BenchError
 from bench.track import TARGETS
 from bench.training import optimizers
-from bench.training.excerpts import BatchIndex, TrainingExcerpts
+from bench.training.excerpts import BatchIndex, TrainingExcerpts, with_hidden_bins
 from bench.training.inference import TINY, clip_estimates, improvement
 from bench.training.precision import UsedPrecision
 from bench.training.settings import TrainingSettings
@@ -94,9 +94,12 @@ class TrainingModule(pl.LightningModule):
         mixture, references = self.excerpts.magnitudes(batch)
         reach = self.excerpts.reach
         inside = mixture[:, reach : mixture.shape[1] - reach]
+        seen = mixture
+        if self.settings.spectral_mask:
+            seen = with_hidden_bins(mixture, batch.hidden)
         low = self.layer_precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-            outputs = self.settings.raw_outputs(self.network, mixture)
+            outputs = self.settings.raw_outputs(self.network, seen)
         self._check_shape(outputs, inside)
         estimates = self.settings.masked(outputs.to(mixture.dtype), inside)
         if bool((batch.n_frames < references.shape[1]).any()):

@@ -30,7 +30,7 @@ from bench.methods.context import FitContext
 from bench.methods.separator import Spectrogram, common_rate, separator
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
-from bench.training.excerpts import TrainingExcerpts, mono_references, rms
+from bench.training.excerpts import Augmentation, TrainingExcerpts, mono_references, rms
 from bench.training.inference import clip_estimates
 from bench.training.settings import TrainingSettings
 
@@ -69,6 +69,7 @@ class NetworkSeparator(TrainingSettings):
             self.shift,
             self.pairing,
             self.seed,
+            Augmentation(self.gain_db, self.polarity, self.spectral_mask),
         )
         network = self._new_network(common_rate(tracks))
         self.prepare(network, excerpts)

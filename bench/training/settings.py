@@ -47,6 +47,13 @@ class TrainingSettings(LevelledSeparator):
     pairing
         Accompaniment that a voice is trained over: its ``own``, or that of ``any`` training clip,
         drawn anew each epoch.
+    gain_db
+        Largest random gain of each target in a training sequence, up or down, in dB; 0: none.
+    polarity
+        Whether the polarity of each target in a training sequence is random.
+    spectral_mask
+        Largest fraction of the bins, side by side, that are hidden from the network in a training
+        sequence; 0: none.
     recipe
         Optimiser: ``adam`` on mini-batches, or ``lbfgs`` on the full batch, all of whose mixtures
         are made by a fixed `shift` of voices over their own accompaniment.
@@ -66,6 +73,9 @@ class TrainingSettings(LevelledSeparator):
         cosine.
     clip_norm
         Largest norm of Adam's gradient.
+    average
+        Decay, at each step of Adam, of a moving average of the weights, which takes their place on
+        dev and in the end; 0: no average.
     precision
         Precision of the network's products in training: ``float32``; ``bfloat16``, several times as
         fast where the processor has instructions for it and slower where it has not; ``auto``: the
@@ -90,7 +100,12 @@ class TrainingSettings(LevelledSeparator):
     AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset({"test_mask"})
     LEVEL: ClassVar[float] = 9.0
     MASK_EPSILON: ClassVar[float] = masking.EPSILON
-    ADDED: ClassVar[Mapping[str, Any]] = {}
+    ADDED: ClassVar[Mapping[str, Any]] = {
+        "gain_db": 0.0,
+        "polarity": False,
+        "spectral_mask": 0.0,
+        "average": 0.0,
+    }
 
     gamma: float = Field(0.0, ge=0, lt=1)
     objective: Literal["squared_error", "kl"] = "squared_error"
@@ -98,6 +113,9 @@ class TrainingSettings(LevelledSeparator):
     test_mask: Literal["none", "abs", "square", "binary"] = "none"
     shift: Literal["random"] | Annotated[int, Field(ge=0)] = "random"
     pairing: Literal["own", "any"] = "any"
+    gain_db: float = Field(0.0, ge=0)
+    polarity: bool = False
+    spectral_mask: float = Field(0.0, ge=0, lt=1)
     recipe: Literal["adam", "lbfgs"] = "adam"
     epochs: int = Field(60, ge=1)
     select: Literal["best", "last"] = "best"
@@ -106,6 +124,7 @@ class TrainingSettings(LevelledSeparator):
     frames: int = Field(50, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     clip_norm: float = Field(1.0, gt=0)
+    average: float = Field(0.0, ge=0, lt=1)
     precision: Precision = "auto"
     seed: int = Field(0, ge=0)
 
@@ -116,6 +135,11 @@ class TrainingSettings(LevelledSeparator):
                 "lbfgs needs mixtures that stay the same: set shift to a step such "
                 "as 10000, or to 0"
             )
+        random = [name for name in ("gain_db", "polarity", "spectral_mask") if getattr(self, name)]
+        if self.recipe == "lbfgs" and random:
+            raise BenchError(f"lbfgs needs mixtures that stay the same: leave out {random[0]}")
+        if self.recipe == "lbfgs" and self.average:
+            raise BenchError("lbfgs has no average of weights: leave out average, or take adam")
         if self.recipe == "lbfgs" and self.precision == "bfloat16":
             raise BenchError(
                 "the line search of lbfgs needs more digits than bfloat16 has: set precision to "

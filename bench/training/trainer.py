@@ -22,6 +22,7 @@ from bench.training.callbacks import (
     PeriodicCheckpoint,
     ProgressCallback,
     SyncCheck,
+    WeightAverage,
     weights_of,
 )
 from bench.training.lightning import DEV_METRIC, TrainingModule
@@ -52,12 +53,13 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
     BenchError
         The loss is not finite any more.
     """
-    best = BestWeights()
+    best, average = BestWeights(), WeightAverage(module.settings.average)
     with tempfile.TemporaryDirectory() as scratch:
         last = (context.folder or Path(scratch)) / "checkpoints" / "last.ckpt"
         selects = bool(module.dev) and module.settings.select == "best"
         callbacks: list[Callback] = [ProgressCallback(context), SyncCheck()]
         callbacks += [best] if selects else []
+        callbacks += [average] if module.settings.average else []
         if selects and module.automatic_optimization:
             callbacks.append(
                 EarlyStopping(DEV_METRIC, patience=module.settings.patience, mode="max")
@@ -82,20 +84,24 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
                 raise KeyboardInterrupt from None
         if trainer.node_rank > 0:
             return weights_of(module)  # the first host has the best ones, and the checkpoint
-        if trainer.world_size > 1 and best.weights is None:
-            best.weights = _best_in(last)
-    weights = best.weights or weights_of(module)
+        weights = best.weights or average.state_dict()["weights"]
+        if trainer.world_size > 1:  # other processes have trained
+            weights = weights or _kept_in(last)
+    weights = weights or weights_of(module)
     finite = all(bool(torch.isfinite(w).all()) for w in weights.values())
     if not finite or not math.isfinite(float(trainer.callback_metrics.get("train/loss", 0.0))):
         raise BenchError("training diverged: the loss is not finite; lower learning_rate")
     return weights
 
 
-def _best_in(checkpoint: Path) -> dict[str, Tensor] | None:
-    """Return the weights of the best dev epoch from a checkpoint: other processes trained it."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    best: dict[str, Any] = state["callbacks"].get(BestWeights.__qualname__, {})
-    return best.get("weights")
+def _kept_in(checkpoint: Path) -> dict[str, Tensor]:
+    """Return the weights of the best dev epoch from a checkpoint, or their average, or nothing."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]
+    for callback in (BestWeights, WeightAverage):
+        weights: dict[str, Tensor] | None = state.get(callback.__qualname__, {}).get("weights")
+        if weights:
+            return weights
+    return {}
 
 
 def _is_readable(checkpoint: Path) -> bool:

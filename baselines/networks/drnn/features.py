@@ -90,13 +90,10 @@ def mel_bands(n_mels: int, n_bins: int, rate: int) -> Tensor:
     Tensor
         ``(bins, n_mels)``: the weight of each bin in each band.
     """
-    top = 2595 * torch.log10(torch.tensor(1 + rate / 2 / 700, dtype=torch.float64))
-    mels = torch.linspace(0, float(top), n_mels + 2, dtype=torch.float64)
-    edges = 700 * (10 ** (mels / 2595) - 1)
-    bins = torch.linspace(0, rate / 2, n_bins, dtype=torch.float64)[:, None]
-    rise = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    fall = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return torch.minimum(rise, fall).clamp(min=0).float()
+    from librosa.filters import mel
+
+    bands = mel(sr=rate, n_fft=2 * (n_bins - 1), n_mels=n_mels, htk=True, norm=None)
+    return torch.from_numpy(bands.T).contiguous()
 
 
 def with_context(x: Tensor, context: int) -> Tensor:

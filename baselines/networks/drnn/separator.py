@@ -66,7 +66,7 @@ class DRNN(NetworkSeparator):
     """
 
     VERSION: ClassVar[int] = 2
-    ADDED: ClassVar[Mapping[str, Any]] = {"select": "best"}
+    ADDED: ClassVar[Mapping[str, Any]] = {**NetworkSeparator.ADDED, "select": "best"}
 
     recurrent: Literal["none", "all"] | int = 2
     gamma: float = Field(0.05, ge=0, lt=1)
