@@ -1,13 +1,19 @@
-"""Who computes a cell: a claim in its folder, which others see and a dead process loses.
+"""Which process computes a cell: a claim in the cell's folder, which ends with its process.
 
     runs/<fingerprint>/claim.<n>.json     host and process; the highest n is in force
 
-A claim appears by a hard link, which only one process on any host can make, already locked by the
-one that made it. On its own machine a claim is alive while that lock is held: the kernel lets go
-of it with the process, however that ends. From another machine, where such a lock may not be
-seen, it is alive while its time of change, a heartbeat, is younger than `STALE_S`, by the clock
-of the file server alone. The next claim has the next number, so that two that find the same one
-dead cannot both succeed; one that was taken over finds so before it writes a score.
+A process makes a claim by a hard link to a file that it has already locked; only one process on any
+host can make the link. On the same machine a claim is alive while the lock is held, and the kernel
+releases the lock with the process, however the process ends. Another machine may not see the lock;
+there a claim is alive while its modification time, a heartbeat, is younger than `STALE_S` by the
+clock of the file server. The next claim has the next number, so that two processes that find the
+same claim dead cannot both succeed. A process whose claim was taken over sees this before it writes
+a score.
+
+Neither library for file locks does both. flufl.lock makes hard links too, but breaks a lock only
+after its lifetime: a killed process blocks its cell for that long on its own machine, and the
+expiry is written by the clock of one host and read by that of another. filelock offers the kernel's
+lock, which other hosts may not see, or a plain file, which a killed process leaves behind.
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ from typing import Any
 
 from bench.store.files import FolderError
 
-#: Seconds between two heartbeats, and after which a claim from another machine is dead.
+#: Interval of heartbeats, and age after which a claim from another machine is dead, in seconds.
 BEAT_S, STALE_S = 5.0, 60.0
 
 
@@ -39,11 +45,11 @@ class Claim:
     path: Path
 
     def holds(self) -> bool:
-        """Tell whether no other process has taken it over."""
+        """Return whether no other process has taken the claim over."""
         return newest(self.path.parent) == self.path
 
-    def beat(self, released: threading.Event) -> None:
-        """Change the time of the claim until it is released."""
+    def _send_heartbeats(self, released: threading.Event) -> None:
+        """Set the modification time of the claim every `BEAT_S` until it is released."""
         while not released.wait(BEAT_S):
             with contextlib.suppress(OSError):
                 os.utime(self.path)
@@ -51,7 +57,7 @@ class Claim:
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[Claim | None]:
-    """Claim a cell's folder, made if it is not there; None where a living process has it.
+    """Claim a cell's folder, created if missing; yield None if a living process holds it.
 
     Raises
     ------
@@ -66,7 +72,7 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
         raise FolderError(f"{folder} cannot be written: {error.strerror}") from None
     with file:
         try:
-            with contextlib.suppress(OSError):  # no locks here: the heartbeat alone tells
+            with contextlib.suppress(OSError):  # a file system without locks: the heartbeat decides
                 fcntl.flock(file, fcntl.LOCK_EX)
             json.dump({"host": platform.node(), "pid": os.getpid(), "machine": machine()}, file)
             file.flush()
@@ -81,7 +87,7 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
             yield None
             return
         released = threading.Event()
-        thread = threading.Thread(target=claim.beat, args=[released], daemon=True)
+        thread = threading.Thread(target=claim._send_heartbeats, args=[released], daemon=True)
         thread.start()
         try:
             yield claim
@@ -112,15 +118,15 @@ def take(folder: Path, mine: Path) -> Claim | None:
 
 
 def is_alive(path: Path, clock: Path | None = None) -> bool:
-    """Tell whether the process that made a claim is still at work.
+    """Return whether the process that made a claim still runs.
 
     Parameters
     ----------
     path
         The claim.
     clock
-        A file beside it that was written just now: its time is the file server's. Without it the
-        time is that of this machine.
+        A file in the same folder, written just now: its modification time is the file server's
+        present time. Without it, the clock of this machine is used.
     """
     try:
         changed = path.stat().st_mtime
@@ -140,13 +146,13 @@ def is_alive(path: Path, clock: Path | None = None) -> bool:
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
-    """Return host and process that compute a cell now, or None."""
+    """Return host and process that compute a cell now; None if there is no living claim."""
     last = newest(folder)
     return owner(last) if last is not None and is_alive(last) else None
 
 
 def owner(path: Path) -> dict[str, Any]:
-    """Return what a claim says of the process that made it; nothing where it is damaged."""
+    """Return host, process and machine in a claim; an empty mapping if the file is damaged."""
     try:
         value = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -170,7 +176,7 @@ def number(path: Path | None) -> int:
 
 
 def machine() -> str:
-    """Return what tells this machine, since it was started, from any other."""
+    """Return an identifier of this machine that changes when it is restarted."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

@@ -21,9 +21,11 @@ class FolderError(BenchError):
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock `path`, made if it is not there; wait while another process holds it.
+    """Hold a lock on the file `path`, created if missing; wait while another process holds it.
 
-    It ends with the process, whatever becomes of that.
+    The kernel releases the lock with the process, however the process ends. filelock would make the
+    same call and add nothing; flufl.lock would block others until the lifetime of a killed
+    process's lock is over.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
