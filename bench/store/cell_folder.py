@@ -1,15 +1,15 @@
-"""A cell's folder: the truth for resuming.
+"""Folder of a cell: the state from which a run resumes.
 
     runs/<fingerprint>/
-        cell.json          what the cell is
-        claim.<n>.json     who computes it; see `bench.store.claim`
+        cell.json          description of the cell
+        claim.<n>.json     process that computes it; see `bench.store.claim`
         state.json         stage and progress as last written; or failed: the traceback
-        curves.jsonl       what training told, a line a step
-        pictures/          what it looked like at some steps
-        examples/          excerpts of a few estimates, to be heard
+        curves.jsonl       metrics of the training, one line per step
+        pictures/          pictures of the training at some steps
+        examples/          clips of the estimates of three tracks; see `bench.store.listening`
         checkpoints/       of a training that has not ended
         call.json          calls the other hosts to a training on several; see `bench.runner.hosts`
-        fit/               what was learnt; fit.json beside it is written last
+        fit/               the trained method; fit.json beside it is written last
         estimates/         of an experiment that keeps them; see `bench.store.estimates`
         scores/<key>.parquet, and <key>.json, written last: the marker of finished scores
 
@@ -39,7 +39,7 @@ from bench.store.files import file_hashes, make_folder, read_json, write_bytes, 
 
 
 class CellFolder:
-    """What is kept of a cell.
+    """Files of a cell on disk.
 
     Parameters
     ----------
@@ -55,15 +55,15 @@ class CellFolder:
 
     @property
     def fit_folder(self) -> Path:
-        """Where what was learnt is saved."""
+        """Folder of the trained method."""
         return self.path / "fit"
 
     def is_done(self) -> bool:
-        """Tell whether the scores under every protocol are there and whole."""
+        """Return whether the scores under every protocol are there and whole."""
         return all(self.scores_bytes(name) is not None for name in self.cell.protocols)
 
     def is_damaged(self) -> bool:
-        """Tell whether scores were finished and are no longer as they were written."""
+        """Return whether finished scores differ from what was written."""
         return any(
             self._scores_path(name).with_suffix(".json").is_file()
             and self.scores_bytes(name) is None
@@ -71,7 +71,7 @@ class CellFolder:
         )
 
     def is_fitted(self) -> bool:
-        """Tell whether what was learnt is there, whole and as it was written."""
+        """Return whether the trained method is there, whole and as it was written."""
         files = self.fit_facts().get("files")
         return bool(files) and files == file_hashes(self.fit_folder)
 
@@ -90,7 +90,7 @@ class CellFolder:
         write_text(self.path / "state.json", json.dumps({**state, **values}))
 
     def fail(self, reason: str, trace: str) -> None:
-        """Note that the cell failed.
+        """Record that the cell failed.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class CellFolder:
         self.write_state("failed", error=reason, traceback=trace)
 
     def begin(self) -> None:
-        """Make the folder and say what the cell is; what a kill left half-written goes.
+        """Create the folder, describe the cell in it, and remove half-written files.
 
         Raises
         ------
@@ -155,22 +155,22 @@ class CellFolder:
 
     def pictures(self) -> list[tuple[int, str, Path]]:
         """Return step, name and file of each picture, in order."""
-        found = sorted((self.path / "pictures").glob("??????-*.png"))
-        return [(int(path.stem[:6]), path.stem[7:], path) for path in found]
+        paths = sorted((self.path / "pictures").glob("??????-*.png"))
+        return [(int(path.stem[:6]), path.stem[7:], path) for path in paths]
 
     def mark_fitted(self, facts: Mapping[str, Any]) -> None:
-        """Say that what was learnt is whole."""
+        """Record that the trained method is whole, with facts of the training."""
         value = {**facts, "files": file_hashes(self.fit_folder)}
         write_text(self.path / "fit.json", json.dumps(value, indent=1) + "\n")
 
     def fit_facts(self) -> dict[str, Any]:
-        """Return what was noted of the fit."""
+        """Return the recorded facts of the training."""
         return read_json(self.path / "fit.json") or {}
 
     def write_scores(
         self, protocol_name: str, scores: pd.DataFrame, facts: Mapping[str, Any]
     ) -> None:
-        """Keep the scores under a protocol, and say last that they are whole."""
+        """Write the scores under a protocol, and last the marker that they are whole."""
         path = self._scores_path(protocol_name)
         make_folder(path.parent)
         buffer = io.BytesIO()
@@ -200,5 +200,5 @@ class CellFolder:
         return None if content is None else pd.read_parquet(io.BytesIO(content))
 
     def score_facts(self, protocol_name: str) -> dict[str, Any]:
-        """Return what was noted of the scores."""
+        """Return the recorded facts of the scores."""
         return read_json(self._scores_path(protocol_name).with_suffix(".json")) or {}

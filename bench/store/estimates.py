@@ -39,7 +39,7 @@ def home(folder: CellFolder, track: Track) -> Path:
 def keep(
     folder: CellFolder, track: Track, estimates: Mapping[str, Audio], separate_s: float
 ) -> None:
-    """Keep the estimates of a track, and how many seconds their separation took."""
+    """Keep the estimates of a track, and the time in seconds that their separation took."""
     import soundfile
 
     place = home(folder, track)
@@ -54,7 +54,7 @@ def keep(
 
 
 def kept(folder: CellFolder, track: Track) -> tuple[dict[str, Audio], float] | None:
-    """Return what `keep` wrote, or None where it is not there whole."""
+    """Return the kept estimates and their separation time in seconds; None if not kept whole."""
     if not (folder.path / "estimates").is_dir():
         return None
     place = home(folder, track)
