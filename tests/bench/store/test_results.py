@@ -189,7 +189,7 @@ def test_a_list_of_cells_that_is_damaged_is_refused_in_one_line(saved):
 
 def test_a_run_of_finished_cells_reads_each_file_of_scores_once(workspace, reads):
     Path("two.yaml").write_text(
-        "title: T\nwhy: W.\ndataset: synthetic\nexamples: false\n"
+        "title: T\nwhy: W.\ndataset: synthetic\n"
         "methods:\n  - {method: mixture, label: Mixture}\n  - {method: repet, label: REPET}\n"
     )
     assert bench("run", "two.yaml", "--workers", "0") == 0
