@@ -2,12 +2,13 @@
 
     python tests/benchmarks/training.py
 
-Writes ``reports/benchmarks/training.md``. The network is the paper's, 3 layers of 1,000; the clips
-are noise of MIR-1K's length, since what is heard changes no time. In each process, `ROUNDS`
-times in turn: the rate of float32 matrix products, epochs of a bare loop (gather, transform,
+Writes ``reports/benchmarks/training.md``. The DNN and DRNN-2 are the paper's, 3 layers of 1,000;
+the third network is convolutional and trained by the same code. The clips are noise of MIR-1K's
+length, since no time depends on what they hold. In each process, `ROUNDS` times in turn: the rate
+of matrix products in the precision of the training, epochs of a bare loop (gather, transform,
 forward, backward, clip, Adam), and epochs of the suite's own training in Lightning (the same step,
-with its schedule, logging and a checkpoint an epoch). The best of each counts. Transforms,
-mask and optimiser take time and give no counted operation, so the share has room for them.
+with its schedule, logging and checkpoints). The best of each counts. Transforms, mask and optimiser
+take time and give no counted operation, so the share has room for them.
 """
 
 from __future__ import annotations
@@ -18,14 +19,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from measure import heading, in_process, write
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.networks.drnn.network import DRNNNetwork
 from baselines.networks.drnn.separator import DRNN
 from bench.methods.context import FitContext
+from bench.methods.separator import separator
 from bench.track import TARGETS, Track
+from bench.training.callbacks import CHECKPOINT_SHARE
 from bench.training.lightning import TrainingModule
+from bench.training.network_separator import NetworkSeparator
 from bench.training.trainer import train
 
 N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000
@@ -34,40 +41,95 @@ ROUNDS, EPOCHS = 1, 3
 WORKERS = 2
 
 
+class Layers(nn.Module):
+    """Three convolutions over bins and frames, of 32 channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sizes = [(1, 32), (32, 32), (32, 2)]
+        self.layers = nn.ModuleList(nn.Conv2d(*size, 5, padding="same") for size in sizes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map ``(sequence, frame, bins)`` to ``(sequence, frame, targets, bins)``."""
+        y = x.unsqueeze(1)
+        for layer in self.layers[:-1]:
+            y = layer(y).relu_()
+        return self.layers[-1](y).transpose(1, 2)
+
+
+@separator
+class Convolutional(NetworkSeparator):
+    """A convolutional network with the fields of every trained network."""
+
+    def network(self, n_bins: int, rate: int) -> nn.Module:
+        """Return the layers."""
+        return Layers()
+
+    def context_frames(self) -> int:
+        """Return the frames that three convolutions of 5 frames see on each side."""
+        return 6
+
+
 @dataclass(frozen=True)
 class Case:
     """A network, and the precision of its layers."""
 
     label: str
-    recurrent: str | int
     precision: str
+
+    def method(self) -> NetworkSeparator:
+        """Return the method, untrained."""
+        values = {"precision": self.precision, "epochs": EPOCHS}
+        if self.label == "Convolutional":
+            return Convolutional(batch_size=4, **values)
+        return DRNN(recurrent="none" if self.label == "DNN" else 2, **values)
 
 
 CASES = [
-    Case(label, recurrent, precision)
+    Case(label, precision)
     for precision in ("float32", "bfloat16")
-    for label, recurrent in (("DNN", "none"), ("DRNN-2", 2))
+    for label in ("DNN", "DRNN-2", "Convolutional")
 ]
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Frames a second in each way of training, and operations a second of matrix products."""
+    """The speed of a training.
+
+    Attributes
+    ----------
+    bare, lightning
+        Frames a second in a bare loop and in the suite's training.
+    products
+        Operations a second of matrix products in the precision of the training.
+    per_frame
+        Operations that training takes a frame.
+    checkpoint_s
+        Seconds that a checkpoint takes.
+    """
 
     bare: float
     lightning: float
     products: float
     per_frame: float
+    checkpoint_s: float
 
 
-def operations(network: DRNNNetwork) -> float:
-    """Return the floating-point operations that training takes a frame, matrix products alone.
+def operations(module: TrainingModule) -> float:
+    """Return the floating-point operations that training takes a frame, of products alone.
 
-    A weight costs a multiplication and an addition each in the estimate, in its own gradient and in
-    that of its input; the first layer's input needs no gradient.
+    A weight of the DRNN costs a multiplication and an addition each in the estimate, in its own
+    gradient and in that of its input; the first layer's input needs no gradient. PyTorch counts
+    those of convolutions.
     """
-    weights = sum(p.numel() for p in network.parameters() if p.dim() == 2)
-    return 6.0 * weights - 2.0 * network.hidden[0].weight.numel()
+    if isinstance(module.network, DRNNNetwork):
+        weights = sum(p.numel() for p in module.network.parameters() if p.dim() == 2)
+        return 6.0 * weights - 2.0 * module.network.hidden[0].weight.numel()
+    generator = torch.Generator().manual_seed(0)
+    batch = next(module.excerpts.epoch(generator, module.settings.batch_size))
+    with FlopCounterMode(display=False) as counter:
+        module.cost(batch)[0].backward()
+    return counter.get_total_flops() / int(batch.n_frames.sum())
 
 
 def clips() -> list[Track]:
@@ -80,11 +142,12 @@ def clips() -> list[Track]:
     ]
 
 
-def product_rate(seconds: float = 1.0) -> float:
-    """Return float32 operations a second of square matrix products, the best of several sizes."""
+def product_rate(precision: str, seconds: float = 1.0) -> float:
+    """Return operations a second of square matrix products, the best of several sizes."""
+    dtype = getattr(torch, precision)
     rates = []
     for n in (1000, 1500, 2000):
-        a, b = torch.rand(n, n), torch.rand(n, n)
+        a, b = torch.rand(n, n).to(dtype), torch.rand(n, n).to(dtype)
         a @ b
         times = []
         begin = time.perf_counter()
@@ -125,22 +188,29 @@ class Clock(FitContext):
 def measure(case: Case) -> Speed:
     """Measure a case in this process."""
     torch.set_num_threads(1)
-    method = DRNN(recurrent=case.recurrent, precision=case.precision, epochs=EPOCHS)
-    tracks = clips()
+    method, tracks = case.method(), clips()
     module = method.module(tracks)
     optimizer = torch.optim.Adam(module.network.parameters(), fused=True)
     bare_epoch(module, optimizer, 0)
-    bare, lightning, products = [], [], []
+    bare, lightning, products, checkpoints = [], [], [], []
+    save = pl.Trainer.save_checkpoint
+
+    def timed(trainer: pl.Trainer, path: Path) -> None:
+        start = time.perf_counter()
+        save(trainer, path)
+        checkpoints.append(time.perf_counter() - start)
+
+    pl.Trainer.save_checkpoint = timed
     frames = module.excerpts.n_sequences * module.excerpts.n_frames
     for n in range(ROUNDS):
-        products.append(product_rate())
+        products.append(product_rate(case.precision))
         bare += [bare_epoch(module, optimizer, EPOCHS * n + i) for i in range(EPOCHS - 1)]
         with tempfile.TemporaryDirectory() as folder:
             clock = Clock(Path(folder))
             train(method.module(tracks), clock, "cpu")
         # From the end of an epoch to that of the next: whatever lies between is Lightning's.
         lightning += [frames / t for t in np.diff(clock.ends)]
-    return Speed(max(bare), max(lightning), max(products), operations(module.network))
+    return Speed(max(bare), max(lightning), max(products), operations(module), min(checkpoints))
 
 
 def main() -> None:
@@ -148,15 +218,16 @@ def main() -> None:
     out = [
         "# Training: speed, and what Lightning costs",
         "",
-        f"{heading()} Three layers of 1,000 units, batches of 32 sequences of 50 frames. The share "
-        "is that of the operations of the network's matrix products, counted from its sizes, in "
-        "the rate of *float32* products measured in the same process; bfloat16 can pass 100 % "
-        "where the processor has instructions for it. Two workers train at once, as a sweep on "
-        "two cores does; rates and frames a second are of both together.",
+        f"{heading()} DNN and DRNN-2 have three layers of 1,000 units and batches of 32 sequences "
+        "of 50 frames; the convolutional network three layers of 32 channels and batches of 4. The "
+        "share is that of the operations of the network's products in the rate of matrix products "
+        "of the same precision, measured in the same process. Two workers train at once, as a "
+        "sweep on two cores does; rates and frames a second are of both together. A training "
+        f"writes checkpoints as often as they take {CHECKPOINT_SHARE:.0%} of its time.",
         "",
         "| network | precision | products (GFLOP/s) | frames a second | share | "
-        "Lightning over the bare loop |",
-        "|---|---|---:|---:|---:|---:|",
+        "Lightning over the bare loop | a checkpoint |",
+        "|---|---|---:|---:|---:|---:|---:|",
     ]
     for case in CASES:
         speeds = in_process(measure, case, WORKERS)
@@ -164,9 +235,10 @@ def main() -> None:
         frames = sum(s.lightning for s in speeds)
         cost = sum(s.bare for s in speeds) / frames - 1
         share = frames * speeds[0].per_frame / products
+        checkpoint_s = max(s.checkpoint_s for s in speeds)
         out.append(
             f"| {case.label} | {case.precision} | {products / 1e9:.0f} | {frames:,.0f} "
-            f"| {share:.0%} | {cost:+.1%} |"
+            f"| {share:.0%} | {cost:+.1%} | {checkpoint_s * 1000:.0f} ms |"
         )
         print(out[-1], flush=True)
     write("training", out)
