@@ -44,7 +44,7 @@ def header(path: Path) -> Header:
     return Header(int(info.samplerate), int(info.channels), n_samples, str(info.format))
 
 
-def read(path: Path, start: int = 0, n_samples: int = -1) -> Audio:
+def read_audio(path: Path, start: int = 0, n_samples: int = -1) -> Audio:
     """Return `n_samples` from `start`, all by default: float64 ``(channels, samples)``.
 
     Raises

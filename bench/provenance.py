@@ -51,13 +51,13 @@ def commit() -> str:
 @functools.cache
 def versions() -> dict[str, str]:
     """Return the versions of the suite and of the packages that its numbers rest on."""
-    found = {"bench": __version__, "python": platform.python_version()}
+    version_of = {"bench": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = importlib.metadata.version(package)
+            version_of[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return version_of
 
 
 @functools.cache

@@ -132,7 +132,7 @@ def check_yaml(value: Any, block: Block) -> None:
     """Refuse keys and values that no experiment, list of methods or setting of SLURM jobs takes."""
     if isinstance(value, list):
         for entry in map(schema.MethodEntry.model_validate, value):
-            registry.make(registry.find(entry.method), entry.fixed, block.place)
+            registry.make(registry.find_method(entry.method), entry.fixed, block.place)
     elif "methods" in value:
         assert block.file, f"{block.place}: name the file, so that a command can use it"
         schema.Experiment.model_validate({"name": Path(block.file).stem, **value})

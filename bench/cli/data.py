@@ -10,16 +10,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-app = typer.Typer(help="The corpora on this machine.", no_args_is_help=True)
+data_app = typer.Typer(help="The corpora on this machine.", no_args_is_help=True)
 
 
-@app.callback()
+@data_app.callback()
 def data() -> None:
     """Look at the corpora on this machine."""
 
 
-@app.command()
-def check(
+@data_app.command("check")
+def check_data(
     name: Annotated[str, typer.Argument(help="A dataset's name, see bench list datasets.")],
     data: Annotated[
         Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
@@ -27,7 +27,7 @@ def check(
 ) -> None:
     """Say what of a corpus is there, what is missing and what is damaged; 1 where any is."""
     from bench.datasets import open_dataset
-    from bench.datasets.check import check as check_corpus
+    from bench.datasets.check import check_corpus
 
     console = Console()
     corpus = open_dataset(name, data)

@@ -51,7 +51,7 @@ def _methods() -> Iterator[tuple[str, str]]:
     from bench.methods import registry
 
     for name in registry.table():
-        cls = registry.find(name)
+        cls = registry.find_method(name)
         first_line = (cls.__doc__ or "").strip().splitlines()[0]
         yield name, f"{first_line} Hyperparameters: {', '.join(registry.fields(cls))}"
 
@@ -61,7 +61,7 @@ def _datasets() -> Iterator[tuple[str, str]]:
     from bench import datasets
 
     for name in datasets.DATASETS:
-        corpus = datasets.find(name)
+        corpus = datasets.find_dataset(name)
         sizes = ", ".join(f"{n} {split}" for split, n in corpus.FULL_SIZES.items())
         title = f"{corpus.TITLE}: {sizes} tracks" if sizes else corpus.TITLE
         yield name, f"{title}. Licence: {corpus.LICENCE}."

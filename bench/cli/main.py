@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli import data
+from bench.cli.data import data_app
 from bench.cli.import_scores import import_scores
 from bench.cli.list_names import list_names
 from bench.cli.register import register
@@ -30,7 +30,7 @@ for command in (run, status, track, report, score, separate, register, ui):
     app.command()(command)
 app.command("import")(import_scores)
 app.command("list")(list_names)
-app.add_typer(data.app, name="data")
+app.add_typer(data_app, name="data")
 
 
 def _print_version(value: bool) -> None:

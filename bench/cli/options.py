@@ -43,26 +43,32 @@ def complete_dataset(incomplete: str) -> Iterator[str]:
     return (name for name in sorted(DATASETS) if name.startswith(incomplete))
 
 
-Name = Annotated[
+NameArgument = Annotated[
     str,
     typer.Argument(help="An experiment's name, or its file.", autocompletion=complete_experiment),
 ]
-Data = Annotated[Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")]
-Into = Annotated[
+DataOption = Annotated[
+    Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
+]
+IntoOption = Annotated[
     str | None,
     typer.Option(
         help="An experiment in whose tables and MLflow runs it appears.",
         autocompletion=complete_experiment,
     ),
 ]
-Record = Annotated[bool, typer.Option("--record", help="Record it in MLflow.")]
+RecordOption = Annotated[bool, typer.Option("--record", help="Record it in MLflow.")]
 
 
 def experiment_name(name: str) -> str:
     """Return the name of an experiment that is given by its name or its file."""
     from bench.plan import experiment_file
 
-    return experiment_file.read(Path(name)).name if name.endswith((".yaml", ".yml")) else name
+    return (
+        experiment_file.read_experiment(Path(name)).name
+        if name.endswith((".yaml", ".yml"))
+        else name
+    )
 
 
 def manifest_of(name: str) -> Manifest:

@@ -20,6 +20,6 @@ def register(
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 0,
 ) -> None:
     """Register a trained row's model in MLflow, for others to load by name."""
-    from bench.tracking.register import register as register_model
+    from bench.tracking.register import register_model
 
     print(register_model(HERE, experiment, row, seed, name or experiment))

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench.cli.options import HERE, Name, experiment_name, manifest_of
+from bench.cli.options import HERE, NameArgument, experiment_name, manifest_of
 from bench.cli.tables import prepare, print_tables
 
 
 def report(
-    name: Name,
+    name: NameArgument,
     check: Annotated[
         bool, typer.Option("--check", help="Prove that it is what its scores give; write nothing.")
     ] = False,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from bench.cli.options import HERE, Data, complete_file
+from bench.cli.options import HERE, DataOption, complete_file
 from bench.cli.tables import prepare, print_tables
 from bench.errors import BenchError
 
@@ -44,7 +44,7 @@ def run(
     experiment: Annotated[
         Path, typer.Argument(help="An experiment file.", autocompletion=complete_file)
     ],
-    data: Data = Path("data"),
+    data: DataOption = Path("data"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     workers: Annotated[
         int | None,
@@ -87,7 +87,7 @@ def run(
     from bench.store.status import DAMAGED, cell_status
 
     console = Console()
-    spec = experiment_file.read(experiment, override or ())
+    spec = experiment_file.read_experiment(experiment, override or ())
     dataset = open_dataset(spec.dataset, data)
     with console.status("reading the corpus"):
         cells = cells_of(spec, dataset)
@@ -275,7 +275,7 @@ def run_cells(
             recorder.begin(folder_of[id(cell)])
 
         cells = [folder.cell for folder in pending]
-        for cell, outcome in executor.run(job, cells, workers, begin):
+        for cell, outcome in executor.run_cells_of(job, cells, workers, begin):
             folder = folder_of[id(cell)]
             if outcome.status == "stopped":
                 raise BenchError(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench.cli.options import HERE, Data, Into, Record, complete_dataset
+from bench.cli.options import HERE, DataOption, IntoOption, RecordOption, complete_dataset
 from bench.cli.tables import finish_external
 
 
@@ -25,12 +25,12 @@ def score(
         list[str] | None, typer.Option(help="Scoring protocol, repeatable; bss_eval_v3 if none.")
     ] = None,
     label: Annotated[str | None, typer.Option("--as", help="The row's name.")] = None,
-    into: Into = None,
-    record: Record = False,
+    into: IntoOption = None,
+    record: RecordOption = False,
     museval_json: Annotated[
         Path | None, typer.Option(help="Write museval's JSON there too, a file a track.")
     ] = None,
-    data: Data = Path("data"),
+    data: DataOption = Path("data"),
 ) -> None:
     """Score estimates that were made elsewhere, from WAV or FLAC files."""
     from bench.datasets.references import find_references

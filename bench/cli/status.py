@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import Name, manifest_of
+from bench.cli.options import NameArgument, manifest_of
 
 
 def status(
-    name: Name,
+    name: NameArgument,
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Show where failed cells failed.")
     ] = False,

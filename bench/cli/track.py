@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bench.cli.options import HERE, Name, manifest_of
+from bench.cli.options import HERE, NameArgument, manifest_of
 from bench.cli.tables import prepare
 from bench.errors import BenchError
 
 
-def track(name: Name) -> None:
+def track(name: NameArgument) -> None:
     """Record in MLflow, from the cells' folders, what the store does not have."""
     from bench.report.tabulate import tabulate
     from bench.report.write import write_report

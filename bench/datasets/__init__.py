@@ -25,7 +25,7 @@ DATASETS = {
 }
 
 
-def find(name: str) -> type[Dataset]:
+def find_dataset(name: str) -> type[Dataset]:
     """Return the class of a corpus.
 
     Raises
@@ -36,10 +36,10 @@ def find(name: str) -> type[Dataset]:
     if name not in DATASETS:
         raise BenchError(f"no dataset {name!r}; {nearest(name, DATASETS)}")
     module_name, _, class_name = DATASETS[name].partition(":")
-    found: type[Dataset] = getattr(importlib.import_module(module_name), class_name)
-    return found
+    cls: type[Dataset] = getattr(importlib.import_module(module_name), class_name)
+    return cls
 
 
 def open_dataset(name: str, root: Path) -> Dataset:
-    """Return a corpus whose folder lies in `root`; see `find`."""
-    return find(name)(root)
+    """Return a corpus whose folder lies in `root`; see `find_dataset`."""
+    return find_dataset(name)(root)

@@ -40,7 +40,7 @@ class SplitState:
         return max(0, (self.n_full or 0) - len(self.names))
 
 
-def check(
+def check_corpus(
     corpus: Dataset, tell: Callable[[str, int, int], None] = lambda split, done, n: None
 ) -> list[SplitState]:
     """Read every track of a corpus whole, and say how each split stands.
@@ -57,16 +57,16 @@ def check(
     BenchError
         Nothing of the corpus is here.
     """
-    found, reasons = {}, []
+    names_of, reasons = {}, []
     for split in SPLITS:
         try:
-            found[split] = corpus.names(split)
+            names_of[split] = corpus.names(split)
         except BenchError as error:
-            found[split] = []
+            names_of[split] = []
             reasons.append(error)
-    if not any(found.values()):
+    if not any(names_of.values()):
         raise reasons[-1]  # where the test tracks were looked for
-    return [state(corpus, split, names, tell) for split, names in found.items()]
+    return [state(corpus, split, names, tell) for split, names in names_of.items()]
 
 
 def state(

@@ -180,9 +180,9 @@ def streamed(name: str, parts: Mapping[str, Sequence[Path]]) -> Track:
             )
 
     def read(target: str, start: int, n_samples: int) -> Audio:
-        total = audio.read(parts[target][0], start, n_samples)
+        total = audio.read_audio(parts[target][0], start, n_samples)
         for path in parts[target][1:]:
-            total += audio.read(path, start, n_samples)
+            total += audio.read_audio(path, start, n_samples)
         return total
 
     recording = Recording(name, lambda: (first.n_channels, first.n_samples), read)

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench.datasets.dataset import Dataset, check_split, chosen, sha256, streamed
+from bench.datasets.musdb18 import SOURCES
 from bench.track import Track
-
-SOURCES = {"vocals": ("vocals",), "accompaniment": ("bass", "drums", "other")}
 
 
 class DSD100(Dataset):
@@ -41,10 +40,10 @@ class DSD100(Dataset):
     def names(self, split: str) -> list[str]:
         """Return the songs of `split`; see `Dataset.names`."""
         folder = self.subset(split)
-        found = [path.name for path in folder.glob("[!.]*") if path.is_dir()]
-        mine = [name for name in found if split == "test" or is_dev(name) == (split == "dev")]
+        folders = [path.name for path in folder.glob("[!.]*") if path.is_dir()]
+        of_split = [name for name in folders if split == "test" or is_dev(name) == (split == "dev")]
         remedy = f"{self.SOURCE}, or name the folder that holds DSD100 by --data or BENCH_DATA"
-        return chosen(mine, split, f"{folder}/SONG/{{bass,drums,other,vocals}}.wav", remedy)
+        return chosen(of_split, split, f"{folder}/SONG/{{bass,drums,other,vocals}}.wav", remedy)
 
     def load(self, split: str, name: str) -> Track:
         """Return a song whose files are read when they are asked for; see `Dataset.load`."""

@@ -32,9 +32,9 @@ class Folder(Dataset):
         """Return the folders of tracks of `split`; see `Dataset.names`."""
         check_split(split)
         home = self.root / split
-        found = [path.name for path in home.glob("[!.]*") if path.is_dir()]
+        names = [path.name for path in home.glob("[!.]*") if path.is_dir()]
         remedy = f"{self.SOURCE}, or name the folder that holds it by --data or BENCH_DATA"
-        return chosen(found, split, f"{home}/<track>/vocals.wav and accompaniment.wav", remedy)
+        return chosen(names, split, f"{home}/<track>/vocals.wav and accompaniment.wav", remedy)
 
     def load(self, split: str, name: str) -> Track:
         """Return a track whose files are read when they are asked for; see `Dataset.load`."""
@@ -69,12 +69,12 @@ def find_audio(folder: Path, target: str) -> Path:
     BenchError
         There is none, or more than one.
     """
-    found = [path for s in SUFFIXES if (path := folder / f"{target}{s}").is_file()]
-    if len(found) != 1:
-        problem = "both a WAV and a FLAC" if found else "no WAV or FLAC"
+    paths = [path for s in SUFFIXES if (path := folder / f"{target}{s}").is_file()]
+    if len(paths) != 1:
+        problem = "both a WAV and a FLAC" if paths else "no WAV or FLAC"
         raise BenchError(f"{problem} of {target} in {folder}: expected one of "
                          f"{' and '.join(target + s for s in SUFFIXES)}")  # fmt: skip
-    return found[0]
+    return paths[0]
 
 
 def load_track(root: Path, name: str) -> Track:
@@ -100,7 +100,7 @@ def load_estimates(root: Path, track: Track) -> dict[str, Audio]:
     for target in TARGETS:
         path = find_audio(root / track.name, target)
         rate = audio.header(path).rate
-        estimates[target] = audio.read(path)
+        estimates[target] = audio.read_audio(path)
         if rate != track.rate:
             raise BenchError(f"{path} has {rate} Hz and its reference {track.rate} Hz")
     return estimates

@@ -19,7 +19,7 @@ from bench.track import Audio, Recording, Track
 
 CHANNELS = {"accompaniment": 0, "vocals": 1}
 #: Split by the first digit of the song's number; all others test.
-SPLITS = {"2": "train", "1": "dev"}
+_SPLIT_OF_DIGIT = {"2": "train", "1": "dev"}
 
 
 class IKala(Dataset):
@@ -42,10 +42,10 @@ class IKala(Dataset):
         """Return the clips of `split`; see `Dataset.names`."""
         check_split(split)
         pattern = self.path("*")
-        found = [path.stem for path in pattern.parent.glob(pattern.name)]
+        stems = [path.stem for path in pattern.parent.glob(pattern.name)]
         remedy = f"{self.SOURCE}, or name the folder that holds iKala by --data or BENCH_DATA"
-        mine = [name for name in found if split_of(name) == split]
-        return chosen(mine, split, str(pattern), remedy)
+        of_split = [name for name in stems if _split_of(name) == split]
+        return chosen(of_split, split, str(pattern), remedy)
 
     def load(self, split: str, name: str) -> Track:
         """Return a clip whose channels are read when they are asked for; see `Dataset.load`."""
@@ -58,7 +58,7 @@ class IKala(Dataset):
 
         def read(target: str, start: int, n_samples: int) -> Audio:
             channel = CHANNELS[target]
-            return audio.read(path, start, n_samples)[channel : channel + 1]
+            return audio.read_audio(path, start, n_samples)[channel : channel + 1]
 
         return Track(name, header.rate, Recording(name, lambda: (1, header.n_samples), read))
 
@@ -67,14 +67,14 @@ class IKala(Dataset):
         return sha256([self.path(name)])
 
 
-def split_of(name: str) -> str | None:
+def _split_of(name: str) -> str | None:
     """Return the split of a clip by its name, ``SONG_PART``; None for any other file.
 
     Examples
     --------
-    >>> split_of("21025_verse"), split_of("10161_chorus"), split_of("45305_verse")
+    >>> _split_of("21025_verse"), _split_of("10161_chorus"), _split_of("45305_verse")
     ('train', 'dev', 'test')
     """
     if re.fullmatch(r"\d{5}_(chorus|verse)", name) is None:
         return None
-    return SPLITS.get(name[0], "test")
+    return _SPLIT_OF_DIGIT.get(name[0], "test")

@@ -56,15 +56,15 @@ class MIR1K(Dataset):
     def names(self, split: str) -> list[str]:
         """Return the clips of `split`; see `Dataset.names`."""
         check_split(split)
-        found = sorted(path.stem for path in self.folder.glob("*.wav"))
-        chosen = [name for name in found if self._split_of(name) == split]
-        if not chosen:
+        stems = sorted(path.stem for path in self.folder.glob("*.wav"))
+        names = [name for name in stems if self._split_of(name) == split]
+        if not names:
             raise BenchError(
                 f"MIR-1K: no {split} clips: looked for {self.folder}/*.wav and found "
-                f"{len(found)} WAV files; {self.SOURCE}, or name the folder that holds MIR-1K "
+                f"{len(stems)} WAV files; {self.SOURCE}, or name the folder that holds MIR-1K "
                 "by --data or BENCH_DATA"
             )
-        return chosen
+        return names
 
     def _split_of(self, name: str) -> str | None:
         """Return the split of a clip by its name; None for a file that is no clip."""

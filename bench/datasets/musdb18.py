@@ -61,13 +61,15 @@ class Songs(Dataset):
         check_split(split)
         return self.home / ("test" if split == "test" else "train")
 
-    def of_split(self, found: Sequence[str], split: str, looked_for: str) -> list[str]:
+    def of_split(self, names_here: Sequence[str], split: str, looked_for: str) -> list[str]:
         """Return those of the songs that were found that belong to a split."""
         remedy = f"{self.SOURCE}, or name the folder that holds {self.FOLDER} by --data"
-        mine = [
-            name for name in found if split == "test" or (name in DEV_SONGS) == (split == "dev")
+        names = [
+            name
+            for name in names_here
+            if split == "test" or (name in DEV_SONGS) == (split == "dev")
         ]
-        return chosen(mine, split, looked_for, f"{remedy} or BENCH_DATA")
+        return chosen(names, split, looked_for, f"{remedy} or BENCH_DATA")
 
 
 class MUSDB18(Songs):
@@ -94,8 +96,8 @@ class MUSDB18(Songs):
     def names(self, split: str) -> list[str]:
         """Return the songs of `split`; see `Dataset.names`."""
         folder = self.subset(split)
-        found = [path.name.removesuffix(SUFFIX) for path in folder.glob(f"[!.]*{SUFFIX}")]
-        return self.of_split(found, split, f"{folder}/*{SUFFIX}")
+        names = [path.name.removesuffix(SUFFIX) for path in folder.glob(f"[!.]*{SUFFIX}")]
+        return self.of_split(names, split, f"{folder}/*{SUFFIX}")
 
     def load(self, split: str, name: str) -> Track:
         """Return a song whose stems are decoded when they are asked for; see `Dataset.load`."""
@@ -150,8 +152,8 @@ class MUSDB18HQ(Songs):
     def names(self, split: str) -> list[str]:
         """Return the songs of `split`; see `Dataset.names`."""
         folder = self.subset(split)
-        found = [path.name for path in folder.glob("[!.]*") if path.is_dir()]
-        return self.of_split(found, split, f"{folder}/ARTIST - TITLE/{{{','.join(STREAMS)}}}.wav")
+        names = [path.name for path in folder.glob("[!.]*") if path.is_dir()]
+        return self.of_split(names, split, f"{folder}/ARTIST - TITLE/{{{','.join(STREAMS)}}}.wav")
 
     def load(self, split: str, name: str) -> Track:
         """Return a song whose files are read when they are asked for; see `Dataset.load`."""
@@ -228,8 +230,8 @@ class StemFile:
             audio = track.load_audio(str(self.path), STREAMS[source], start / RATE, duration_s)
         except Exception as error:
             raise BenchError(f"{self.path} is damaged: {source} cannot be decoded") from error
-        found: Audio = audio.reshape(-1, 2).T[:, :n_samples].copy()
-        return found
+        channels: Audio = audio.reshape(-1, 2).T[:, :n_samples].copy()
+        return channels
 
 
 def imported_musdb() -> Any:

@@ -27,7 +27,7 @@ from bench.track import Audio, Track
 RATE = 16_000
 DURATION_S = 4.0
 #: Raise it with every change of the sound: it is in the digest.
-VERSION = 1
+RECIPE_VERSION = 1
 SEED = 2014
 
 #: First three formants of five vowels in hertz, rounded from Peterson and Barney, JASA 1952.
@@ -70,7 +70,7 @@ class Synthetic(Dataset):
 
     def fingerprint(self, split: str, name: str) -> str:
         """Return the recipe of a clip: the same on every machine, to the last bit or not."""
-        recipe = {"version": VERSION, "seed": SEED, "duration_s": DURATION_S, "name": name}
+        recipe = {"version": RECIPE_VERSION, "seed": SEED, "duration_s": DURATION_S, "name": name}
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 

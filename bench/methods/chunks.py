@@ -20,9 +20,9 @@ from bench.track import TARGETS, Audio, Track
 
 #: Length of a piece of stereo at 44.1 kHz; the least for more channels or a higher rate, and the
 #: most for less.
-PIECE_S, SHORTEST_S, LONGEST_S = 30.0, 10.0, 60.0
+CHUNK_S, SHORTEST_CHUNK_S, LONGEST_CHUNK_S = 30.0, 10.0, 60.0
 #: Overlap of two pieces beyond the method's grid, and the part in which one fades to the next.
-OVERLAP_S, FADE_S = 3.5, 0.5
+CHUNK_OVERLAP_S, FADE_S = 3.5, 0.5
 #: The end of a piece, which has not heard what follows.
 END_S = 1.0
 
@@ -68,10 +68,10 @@ def cuts(n_samples: int, n_channels: int, rate: int, grid: int, lookahead: int =
     >>> cuts(100 * 1000, 1, 1000, 512)
     [(0, 60000), (40448, 100000)]
     """
-    seconds = PIECE_S * 2 * 44_100 / max(1, n_channels * rate)
-    seconds = min(max(seconds, SHORTEST_S), LONGEST_S)
+    seconds = CHUNK_S * 2 * 44_100 / max(1, n_channels * rate)
+    seconds = min(max(seconds, SHORTEST_CHUNK_S), LONGEST_CHUNK_S)
     longer = _end(rate, lookahead) - int(END_S * rate)  # at both ends: it sees as far back as ahead
-    overlap = int(OVERLAP_S * rate) + grid + 2 * longer
+    overlap = int(CHUNK_OVERLAP_S * rate) + grid + 2 * longer
     length = max(int(seconds * rate), 2 * overlap)
     if n_samples <= length:
         return [(0, n_samples)]
@@ -153,7 +153,7 @@ def stream(
     )
 
 
-def separate(method: Method, mixture: Audio, rate: int) -> Estimates:
+def separate_mixture(method: Method, mixture: Audio, rate: int) -> Estimates:
     """Return what `Separator.separate` does, for a mixture of any length."""
     n_channels, n_samples = mixture.shape if mixture.ndim == 2 else (1, 0)
     lookahead = method.lookahead(rate)
@@ -166,7 +166,7 @@ def separate(method: Method, mixture: Audio, rate: int) -> Estimates:
 def separate_track(method: Separator, track: Track) -> Estimates:
     """Return a track's estimates, by its mixture alone unless the method is a bound."""
     if not isinstance(method, Oracle):
-        return separate(method, track.mixture, track.rate)
+        return separate_mixture(method, track.mixture, track.rate)
     pieces = cuts(track.n_samples, track.n_channels, track.rate, method.alignment(track.rate))
     if len(pieces) == 1:
         return method.separate_track(track)
@@ -178,5 +178,5 @@ def separate_track(method: Separator, track: Track) -> Estimates:
 
 def joined(parts: Iterable[Estimates]) -> Estimates:
     """Return stretches put one after the other."""
-    found = list(parts)
-    return {t: np.concatenate([part[t] for part in found], axis=1) for t in TARGETS}
+    segments = list(parts)
+    return {t: np.concatenate([part[t] for part in segments], axis=1) for t in TARGETS}

@@ -30,7 +30,7 @@ def moved() -> dict[str, str]:
     return paths
 
 
-def find(name: str) -> type[Separator]:
+def find_method(name: str) -> type[Separator]:
     """Return the class of a method.
 
     Parameters
@@ -51,22 +51,22 @@ def find(name: str) -> type[Separator]:
     if not colon:
         raise BenchError(f"no method {name!r}; {nearest(name, known)}")
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
+        cls = getattr(importlib.import_module(module_name), class_name)
     except Exception as error:  # noqa: BLE001 - whatever a stranger's module does at import
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BenchError(f"method {name!r} cannot be imported: {reason}") from None
-    if not (isinstance(found, type) and issubclass(found, Separator)):
+    if not (isinstance(cls, type) and issubclass(cls, Separator)):
         raise BenchError(
             f"method {name!r}: {path} is no subclass of bench.methods.separator.Separator"
         )
-    if inspect.isabstract(found):
-        lacking = ", ".join(sorted(found.__abstractmethods__))
+    if inspect.isabstract(cls):
+        lacking = ", ".join(sorted(cls.__abstractmethods__))
         raise BenchError(f"method {name!r}: {path} does not define {lacking}")
-    if found.GROUP not in GROUPS:
+    if cls.GROUP not in GROUPS:
         raise BenchError(
-            f"method {name!r}: {path} has GROUP {found.GROUP!r}; {nearest(found.GROUP, GROUPS)}"
+            f"method {name!r}: {path} has GROUP {cls.GROUP!r}; {nearest(cls.GROUP, GROUPS)}"
         )
-    return found
+    return cls
 
 
 def fields(cls: type[Separator]) -> list[str]:
@@ -86,7 +86,7 @@ def fingerprint_values(name: str, hyperparameters: Mapping[str, Any]) -> dict[st
         Values by field name.
     """
     try:
-        cls = find(name)
+        cls = find_method(name)
     except BenchError:
         return dict(hyperparameters)
     return cls.fingerprint_values(hyperparameters)
@@ -121,9 +121,9 @@ def make(cls: type[Separator], hyperparameters: Mapping[str, Any], where: str) -
                 f"{where}: {cls.__name__} has no hyperparameter {key!r}; {nearest(key, known)}"
             )
     try:
-        made = cls(**hyperparameters)
-        json.dumps(made.hyperparameters(), allow_nan=False)
-        return made
+        method = cls(**hyperparameters)
+        json.dumps(method.hyperparameters(), allow_nan=False)
+        return method
     except TypeError:
         raise BenchError(
             f"{where}: the hyperparameters of {cls.__name__} must be numbers, strings, or lists "

@@ -37,7 +37,7 @@ def load_saved(folder: Path, **after_training: Any) -> Separator:
     if ":" not in class_path:
         raise BenchError(f"{path} is damaged: it names no class")
     try:
-        return registry.find(class_path).load(folder, **after_training)
+        return registry.find_method(class_path).load(folder, **after_training)
     except BenchError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file fails in many ways

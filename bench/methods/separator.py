@@ -39,8 +39,8 @@ Spectrogram = NDArray[np.complex128]
 def separator(cls: type[S]) -> type[S]:
     """Make `cls` a method: a dataclass whose fields are validated and named in full."""
     config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
-    made: Any = pydantic_dataclass(config=config, kw_only=True)(cls)
-    return cast(type[S], made)
+    dataclass: Any = pydantic_dataclass(config=config, kw_only=True)(cls)
+    return cast(type[S], dataclass)
 
 
 @separator

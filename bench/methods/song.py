@@ -73,7 +73,7 @@ class SongSeparator:
         """
         mixture = np.asarray(mixture, dtype=np.float64)
         check_audio(mixture, "the mixture")
-        voice = chunks.separate(self.for_rate(rate), mixture, rate)["vocals"]
+        voice = chunks.separate_mixture(self.for_rate(rate), mixture, rate)["vocals"]
         return {"vocals": voice, "accompaniment": mixture - voice}
 
     def for_rate(self, rate: int) -> chunks.Method:

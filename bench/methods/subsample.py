@@ -13,7 +13,7 @@ from bench.track import Track
 #: in float64. It is in no hyperparameter, since no machine's memory may move a number.
 IN_MEMORY = 2**26
 #: Of a very large corpus, excerpts of as many tracks as make this many seconds each.
-SHORTEST_S = 5.0
+SHORTEST_EXCERPT_S = 5.0
 
 
 def fit_in_memory(tracks: Sequence[Track], seed: int, draw: int = 0) -> Sequence[Track]:
@@ -31,7 +31,7 @@ def fit_in_memory(tracks: Sequence[Track], seed: int, draw: int = 0) -> Sequence
     sequence of Track
         `tracks` itself where it holds no more than `IN_MEMORY` samples a target. Else one excerpt a
         track, all of one length but for tracks that are shorter; of a random part of the tracks
-        where the excerpts would be shorter than `SHORTEST_S`.
+        where the excerpts would be shorter than `SHORTEST_EXCERPT_S`.
     """
     sizes = [(track.n_channels, track.n_samples, track.rate) for track in tracks]
     if sum(channels * n for channels, n, _ in sizes) <= IN_MEMORY:
@@ -39,9 +39,9 @@ def fit_in_memory(tracks: Sequence[Track], seed: int, draw: int = 0) -> Sequence
     rng = np.random.default_rng([seed, draw])
     each_s = IN_MEMORY / sum(channels * rate for channels, _, rate in sizes)
     order = rng.permutation(len(sizes))
-    if each_s < SHORTEST_S:
-        order = order[: max(1, int(len(sizes) * each_s / SHORTEST_S))]
-        each_s = SHORTEST_S
+    if each_s < SHORTEST_EXCERPT_S:
+        order = order[: max(1, int(len(sizes) * each_s / SHORTEST_EXCERPT_S))]
+        each_s = SHORTEST_EXCERPT_S
     cuts = []
     for index in sorted(order.tolist()):
         _, n_samples, rate = sizes[index]

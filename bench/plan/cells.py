@@ -83,7 +83,7 @@ class Cell:
 
         Most cells train for themselves.
         """
-        cls = registry.find(self.method)
+        cls = registry.find_method(self.method)
         kept = {k: v for k, v in self.hyperparameters.items() if k not in cls.AFTER_TRAINING}
         values = registry.make(cls, kept, self.row).hyperparameters()
         same = {k: v for k, v in values.items() if k in self.hyperparameters}
@@ -108,7 +108,7 @@ class Cell:
         values = dict(self.hyperparameters)
         if self.seed is not None:
             values["seed"] = self.seed
-        return registry.make(registry.find(self.method), values, self.row)
+        return registry.make(registry.find_method(self.method), values, self.row)
 
     def to_json(self) -> dict[str, Any]:
         """Return the cell as plain values."""
@@ -139,7 +139,7 @@ def cells(experiment: Experiment, dataset: Dataset) -> list[Cell]:
     rate = dataset.rate() if experiment.stft else None
     planned = []
     for entry in experiment.methods:
-        cls = registry.find(entry.method)
+        cls = registry.find_method(entry.method)
         splits = ("train", "dev", "test") if registry.learns(cls) else ("test",)
         needed = {split: digest(split) for split in splits}
         common = experiment.transform(cls, rate)

@@ -43,7 +43,7 @@ class Source:
         return f"{self.path}:{self.lines[place]}" if place else str(self.path)
 
 
-def check(experiment: Experiment, source: Source) -> None:
+def check_experiment(experiment: Experiment, source: Source) -> None:
     """Make every check.
 
     Raises
@@ -63,7 +63,7 @@ def check(experiment: Experiment, source: Source) -> None:
 def check_dataset(experiment: Experiment, source: Source) -> None:
     """Refuse an unknown dataset."""
     try:
-        datasets.find(experiment.dataset)
+        datasets.find_dataset(experiment.dataset)
     except BenchError as error:
         raise BenchError(f"{source.where('dataset')}: {error}") from None
 
@@ -97,7 +97,7 @@ def check_entry(entry: MethodEntry, i: int, source: Source) -> None:
         The file.
     """
     try:
-        cls = registry.find(entry.method)
+        cls = registry.find_method(entry.method)
     except BenchError as error:
         raise BenchError(f"{source.where('methods', i, 'method')}: {error}") from None
     for name in sorted(entry.fixed.keys() & entry.sweep.keys()):
@@ -126,7 +126,7 @@ def check_rows(experiment: Experiment, source: Source) -> dict[str, dict[str, An
     rows: dict[str, dict[str, Any]] = {}
     label_of: dict[str, str] = {}
     for i, entry in enumerate(experiment.methods):
-        cls = registry.find(entry.method)
+        cls = registry.find_method(entry.method)
         common = experiment.transform(cls, None)
         for label, values in entry.variants():
             method = registry.make(cls, {**common, **values}, source.where("methods", i, "fixed"))

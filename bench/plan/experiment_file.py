@@ -37,7 +37,7 @@ PARTS: dict[str, type[Strict]] = {
 }
 
 
-def read(path: Path, overrides: Iterable[str] = ()) -> Experiment:
+def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     """Read and validate an experiment file.
 
     Parameters
@@ -69,7 +69,7 @@ def read(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         raise BenchError(f"{path}: an experiment file is a mapping of keys to values")
     source = Source(path, lines)
     experiment = _typed(_overridden({"name": path.stem, **content}, overrides), source)
-    checks.check(experiment, source)
+    checks.check_experiment(experiment, source)
     return experiment
 
 

@@ -19,7 +19,7 @@ from bench.runner.context import BusyError, CellContext, ProgressWriter
 from bench.runner.failure import record_failure
 from bench.runner.job import Job, JobResult, device_here
 from bench.runner.usage import Usage
-from bench.scoring.protocols import Prepared, score
+from bench.scoring.protocols import Prepared, score_track
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import Claim, claimed
 from bench.store.estimates import keep, kept
@@ -79,7 +79,7 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
             start = time.perf_counter()
             references = _prepared(cell, track)
             for name in missing:
-                rows[name].append(pd.DataFrame(score(name, track, estimates, references)))
+                rows[name].append(pd.DataFrame(score_track(name, track, estimates, references)))
             score_s += time.perf_counter() - start
             audio_s += track.duration_s
     facts = {

@@ -15,7 +15,7 @@ from bench.runner.job import Job, JobResult
 from bench.runner.workers import Workers
 
 
-def run(
+def run_cells_of(
     job: Job, cells: Sequence[Cell], workers: Workers, on_begin: Callable[[Cell], None]
 ) -> Iterator[tuple[Cell, JobResult]]:
     """Compute cells, and yield each with how it ended, in the order in which they end.
@@ -41,7 +41,9 @@ def run(
     if workers.n_workers == 0 and not workers.scheduler:
         yield from _in_process(work, cells, on_begin)
         return
-    on_gpu = {id(c) for c in cells if job.device == "cuda" and registry.find(c.method).ON_GPU}
+    on_gpu = {
+        id(c) for c in cells if job.device == "cuda" and registry.find_method(c.method).ON_GPU
+    }
     with dask_cluster.connected(workers) as client, dask_cluster.one_line_errors():
         yield from dask_cluster.run_on(
             client, work, cells, on_begin, lambda cell: id(cell) in on_gpu

@@ -170,14 +170,14 @@ def over_seeds(values: Sequence[float]) -> OverSeeds:
     >>> over_seeds([7.0, 7.5, 8.0])
     OverSeeds(mean=7.5, spread=0.5, half_width=1.2420688...)
     """
-    found = np.asarray(values, dtype=np.float64)
-    n = len(found)
+    finished = np.asarray(values, dtype=np.float64)
+    n = len(finished)
     if n == 0:
         return OverSeeds(float("nan"), float("nan"), float("nan"))
     with np.errstate(invalid="ignore"):
-        mean_over = float(found.mean())
-        if n == 1 or not np.isfinite(found).all():
+        mean_over = float(finished.mean())
+        if n == 1 or not np.isfinite(finished).all():
             return OverSeeds(mean_over, float("nan"), float("nan"))
-        spread = float(found.std(ddof=1))
+        spread = float(finished.std(ddof=1))
     quantile = float(scipy.special.stdtrit(n - 1, 0.975))
     return OverSeeds(mean_over, spread, quantile * spread / n**0.5)

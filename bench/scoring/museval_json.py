@@ -22,7 +22,7 @@ from bench.scoring.protocols import Museval, ScoreRow
 from bench.track import TARGETS
 
 PROTOCOL = "museval"
-METRICS = ("sdr", "sir", "isr", "sar")
+MUSEVAL_METRICS = ("sdr", "sir", "isr", "sar")
 
 
 def write(scores: pd.DataFrame, folder: Path) -> list[Path]:
@@ -58,7 +58,7 @@ def write(scores: pd.DataFrame, folder: Path) -> list[Path]:
 
 def target(rows: pd.DataFrame, name: str) -> dict[str, Any]:
     """Return one target of a track as museval writes it."""
-    mine = rows[rows["target"] == name]
+    of_target = rows[rows["target"] == name]
     frames = [
         {
             "time": float(str(window)),
@@ -68,7 +68,7 @@ def target(rows: pd.DataFrame, name: str) -> dict[str, Any]:
                 for metric, value in zip(scores["metric"], scores["value"], strict=True)
             },
         }
-        for window, scores in mine.groupby("window")
+        for window, scores in of_target.groupby("window")
     ]
     return {"name": name, "frames": frames}
 
@@ -78,7 +78,7 @@ def rounded(value: float) -> float:
     return round(value, 5) if math.isfinite(value) else math.nan
 
 
-def read(folder: Path) -> list[ScoreRow]:
+def read_museval(folder: Path) -> list[ScoreRow]:
     """Return the scores of voice and accompaniment in a folder of such files.
 
     Other targets, such as drums, are passed over.
@@ -109,8 +109,8 @@ def track_rows(path: Path) -> list[ScoreRow]:
         It is not of the form above.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        frames = {t["name"]: t["frames"] for t in found["targets"] if t["name"] in TARGETS}
+        content = json.loads(path.read_text(encoding="utf-8"))
+        frames = {t["name"]: t["frames"] for t in content["targets"] if t["name"] in TARGETS}
         rows = [
             ScoreRow(
                 track=path.stem,
@@ -118,13 +118,13 @@ def track_rows(path: Path) -> list[ScoreRow]:
                 protocol=PROTOCOL,
                 metric=metric,
                 window=window,
-                value=number(frame["metrics"][metric.upper()]),
+                value=_number(frame["metrics"][metric.upper()]),
                 n_samples=len(frames[name]) * Museval.WINDOW,
             )
             for name in TARGETS
             if name in frames
             for window, frame in enumerate(in_order(frames[name]))
-            for metric in METRICS
+            for metric in MUSEVAL_METRICS
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -141,7 +141,7 @@ def in_order(frames: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(frames, key=lambda frame: float(frame["time"]))
 
 
-def number(value: Any) -> float:
+def _number(value: Any) -> float:
     """Return a score; NaN where it is NaN or null.
 
     Raises

@@ -247,7 +247,7 @@ def protocol(name: str) -> ScoringProtocol:
     return PROTOCOLS[name]
 
 
-def score(
+def score_track(
     name: str, track: Track, estimates: Mapping[str, Audio], prepared: Prepared | None = None
 ) -> list[ScoreRow]:
     """Score one track under a protocol.

@@ -37,7 +37,7 @@ def checked_reader(path: Path, song: Path, head: audio.Header) -> chunks.Read:
     """
 
     def read(start: int, n_samples: int) -> Audio:
-        samples = audio.read(path, start, n_samples)
+        samples = audio.read_audio(path, start, n_samples)
         if samples.shape[1] != n_samples:
             raise BenchError(f"{song} is cut short: it ends before its header says")
         check_audio(samples, str(song))

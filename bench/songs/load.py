@@ -55,7 +55,7 @@ def _method(name: str, workspace: Workspace) -> Separator:
         raise BenchError(
             f"no method, run (runs:/ID), model (models:/…) or folder {name!r}; {known}"
         )
-    cls = registry.find(name)
+    cls = registry.find_method(name)
     if registry.learns(cls):
         raise BenchError(
             f"{name} must be trained: name a run of it (--with runs:/ID), a model (models:/…) or "

@@ -74,10 +74,10 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
         try:
             with contextlib.suppress(OSError):  # a file system without locks: the heartbeat decides
                 fcntl.flock(file, fcntl.LOCK_EX)
-            json.dump({"host": platform.node(), "pid": os.getpid(), "machine": machine()}, file)
+            json.dump({"host": platform.node(), "pid": os.getpid(), "machine": _boot_id()}, file)
             file.flush()
             os.utime(part)
-            claim = take(folder, part)
+            claim = _take(folder, part)
         except OSError as error:
             raise FolderError(f"{folder} cannot be written: {error.strerror}") from None
         finally:
@@ -98,12 +98,12 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
                 os.utime(claim.path, (0, 0))
 
 
-def take(folder: Path, mine: Path) -> Claim | None:
+def _take(folder: Path, mine: Path) -> Claim | None:
     """Link `mine` to the next number, unless the claim in force is alive or another was faster."""
     last = newest(folder)
-    if last is not None and is_alive(last, clock=mine):
+    if last is not None and _is_alive(last, clock=mine):
         return None
-    path = folder / f"claim.{number(last) + 1}.json"
+    path = folder / f"claim.{_number(last) + 1}.json"
     try:
         path.hardlink_to(mine)
     except FileExistsError:
@@ -111,13 +111,13 @@ def take(folder: Path, mine: Path) -> Claim | None:
     if newest(folder) != path:  # the list of files was changing while it was read
         path.unlink(missing_ok=True)
         return None
-    for older in claims(folder):
-        if number(older) < number(path):
+    for older in _claims(folder):
+        if _number(older) < _number(path):
             older.unlink(missing_ok=True)
     return Claim(path)
 
 
-def is_alive(path: Path, clock: Path | None = None) -> bool:
+def _is_alive(path: Path, clock: Path | None = None) -> bool:
     """Return whether the process that made a claim still runs.
 
     Parameters
@@ -133,7 +133,7 @@ def is_alive(path: Path, clock: Path | None = None) -> bool:
         now = clock.stat().st_mtime if clock else time.time()
         if changed == 0:
             return False
-        if owner(path).get("machine") == machine():
+        if _owner(path).get("machine") == _boot_id():
             with path.open() as file, contextlib.suppress(OSError):
                 try:
                     fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -148,10 +148,10 @@ def is_alive(path: Path, clock: Path | None = None) -> bool:
 def holder(folder: Path) -> dict[str, Any] | None:
     """Return host and process that compute a cell now; None if there is no living claim."""
     last = newest(folder)
-    return owner(last) if last is not None and is_alive(last) else None
+    return _owner(last) if last is not None and _is_alive(last) else None
 
 
-def owner(path: Path) -> dict[str, Any]:
+def _owner(path: Path) -> dict[str, Any]:
     """Return host, process and machine in a claim; an empty mapping if the file is damaged."""
     try:
         value = json.loads(path.read_text())
@@ -160,22 +160,22 @@ def owner(path: Path) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def claims(folder: Path) -> list[Path]:
+def _claims(folder: Path) -> list[Path]:
     """Return all claims of a folder, also those that are no longer in force."""
     return [p for p in folder.glob("claim.*.json") if re.fullmatch(r"claim\.\d+\.json", p.name)]
 
 
 def newest(folder: Path) -> Path | None:
     """Return the claim in force, alive or dead."""
-    return max(claims(folder), key=number, default=None)
+    return max(_claims(folder), key=_number, default=None)
 
 
-def number(path: Path | None) -> int:
+def _number(path: Path | None) -> int:
     """Return the number of a claim; 0 for none."""
     return int(path.name.split(".")[1]) if path else 0
 
 
-def machine() -> str:
+def _boot_id() -> str:
     """Return an identifier of this machine that changes when it is restarted."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()

@@ -27,7 +27,7 @@ from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
 from bench.scoring import museval_json
-from bench.scoring.protocols import Museval, Prepared, protocol, score
+from bench.scoring.protocols import Museval, Prepared, protocol, score_track
 from bench.store.cell_folder import CellFolder
 from bench.store.listening import read_clips, write_estimates
 from bench.store.manifest import Manifest, add_external, external_entry, load_manifest
@@ -128,7 +128,7 @@ def import_museval(runs: Path, files: Path, label: str, into: str | None) -> Ext
         The folder holds no files of museval; or the experiment is not scored by ``museval``,
         shares no track, or has another row of that label.
     """
-    scores = pd.DataFrame(museval_json.read(files))
+    scores = pd.DataFrame(museval_json.read_museval(files))
     text = json.dumps(scores.to_dict("records"), sort_keys=True)  # NaN is a value here
     names = sorted(scores["track"].unique())
     lengths_s = scores.groupby("track")["n_samples"].first() / Museval.WINDOW
@@ -235,7 +235,7 @@ def _score(
         track = references.load(name)
         audio, prepared = folder.load_estimates(estimates, track), Prepared(track)
         for protocol_name, tracks in frames.items():
-            tracks.append(pd.DataFrame(score(protocol_name, track, audio, prepared)))
+            tracks.append(pd.DataFrame(score_track(protocol_name, track, audio, prepared)))
         write_estimates(cell_folder, clips, track, audio)
         audio_s += track.duration_s
     return {name: pd.concat(tracks, ignore_index=True) for name, tracks in frames.items()}, audio_s

@@ -29,9 +29,9 @@ from bench.track import TARGETS, Audio, Track
 #: Length of a clip in seconds at most, and peak of its mixture; estimates may be louder.
 CLIP_S, PEAK = 10.0, 0.7
 #: Length in seconds of the middle of a track on which the overlap of its sources is measured.
-OVERLAP_S = 60.0
+MEASURED_S = 60.0
 #: Raise it with every change of how clips are chosen, cut or scaled.
-VERSION = 1
+CLIP_VERSION = 1
 #: What the tracks are called, from the least to the greatest overlap of their sources.
 ROLES = ("easy", "median", "hard")
 
@@ -77,10 +77,10 @@ class ListeningClip:
 def spectral_overlap(track: Track) -> float:
     """Return the overlap of voice and accompaniment in time and frequency, from 0 to 1.
 
-    ``2 sum min(|V|, |A|) / sum (|V| + |A|)`` over the bins of the middle `OVERLAP_S` of the track,
+    ``2 sum min(|V|, |A|) / sum (|V| + |A|)`` over the bins of the middle `MEASURED_S` of the track,
     with V and A the spectrograms of the two sources.
     """
-    n_samples = min(track.n_samples, int(OVERLAP_S * track.rate))
+    n_samples = min(track.n_samples, int(MEASURED_S * track.rate))
     middle = track.excerpt((track.n_samples - n_samples) // 2, n_samples)
     voice, accompaniment = (np.abs(stft.forward(middle.references[t])) for t in TARGETS)
     total = float((voice + accompaniment).sum())
@@ -115,7 +115,7 @@ def prepare_clips(runs: Path, dataset: Dataset, digest: str) -> Sequence[Listeni
             track = dataset.load("test", name)
             clips.append(_loudest(role, track, digest))
             write_clip(runs / "examples", clips[-1], {"mixture": track.mixture, **track.references})
-    content = {"version": VERSION, "clips": [asdict(clip) for clip in clips]}
+    content = {"version": CLIP_VERSION, "clips": [asdict(clip) for clip in clips]}
     write_text(_list_of(runs, digest), json.dumps(content, indent=1) + "\n")
     return clips
 
@@ -123,7 +123,7 @@ def prepare_clips(runs: Path, dataset: Dataset, digest: str) -> Sequence[Listeni
 def read_clips(runs: Path, digest: str) -> Sequence[ListeningClip]:
     """Return the clips that were chosen for a test split, by its digest; empty if none were."""
     content = read_json(_list_of(runs, digest)) or {}
-    if content.get("version") != VERSION:
+    if content.get("version") != CLIP_VERSION:
         return ()
     return [ListeningClip(**clip) for clip in content["clips"]]
 
@@ -170,7 +170,7 @@ def _loudest(role: str, track: Track, digest: str) -> ListeningClip:
     start = int(starts[np.argmax(sums[starts + length] - sums[starts])])
     stop = start + length
     peak = float(np.abs(track.mixture[:, start:stop]).max())
-    key = hashlib.sha256(f"{VERSION}\0{digest}\0{track.name}".encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{CLIP_VERSION}\0{digest}\0{track.name}".encode()).hexdigest()[:16]
     gain = PEAK / peak if peak > 0 else 1.0
     return ListeningClip(role, track.name, key, start, stop, gain, track.rate)
 

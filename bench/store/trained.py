@@ -41,7 +41,7 @@ def load_method(folder: CellFolder) -> Separator:
             f"{cell.name} is not trained here: {trained.fit_folder} is not there whole"
         )
     # A field that joined the method after this cell keeps its default.
-    names = registry.find(cell.method).AFTER_TRAINING & cell.hyperparameters.keys()
+    names = registry.find_method(cell.method).AFTER_TRAINING & cell.hyperparameters.keys()
     after_training = {name: cell.hyperparameters[name] for name in names}
     return load_saved(trained.fit_folder, **after_training)
 

@@ -60,7 +60,7 @@ def method_of_run(run_id: str, workspace: Workspace) -> Separator:
 
 def _method_of_tags(run: Any, artifact: str, workspace: Workspace) -> Separator:
     """Return the method of a run from what MLflow alone knows: its model, or its parameters."""
-    cls = registry.find(run.data.tags.get("method", ""))
+    cls = registry.find_method(run.data.tags.get("method", ""))
     if registry.learns(cls):
         return download_method(f"runs:/{run.info.run_id}/{artifact or 'model'}", workspace)
     fields = registry.fields(cls)

@@ -10,7 +10,7 @@ from bench.tracking.address import default_uri, first_line, without_secret
 from bench.tracking.model import NAME
 
 
-def register(workspace: Workspace, experiment: str, row: str, seed: int, name: str) -> str:
+def register_model(workspace: Workspace, experiment: str, row: str, seed: int, name: str) -> str:
     """Register the model that a row's run logged, and return its address.
 
     Parameters

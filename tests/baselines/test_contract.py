@@ -161,11 +161,11 @@ SETTING = {
 EXACT = 1e-12  # float64 rounding; the clips have unit norm
 
 ALL = list(registry.table())
-CASES = [(name, field) for name in ALL for field in registry.fields(registry.find(name))]
+CASES = [(name, field) for name in ALL for field in registry.fields(registry.find_method(name))]
 
 
 def build(name: str, **values) -> Separator:
-    return registry.make(registry.find(name), {**QUICK.get(name, {}), **values}, name)
+    return registry.make(registry.find_method(name), {**QUICK.get(name, {}), **values}, name)
 
 
 def separated(method: Separator, track: Track) -> dict[str, np.ndarray]:
@@ -287,7 +287,7 @@ def test_every_hyperparameter_changes_something(fitted, tracks, dev, test_track,
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_misspelt_hyperparameter_is_refused_with_the_nearest_name(name):
-    fields = registry.fields(registry.find(name))
+    fields = registry.fields(registry.find_method(name))
     if not fields:
         with pytest.raises(BenchError, match="no hyperparameter 'x'"):
             build(name, x=1)
@@ -331,13 +331,13 @@ def test_a_rate_that_was_not_trained_for_is_refused(fitted, test_track, name):
         assert method.separate(test_track.mixture, 44_100)
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if registry.learns(registry.find(n))])
+@pytest.mark.parametrize("name", [n for n in ALL if registry.learns(registry.find_method(n))])
 def test_an_untrained_method_says_so(test_track, name):
     with pytest.raises(BenchError, match="not trained"):
         build(name).separate(test_track.mixture, test_track.rate)
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if registry.learns(registry.find(n))])
+@pytest.mark.parametrize("name", [n for n in ALL if registry.learns(registry.find_method(n))])
 def test_an_untrained_method_is_not_saved(tmp_path, name):
     with pytest.raises(BenchError, match="not trained"):
         build(name).save(tmp_path / "fit")
@@ -357,12 +357,14 @@ def test_weights_of_another_method_or_version_are_refused(fitted, tmp_path, name
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_field_has_a_default_and_another_value_in_this_test(name):
-    cls = registry.find(name)
+    cls = registry.find_method(name)
     assert set(OTHER.get(name, {})) == set(registry.fields(cls))
     assert all(f.default is not dataclasses.MISSING for f in dataclasses.fields(cls))
 
 
-AFTER = [(name, field) for name, field in CASES if field in registry.find(name).AFTER_TRAINING]
+AFTER = [
+    (name, field) for name, field in CASES if field in registry.find_method(name).AFTER_TRAINING
+]
 
 
 @pytest.mark.parametrize(("name", "field"), AFTER)

@@ -65,7 +65,7 @@ def test_frames_of_an_excerpt_meet_the_labels_of_their_place_in_the_piece():
 
 
 def test_the_bound_at_the_labels_is_the_same_in_chunks_as_on_the_whole_song(monkeypatch):
-    monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
+    monkeypatch.setattr(chunks, "LONGEST_CHUNK_S", 10.0)
     rng = np.random.default_rng(0)
     labels = np.repeat(rng.uniform(50, 70, 45), 25)  # a new pitch every half second
     sources = {t: rng.standard_normal((1, 22 * RATE)) for t in TARGETS}

@@ -127,7 +127,7 @@ def nmf(_: None) -> list[str]:
 
 def real_time(name: str) -> str:
     """Return how long a method takes for a second of audio, after a training on little."""
-    cls = registry.find(name)
+    cls = registry.find_method(name)
     small = {"epochs": 1} if name == "drnn" else {}
     method = cls(**small)
     track = song(8.0)

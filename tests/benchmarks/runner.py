@@ -41,7 +41,7 @@ from bench.datasets.synthetic import Synthetic
 from bench.methods import registry
 from bench.plan import cells, experiment
 from bench.runner.workers import parse_workers
-from bench.scoring.protocols import score
+from bench.scoring.protocols import score_track
 from bench.store.cell_folder import CellFolder
 from bench.store.manifest import load_manifest, save_manifest
 from bench.tracking.tracker import Tracker
@@ -69,9 +69,9 @@ def bare(n: int) -> Times:
     tracks = list(Synthetic().tracks("test"))
 
     def work(k: float) -> None:
-        method = registry.find("rpca")(k=k, rho=RHO)
+        method = registry.find_method("rpca")(k=k, rho=RHO)
         for track in tracks:
-            score("bss_eval_v3", track, method.separate(track.mixture, track.rate))
+            score_track("bss_eval_v3", track, method.separate(track.mixture, track.rate))
 
     work(1.0)
     start, begun = time.perf_counter(), time.process_time()

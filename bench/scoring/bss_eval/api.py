@@ -124,9 +124,9 @@ class References:
         """Return, shaped as b, the filters of each reference that come nearest its own estimate."""
         filters = torch.zeros_like(b)
         for j in self.targets:
-            mine = self._rows_of(j)
-            found = self.own[j].solve(b[:, mine, j].flatten(0, 1))
-            filters[:, mine, j] = found.reshape(self.taps, self.n_channels, self.n_channels)
+            own_rows = self._rows_of(j)
+            solution = self.own[j].solve(b[:, own_rows, j].flatten(0, 1))
+            filters[:, own_rows, j] = solution.reshape(self.taps, self.n_channels, self.n_channels)
         return filters
 
     def _checked(self, estimates: Any) -> Tensor:

@@ -74,10 +74,10 @@ class Factor:
             return False
         self.lower = upper.T
         probe = np.random.default_rng(0).standard_normal(len(upper))
-        made = scipy.linalg.blas.dtrmv(self.lower, probe, lower=1, trans=1)
-        made = scipy.linalg.blas.dtrmv(self.lower, made, lower=1, overwrite_x=1)
+        product = scipy.linalg.blas.dtrmv(self.lower, probe, lower=1, trans=1)
+        product = scipy.linalg.blas.dtrmv(self.lower, product, lower=1, overwrite_x=1)
         true = self.product(torch.from_numpy(probe)).numpy()
-        return bool(np.linalg.norm(made - true) < EXACT * np.linalg.norm(true))
+        return bool(np.linalg.norm(product - true) < EXACT * np.linalg.norm(true))
 
     def _factored(self, full: Tensor, load: float) -> bool:
         """Factor the matrix with `load` added to its diagonal; tell whether that went well."""

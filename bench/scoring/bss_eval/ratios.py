@@ -66,5 +66,5 @@ def image_scores(energies: Tensor) -> Scores:
 def ratio_db(signal: Tensor, error: Tensor, defined: Tensor) -> NDArray[np.float64]:
     """Return ``10 log10(signal / error)``; NaN where it is not defined, or 0 over 0."""
     ratio = 10 * torch.log10(signal / error)
-    made: NDArray[np.float64] = torch.where(defined, ratio, torch.nan).cpu().numpy()
-    return made
+    decibels: NDArray[np.float64] = torch.where(defined, ratio, torch.nan).cpu().numpy()
+    return decibels

@@ -76,12 +76,12 @@ def compiled() -> Callable[[Matrix, Matrix, Matrix], bool] | None:
     if getattr(numba.config, "DISABLE_JIT", False):
         return None
     signature = "boolean(float64[:,::1], float64[:,::1], float64[:,::1])"
-    made: Callable[[Matrix, Matrix, Matrix], bool]
+    machine_code: Callable[[Matrix, Matrix, Matrix], bool]
     try:
-        made = numba.njit(signature, cache=True, nogil=True, error_model="numpy")(rotate)
+        machine_code = numba.njit(signature, cache=True, nogil=True, error_model="numpy")(rotate)
     except (RuntimeError, OSError):  # no folder for its cache
-        made = numba.njit(signature, nogil=True, error_model="numpy")(rotate)
-    return made
+        machine_code = numba.njit(signature, nogil=True, error_model="numpy")(rotate)
+    return machine_code
 
 
 def rotate(a: Matrix, b: Matrix, upper: Matrix) -> bool:

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from bench.datasets import open_dataset
-from bench.datasets.check import check
+from bench.datasets.check import check_corpus
 from bench.datasets.musdb18 import DEV_SONGS
 from bench.errors import BenchError
 from bench.track import TARGETS
@@ -197,7 +197,7 @@ def test_a_damaged_song_is_found_by_the_check_and_said_in_one_line(
 ):
     musdb18hq(tmp_path)
     damage(tmp_path / "MUSDB18-HQ" / "test" / "C - Three" / "bass.wav")
-    states = {state.split: state for state in check(open_dataset("musdb18hq", tmp_path))}
+    states = {state.split: state for state in check_corpus(open_dataset("musdb18hq", tmp_path))}
     assert list(states["test"].damaged) == ["C - Three"]
     (reason,) = states["test"].damaged.values()
     assert message in reason

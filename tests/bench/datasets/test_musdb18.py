@@ -14,7 +14,7 @@ import soundfile
 from baselines.oracles import IdealRatioMask
 from baselines.repet import REPET
 from bench.datasets import open_dataset
-from bench.scoring.protocols import score
+from bench.scoring.protocols import score_track
 from bench.track import TARGETS
 from tests.command import bench
 
@@ -52,7 +52,7 @@ def test_the_museval_protocol_is_musevals_own_evaluation(shared, museval_values,
     theirs = musdb.DB(root=str(shared / "data" / "MUSDB18-7"), subsets=["test"]).tracks[index]
     track = corpus.load("test", theirs.name)
     estimates = IdealRatioMask(n_fft=2048).separate_track(track)
-    rows = pd.DataFrame(score("museval", track, estimates))
+    rows = pd.DataFrame(score_track("museval", track, estimates))
     expected = museval_values(theirs, {target: e.T for target, e in estimates.items()})
     for (target, metric), mine in rows.groupby(["target", "metric"]):
         ours, other = mine["value"].to_numpy(), np.array(expected[target][metric.upper()])

@@ -41,7 +41,7 @@ def song() -> Track:
 @pytest.fixture
 def short_pieces(monkeypatch):
     """Pieces of 10 s, so that a song of half a minute has several."""
-    monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
+    monkeypatch.setattr(chunks, "LONGEST_CHUNK_S", 10.0)
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +83,13 @@ def test_a_method_with_a_limited_past_gives_in_pieces_what_it_gives_in_one(
     grid = method.alignment(RATE)
     assert len(chunks.cuts(song.n_samples, 2, RATE, grid)) > 3
     whole = method.separate(song.mixture, RATE)
-    cut = chunks.separate(method, song.mixture, RATE)
+    cut = chunks.separate_mixture(method, song.mixture, RATE)
     for target in TARGETS:
         assert difference_db(whole[target], cut[target]) > least
 
 
 def test_what_sees_the_whole_song_meets_without_a_step(song, short_pieces):
-    estimates = chunks.separate(RPCA(), song.mixture, RATE)
+    estimates = chunks.separate_mixture(RPCA(), song.mixture, RATE)
     assert np.abs(sum(estimates.values()) - song.mixture).max() < 1e-12
     # Where one piece goes over into the next, neighbouring samples differ no more than elsewhere.
     cuts = chunks.cuts(song.n_samples, 2, RATE, RPCA().alignment(RATE))
@@ -149,7 +149,7 @@ def test_a_corpus_that_fits_is_held_as_it_is():
 def test_of_a_larger_one_a_training_holds_random_excerpts(monkeypatch):
     tracks = Synthetic().tracks("train")
     monkeypatch.setattr(subsample, "IN_MEMORY", 12 * RATE)
-    monkeypatch.setattr(subsample, "SHORTEST_S", 0.5)
+    monkeypatch.setattr(subsample, "SHORTEST_EXCERPT_S", 0.5)
     first, again, other = (subsample.fit_in_memory(tracks, 3, draw) for draw in (0, 0, 1))
     assert len(first) == 12
     assert sum(track.n_samples for track in first) == 12 * RATE
@@ -160,7 +160,7 @@ def test_of_a_larger_one_a_training_holds_random_excerpts(monkeypatch):
         np.array_equal(cut.mixture[0], whole[i][start : start + n])
         for cut, (i, start, n) in zip(first, first.cuts, strict=True)
     )
-    monkeypatch.setattr(subsample, "SHORTEST_S", 2.0)
+    monkeypatch.setattr(subsample, "SHORTEST_EXCERPT_S", 2.0)
     few = subsample.fit_in_memory(tracks, 3)
     assert [track.duration_s for track in few] == [2.0] * 6
 
@@ -169,7 +169,7 @@ def test_of_a_larger_one_a_training_holds_random_excerpts(monkeypatch):
 @pytest.mark.parametrize("recipe", ["adam", "lbfgs"])
 def test_a_network_learns_from_a_corpus_larger_than_memory(monkeypatch, recipe):
     monkeypatch.setattr(subsample, "IN_MEMORY", 12 * RATE)
-    monkeypatch.setattr(subsample, "SHORTEST_S", 0.5)
+    monkeypatch.setattr(subsample, "SHORTEST_EXCERPT_S", 0.5)
     tracks, dev = Synthetic().tracks("train"), Synthetic().tracks("dev")[:1]
     settings = {"hidden": 16, "epochs": 3, "batch_size": 4, "frames": 10, "recipe": recipe}
     if recipe == "lbfgs":
@@ -191,7 +191,7 @@ def test_nmf_learns_from_a_corpus_larger_than_memory(monkeypatch):
     tracks = Synthetic().tracks("train")
     whole = NMF(atoms=4, iterations=10).fit(tracks)
     monkeypatch.setattr(subsample, "IN_MEMORY", 12 * RATE)
-    monkeypatch.setattr(subsample, "SHORTEST_S", 0.5)
+    monkeypatch.setattr(subsample, "SHORTEST_EXCERPT_S", 0.5)
     part, again = (NMF(atoms=4, iterations=10).fit(tracks) for _ in range(2))
     assert not np.array_equal(part.dictionaries_["vocals"], whole.dictionaries_["vocals"])
     assert np.array_equal(part.dictionaries_["vocals"], again.dictionaries_["vocals"])

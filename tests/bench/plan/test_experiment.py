@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from bench.errors import BenchError
-from bench.plan.experiment_file import read
+from bench.plan.experiment_file import read_experiment
 
 GOOD = """\
 title: A title
@@ -37,20 +37,20 @@ def write(tmp_path):
 
 def refused(path, *overrides) -> str:
     with pytest.raises(BenchError) as caught:
-        read(path, overrides)
+        read_experiment(path, overrides)
     assert "\n" not in str(caught.value)
     return str(caught.value).replace(str(path), "exp.yaml")
 
 
 def test_a_good_file_is_read_and_named_by_its_file(write):
-    experiment = read(write(GOOD))
+    experiment = read_experiment(write(GOOD))
     assert (experiment.name, experiment.seeds) == ("exp", [0, 1])
     assert experiment.protocols == ["bss_eval_v3"]
 
 
 def test_a_sweep_gives_all_combinations_each_with_its_label(write):
     text = GOOD.replace("gamma: [0, 0.05]", "gamma: [0, 0.05]\n      hidden: [8, 9]")
-    entry = read(write(text)).methods[1]
+    entry = read_experiment(write(text)).methods[1]
     variants = dict(entry.variants())
     assert len(variants) == 4
     assert variants["DNN (gamma = 0.05, hidden = 8)"] == {
@@ -58,7 +58,7 @@ def test_a_sweep_gives_all_combinations_each_with_its_label(write):
         "gamma": 0.05,
         "hidden": 8,
     }
-    named = read(write(text.replace("label: DNN", "label: 'DNN {hidden}'"))).methods[1]
+    named = read_experiment(write(text.replace("label: DNN", "label: 'DNN {hidden}'"))).methods[1]
     assert "DNN 9 (gamma = 0)" in dict(named.variants())
 
 
@@ -174,7 +174,7 @@ def test_a_name_that_leaves_the_reports_folder_is_refused(write):
 
 def test_overrides_reach_into_lists_and_are_validated(write):
     path = write(GOOD)
-    changed = read(path, ["seeds=[5]", "methods[1].fixed.hidden=9", "name=other"])
+    changed = read_experiment(path, ["seeds=[5]", "methods[1].fixed.hidden=9", "name=other"])
     assert (changed.seeds, changed.name, changed.methods[1].fixed["hidden"]) == ([5], "other", 9)
     assert "unknown key 'sed'" in refused(path, "sed=1")
     assert "hyperparameter 'hiden'" in refused(path, "methods[1].fixed.hiden=9")
@@ -188,4 +188,4 @@ def test_the_experiments_of_the_project_are_valid():
     paths = sorted((Path(__file__).parents[3] / "experiments").glob("*.yaml"))
     assert len(paths) >= 2
     for path in paths:
-        read(path)
+        read_experiment(path)

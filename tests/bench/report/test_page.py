@@ -15,7 +15,7 @@ from bench.plan.experiment import Experiment
 from bench.report.numbers import decibels
 from bench.report.tabulate import tabulate
 from bench.report.write import write_report
-from bench.scoring.protocols import score
+from bench.scoring.protocols import score_track
 from bench.store.cell_folder import CellFolder
 from bench.store.listening import prepare_clips, write_estimates
 from bench.store.results import Results, read_outcome
@@ -64,7 +64,9 @@ def results(workspace_of_page) -> Results:
         if label == "Failed":
             folder.write_state("failed", error="BenchError: out of <luck>")
         elif label != "Missing":
-            frames = [pd.DataFrame(score("bss_eval_v3", t, estimates(label, t, n))) for t in tracks]
+            frames = [
+                pd.DataFrame(score_track("bss_eval_v3", t, estimates(label, t, n))) for t in tracks
+            ]
             found = pd.concat(frames, ignore_index=True)
             if label == "Undefined":
                 found["value"] = np.nan

@@ -16,7 +16,7 @@ from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
 from bench.scoring import museval_json
 from bench.scoring.aggregate import over_tracks
-from bench.scoring.protocols import score
+from bench.scoring.protocols import score_track
 from bench.store.manifest import load_results
 from bench.track import TARGETS, Track
 from tests.command import bench
@@ -57,7 +57,7 @@ def scores() -> pd.DataFrame:
         audio = {t: 0.1 * rng.standard_normal((2, 200_000)) for t in TARGETS}
         audio["vocals"][:, :88_200] = 0  # two silent windows
         track = Track(name, 44_100, audio)
-        rows += score("museval", track, noisy(track, 0.2))
+        rows += score_track("museval", track, noisy(track, 0.2))
     return pd.DataFrame(rows)
 
 
@@ -80,7 +80,7 @@ def test_what_is_written_is_what_museval_reads(scores, tmp_path):
 
 def test_what_is_read_is_what_was_written(scores, tmp_path):
     museval_json.write(scores, tmp_path)
-    read = pd.DataFrame(museval_json.read(tmp_path))
+    read = pd.DataFrame(museval_json.read_museval(tmp_path))
     keys = ["track", "target", "metric", "window"]
     pair = scores.merge(read, on=keys, suffixes=("", "_read"))
     assert len(pair) == len(scores) == len(read)
@@ -91,7 +91,7 @@ def test_what_is_read_is_what_was_written(scores, tmp_path):
 
 def test_infinite_scores_are_written_as_museval_writes_them(scores, tmp_path):
     museval_json.write(scores.assign(value=np.inf), tmp_path)
-    assert pd.DataFrame(museval_json.read(tmp_path))["value"].isna().all()
+    assert pd.DataFrame(museval_json.read_museval(tmp_path))["value"].isna().all()
 
 
 def test_a_submission_of_sisec_2018_is_read_to_the_medians_that_museval_gives(shared):
@@ -101,7 +101,7 @@ def test_a_submission_of_sisec_2018_is_read_to_the_medians_that_museval_gives(sh
         store = museval.EvalStore()
         store.add_eval_dir(folder)
         theirs = store.agg_frames_tracks_scores()
-        mine = over_tracks(pd.DataFrame(museval_json.read(folder)))
+        mine = over_tracks(pd.DataFrame(museval_json.read_museval(folder)))
         assert set(mine["n_tracks"]) == {5}
         for row in mine.to_dict("records"):
             expected = theirs[row["target"], row["metric"].upper()]
@@ -125,10 +125,10 @@ WRONG = {
 def test_a_file_that_museval_did_not_write_is_refused_in_one_line(tmp_path, case):
     (tmp_path / "song.json").write_text(WRONG[case])
     with pytest.raises(BenchError, match=r"song\.json") as caught:
-        museval_json.read(tmp_path)
+        museval_json.read_museval(tmp_path)
     assert "\n" not in str(caught.value)
     with pytest.raises(BenchError, match=r"no scores: looked for"):
-        museval_json.read(tmp_path / "nowhere")
+        museval_json.read_museval(tmp_path / "nowhere")
 
 
 @pytest.mark.slow

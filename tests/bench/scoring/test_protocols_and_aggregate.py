@@ -7,7 +7,7 @@ import pytest
 from bench.errors import BenchError
 from bench.scoring.aggregate import over_tracks, weighted_mean
 from bench.scoring.bss_eval.api import bss_eval_sources
-from bench.scoring.protocols import protocol, score
+from bench.scoring.protocols import protocol, score_track
 from bench.track import TARGETS, Track
 
 
@@ -18,7 +18,7 @@ def noisy(track: Track, level: float) -> dict[str, np.ndarray]:
 
 
 def frame(track: Track, estimates) -> pd.DataFrame:
-    return pd.DataFrame(score("bss_eval_v3", track, estimates))
+    return pd.DataFrame(score_track("bss_eval_v3", track, estimates))
 
 
 def test_mixture_scores_zero_nsdr(test_track):
@@ -70,7 +70,7 @@ def stereo_song(rng, seconds=3, rate=1000):
 
 
 def values(name, track, estimates, metric, target="vocals"):
-    rows = pd.DataFrame(score(name, track, estimates))
+    rows = pd.DataFrame(score_track(name, track, estimates))
     chosen = rows[(rows["metric"] == metric) & (rows["target"] == target)]
     return chosen.sort_values("window")["value"].to_numpy()
 
@@ -87,7 +87,7 @@ def test_a_window_is_undefined_for_the_target_that_is_silent_in_it_and_no_other(
     estimates = noisy(track, 0.3)
     assert np.isnan(values("bss_eval_v4", track, estimates, "sdr")).tolist() == [False, True, False]
     assert np.isfinite(values("bss_eval_v4", track, estimates, "sdr", "accompaniment")).all()
-    rows = pd.DataFrame(score("bss_eval_v4", track, estimates))
+    rows = pd.DataFrame(score_track("bss_eval_v4", track, estimates))
     over = over_tracks(rows).set_index(["target", "metric"])
     assert over.loc[("vocals", "sdr"), "n_undefined"] == 1
     assert over.loc[("vocals", "sdr"), "n_tracks"] == 1
@@ -188,7 +188,7 @@ def test_usdr_and_si_sdr_are_their_formulas():
 def test_a_wholly_silent_reference_is_undefined_under_every_protocol(name):
     track = stereo_song(np.random.default_rng(0))
     track.references["vocals"][:] = 0
-    rows = pd.DataFrame(score(name, track, noisy(track, 0.3)))
+    rows = pd.DataFrame(score_track(name, track, noisy(track, 0.3)))
     assert rows.query("target == 'vocals'")["value"].isna().all()
     # A gain over the mixture is undefined too: the mixture is the accompaniment, and perfect.
     other = rows.query("target == 'accompaniment' and metric not in ('nsdr', 'si_sdri')")

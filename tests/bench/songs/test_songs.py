@@ -136,7 +136,7 @@ def test_a_method_for_another_rate_hears_the_song_resampled_and_it_is_said(
 def test_resampled_pieces_meet_in_step(trained, monkeypatch):
     from bench.methods import chunks
 
-    monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
+    monkeypatch.setattr(chunks, "LONGEST_CHUNK_S", 10.0)
     rate, method = 44_100, suite.load(str(trained))
     mixture = music(24.0, channels=1).T
     resampling = method.for_rate(rate)

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from bench.datasets.synthetic import Synthetic
-from bench.scoring.protocols import score
+from bench.scoring.protocols import score_track
 from bench.track import TARGETS, Track
 from tests.command import bench
 
@@ -55,7 +55,7 @@ def test_files_are_scored_as_arrays_are_and_the_tidy_table_is_written(folders, c
     for name, audio, estimate in songs():
         track = Track(name, 8000, audio)
         for protocol in ("bss_eval_v3", "bss_eval_v4"):
-            expected = pd.DataFrame(score(protocol, track, estimate))
+            expected = pd.DataFrame(score_track(protocol, track, estimate))
             mine = table[(table["track"] == name) & (table["protocol"] == protocol)]
             assert np.abs(mine["value"].to_numpy() - expected["value"].to_numpy()).max() < 1e-9
     rows = pd.read_csv("reports/my-system/rows.csv")

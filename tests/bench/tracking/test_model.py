@@ -69,7 +69,7 @@ def test_the_logged_model_gives_the_stems_of_its_row(runs, trained, test_track, 
 
 
 def test_the_model_resamples_and_cuts_long_songs_as_the_loader_does(runs, monkeypatch):
-    monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
+    monkeypatch.setattr(chunks, "LONGEST_CHUNK_S", 10.0)
     uri = f"runs:/{run_of(runs, 'DNN binary').info.run_id}/model"
     rate, song = 44_100, 0.1 * np.random.default_rng(0).standard_normal((2, 35 * 44_100))
     method = suite.load(uri)

@@ -21,7 +21,7 @@ RNMF = {
 
 
 def identity(name: str, values) -> dict:
-    made = registry.make(registry.find(name), values, name).hyperparameters()
+    made = registry.make(registry.find_method(name), values, name).hyperparameters()
     return registry.fingerprint_values(name, {k: v for k, v in made.items() if k != "seed"})
 
 

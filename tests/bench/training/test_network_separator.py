@@ -105,11 +105,11 @@ def song() -> np.ndarray:
     ids=["context", "long context", "images", "long images", "recurrent"],
 )
 def test_a_network_gives_in_chunks_what_it_gives_in_one(tracks, dev, song, monkeypatch, method):
-    monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
+    monkeypatch.setattr(chunks, "LONGEST_CHUNK_S", 10.0)
     method.fit(tracks, dev)
     cuts = chunks.cuts(song.shape[1], 1, RATE, method.alignment(RATE), method.lookahead(RATE))
     assert len(cuts) > 2
-    whole, in_chunks = method.separate(song, RATE), chunks.separate(method, song, RATE)
+    whole, in_chunks = method.separate(song, RATE), chunks.separate_mixture(method, song, RATE)
     for target in TARGETS:
         error = np.square(whole[target] - in_chunks[target]).sum()
         assert 10 * np.log10(np.square(whole[target]).sum() / max(error, 1e-300)) > EXACT_DB

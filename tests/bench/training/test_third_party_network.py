@@ -117,13 +117,13 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(installed, through, t
 
 def test_a_long_song_in_chunks_has_the_estimates_of_the_whole(installed, through, monkeypatch):
     monkeypatch.syspath_prepend(str(installed))
-    monkeypatch.setattr(chunks, "LONGEST_S", 10.0)
+    monkeypatch.setattr(chunks, "LONGEST_CHUNK_S", 10.0)
     (folder,) = through.glob("runs/*/fit")
     method = load_saved(folder)
     tracks = [*Synthetic().tracks("test")]
     song = np.concatenate([track.mixture for track in tracks], axis=1)
     whole = method.separate(song, 16_000)
-    in_chunks = chunks.separate(method, song, 16_000)
+    in_chunks = chunks.separate_mixture(method, song, 16_000)
     for target in TARGETS:
         error = np.square(whole[target] - in_chunks[target]).sum()
         assert 10 * np.log10(np.square(whole[target]).sum() / max(error, 1e-300)) > EXACT_DB
