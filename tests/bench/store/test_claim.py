@@ -90,7 +90,7 @@ def test_a_killed_process_loses_its_claim_at_once(tmp_path):
 def test_a_claim_that_was_let_go_is_free_for_every_machine(tmp_path, monkeypatch):
     with claimed(tmp_path) as mine:
         assert mine is not None
-    monkeypatch.setattr(claim, "machine", lambda: "another")
+    monkeypatch.setattr(claim, "_boot_id", lambda: "another")
     assert holder(tmp_path) is None
     with claimed(tmp_path) as mine:
         assert mine is not None
@@ -113,7 +113,7 @@ def test_the_heartbeat_keeps_a_claim_alive_for_others(tmp_path, monkeypatch):
     monkeypatch.setattr(claim, "STALE_S", 0.5)
     with claimed(tmp_path) as mine:
         assert mine is not None
-        monkeypatch.setattr(claim, "machine", lambda: "another")
+        monkeypatch.setattr(claim, "_boot_id", lambda: "another")
         time.sleep(1.0)
         with claimed(tmp_path) as other:
             assert other is None
@@ -124,7 +124,7 @@ def test_one_that_was_taken_over_finds_so(tmp_path, monkeypatch):
         assert mine is not None
         assert mine.holds()
         os.utime(mine.path, (1.0, 1.0))  # it was held up for long
-        monkeypatch.setattr(claim, "machine", lambda: "another")
+        monkeypatch.setattr(claim, "_boot_id", lambda: "another")
         with claimed(tmp_path) as other:
             assert other is not None
             assert not mine.holds()
