@@ -161,8 +161,8 @@ class Separator(ABC):
     def fingerprint_values(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what of the hyperparameters identifies a cell; all of them by default.
 
-        A method that gains a field leaves it out where the field's value stands for the method as
-        it was: cells that were computed before then keep their fingerprint.
+        A method that gains a field leaves it out where the field has the value at which the method
+        is the same as before: cells that were computed earlier keep their fingerprint.
 
         Parameters
         ----------

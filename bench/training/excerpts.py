@@ -21,6 +21,7 @@ from torch import Tensor
 from bench import stft
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
+from bench.training.augmentation import NO_AUGMENTATION, Augmentation
 
 Shift = Literal["random"] | int
 Pairing = Literal["own", "any"]
@@ -33,11 +34,11 @@ class BatchIndex:
     Attributes
     ----------
     clip
-        Number of the clip whose accompaniment is heard.
+        Index of the clip whose accompaniment is in the mixture.
     start
         Sample at which it begins.
     voice
-        Number of the clip whose voice is heard.
+        Index of the clip whose voice is in the mixture.
     shift
         Samples by which the voice is ahead of the accompaniment.
     n_frames
@@ -67,44 +68,6 @@ class BatchIndex:
         return BatchIndex(*(values[nth::n] for values in vars(self).values()))
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """Changes of a training sequence, drawn anew for each; none by default.
-
-    Attributes
-    ----------
-    gain_db
-        Largest gain of a target in dB, up or down.
-    polarity
-        Whether the polarity of each target is drawn: magnitudes of a sum depend on it.
-    spectral_mask
-        Largest fraction of the bins, side by side, that the network does not see.
-    """
-
-    gain_db: float = 0.0
-    polarity: bool = False
-    spectral_mask: float = 0.0
-
-    def gains(self, n: int, generator: torch.Generator) -> Tensor:
-        """Return a factor for each target of `n` sequences, ``(n, targets)``."""
-        gain = torch.ones(n, len(TARGETS))
-        if self.gain_db:
-            decibels = (2 * torch.rand(gain.shape, generator=generator) - 1) * self.gain_db
-            gain = 10 ** (decibels / 20)
-        if self.polarity:
-            gain = gain * (2 * torch.randint(2, gain.shape, generator=generator) - 1)
-        return gain
-
-    def hidden_bins(self, n: int, n_bins: int, generator: torch.Generator) -> Tensor:
-        """Return the first bin hidden in each of `n` sequences and that after the last, (n, 2)."""
-        if not self.spectral_mask:
-            return torch.zeros(n, 2, dtype=torch.long)
-        fraction, position = torch.rand(2, n, generator=generator)
-        width = (fraction * self.spectral_mask * n_bins).round()
-        first = (position * (n_bins - width)).floor()
-        return torch.stack([first, first + width], dim=1).long()
-
-
 class TrainingExcerpts:
     """The training clips, cut into sequences anew each epoch.
 
@@ -122,10 +85,11 @@ class TrainingExcerpts:
     reach
         Frames of context on each side, cut around every sequence.
     shift
-        ``random``: by any number of samples; a step in samples: by its multiples; 0: not at all.
+        Circular shift of the voice: ``random``, by any number of samples; a step in samples, by its
+        multiples; 0: none.
     pairing
-        ``own``: a voice is heard over its own accompaniment; ``any``: over that of any clip, drawn
-        anew each epoch, in which every voice and every accompaniment is heard once.
+        ``own``: each voice over its own accompaniment; ``any``: over that of any clip, drawn anew
+        each epoch, in which every voice and every accompaniment occurs once.
     seed
         Seed of the excerpts of a corpus larger than memory.
     augmentation
@@ -143,7 +107,7 @@ class TrainingExcerpts:
         shift: Shift = "random",
         pairing: Pairing = "own",
         seed: int = 0,
-        augmentation: Augmentation = Augmentation(),
+        augmentation: Augmentation = NO_AUGMENTATION,
     ) -> None:
         self.augmentation = augmentation
         self.shift, self.pairing, self.level, self.seed = shift, pairing, level, seed
@@ -286,21 +250,6 @@ class TrainingExcerpts:
         spectra = spectra.reshape(len(TARGETS), -1, *spectra.shape[1:])
         inside = slice(self.reach, self.reach + self.n_frames)
         return spectra.sum(0).abs(), spectra[:, :, inside].abs().permute(1, 2, 0, 3)
-
-
-def with_hidden_bins(mixture: Tensor, hidden: Tensor) -> Tensor:
-    """Return magnitudes ``(sequence, frame, bins)`` with 0 in the bins that are hidden.
-
-    Parameters
-    ----------
-    mixture
-        Magnitudes of the mixture.
-    hidden
-        First bin hidden in each sequence and the bin after the last, ``(sequences, 2)``.
-    """
-    bins = torch.arange(mixture.shape[-1])
-    is_hidden = (bins >= hidden[:, :1]) & (bins < hidden[:, 1:])
-    return mixture.masked_fill(is_hidden.to(mixture.device).unsqueeze(1), 0.0)
 
 
 def numbered(counts: Tensor) -> tuple[Tensor, Tensor]:

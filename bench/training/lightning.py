@@ -22,7 +22,8 @@ from bench import stft
 from bench.errors import BenchError
 from bench.track import TARGETS
 from bench.training import optimizers
-from bench.training.excerpts import BatchIndex, TrainingExcerpts, with_hidden_bins
+from bench.training.augmentation import with_hidden_bins
+from bench.training.excerpts import BatchIndex, TrainingExcerpts
 from bench.training.inference import TINY, clip_estimates, improvement
 from bench.training.precision import UsedPrecision
 from bench.training.settings import TrainingSettings

@@ -30,7 +30,8 @@ from bench.methods.context import FitContext
 from bench.methods.separator import Spectrogram, common_rate, separator
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
-from bench.training.excerpts import Augmentation, TrainingExcerpts, mono_references, rms
+from bench.training.augmentation import Augmentation
+from bench.training.excerpts import TrainingExcerpts, mono_references, rms
 from bench.training.inference import clip_estimates
 from bench.training.settings import TrainingSettings
 

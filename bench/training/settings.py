@@ -1,4 +1,4 @@
-"""What a training is told: the fields that every network has, and what a network may declare.
+"""Settings of a training: the fields that every network has, and what a network may declare.
 
 `TrainingSettings` is the part of `bench.training.network_separator.NetworkSeparator` that training
 and inference read. Its methods are the places where a network differs from the others; each has a
@@ -92,7 +92,7 @@ class TrainingSettings(LevelledSeparator):
         Constant in the denominator of the masking layer.
     ADDED
         Fields that joined the method after cells of its `VERSION` had been computed, each with the
-        value that stands for the method as it was; see `fingerprint_values`.
+        value at which the method is the same as before; see `fingerprint_values`.
     """
 
     GROUP: ClassVar[str] = "supervised"

@@ -11,7 +11,8 @@ from bench.errors import BenchError
 from bench.methods import registry
 from bench.methods.context import FitContext
 from bench.training import callbacks
-from bench.training.excerpts import Augmentation, TrainingExcerpts, with_hidden_bins
+from bench.training.augmentation import Augmentation, with_hidden_bins
+from bench.training.excerpts import TrainingExcerpts
 from bench.training.lightning import Epoch
 
 SMALL = {"hidden": 24, "layers": 2, "frames": 10, "batch_size": 4, "precision": "float32"}
