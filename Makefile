@@ -15,7 +15,7 @@ test: setup chromium postgresql
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses logical --maxprocesses 2 --dist loadfile --durations 25
 
 benchmark: setup
 	$(BIN)/python tests/benchmarks/scoring.py
