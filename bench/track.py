@@ -7,8 +7,10 @@ last. ``rate`` is in hertz. The mixture is the sum of the references.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +110,22 @@ class Track:
         else:
             references = {t: audio[:, start:stop] for t, audio in self.references.items()}
         return Track(self.name, self.rate, references, self.pitch, self.start + start)
+
+
+class LazyTracks(Sequence[Track]):
+    """Tracks that are loaded when they are asked for, so that memory holds one at a time."""
+
+    @abstractmethod
+    def load(self, index: int) -> Track:
+        """Load the track at an index from 0."""
+
+    @overload
+    def __getitem__(self, index: int) -> Track: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Track]: ...
+    def __getitem__(self, index: int | slice) -> Track | list[Track]:
+        places = range(len(self))[index]
+        return self.load(places) if isinstance(places, int) else [self.load(i) for i in places]
 
 
 class Recording(Mapping[str, Audio]):

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, overload
+from typing import ClassVar
 
 import numpy as np
 
 from bench import audio
 from bench.errors import BenchError, nearest
-from bench.track import TARGETS, Audio, Recording, Track
+from bench.track import TARGETS, Audio, LazyTracks, Recording, Track
 
 SPLITS = ("train", "dev", "test")
 
 
-class Tracks(Sequence[Track]):
-    """The tracks of a split, each loaded when it is asked for: memory holds one at a time."""
+class Tracks(LazyTracks):
+    """The tracks of a split."""
 
     def __init__(self, dataset: Dataset, split: str) -> None:
         self.dataset, self.split = dataset, split
@@ -27,17 +27,9 @@ class Tracks(Sequence[Track]):
     def __len__(self) -> int:
         return len(self.names)
 
-    @overload
-    def __getitem__(self, index: int) -> Track: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Track]: ...
-    def __getitem__(self, index: int | slice) -> Track | list[Track]:
-        if isinstance(index, slice):
-            return [self.dataset.load(self.split, name) for name in self.names[index]]
+    def load(self, index: int) -> Track:
+        """Load the track at an index from 0."""
         return self.dataset.load(self.split, self.names[index])
-
-    def __iter__(self) -> Iterator[Track]:
-        return (self.dataset.load(self.split, name) for name in self.names)
 
 
 class Dataset(ABC):

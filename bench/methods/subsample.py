@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import overload
 
 import numpy as np
 
-from bench.track import Track
+from bench.track import LazyTracks, Track
 
 #: Samples of a target, over channels and tracks, that a training holds at a time: half a gigabyte
 #: in float64. It is in no hyperparameter, since no machine's memory may move a number.
@@ -50,13 +49,13 @@ def fit_in_memory(tracks: Sequence[Track], seed: int, draw: int = 0) -> Sequence
     return TrackExcerpts(tracks, cuts)
 
 
-class TrackExcerpts(Sequence[Track]):
-    """TrackExcerpts of tracks, each read when it is asked for.
+class TrackExcerpts(LazyTracks):
+    """Excerpts of tracks, each read when it is asked for.
 
     Parameters
     ----------
     tracks
-        What they are cut from.
+        Tracks from which they are cut.
     cuts
         For each excerpt the index of its track, its first sample and its length in samples.
     """
@@ -67,12 +66,7 @@ class TrackExcerpts(Sequence[Track]):
     def __len__(self) -> int:
         return len(self.cuts)
 
-    @overload
-    def __getitem__(self, index: int) -> Track: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Track]: ...
-    def __getitem__(self, index: int | slice) -> Track | list[Track]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
+    def load(self, index: int) -> Track:
+        """Read the excerpt at an index from 0."""
         track, start, n_samples = self.cuts[index]
         return self.tracks[track].excerpt(start, n_samples)

@@ -1,4 +1,4 @@
-"""What a run says of its cell: tags, datasets, metrics, tables."""
+"""The content of the run of a cell: tags, datasets, parameters, metrics and tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TABLES = "mlflow.loggedArtifacts"
 
 
 def cell_tags(cell: Cell) -> dict[str, str]:
-    """Return what teams filter by, on every child run."""
+    """Return the tags of the run of a cell, by which teams filter."""
     tags = {
         "bench.kind": "cell",
         "row": cell.row,
@@ -73,7 +73,7 @@ def cell_params(cell: Cell) -> dict[str, str]:
 
 @dataclass
 class Record:
-    """What a run is sent, in few messages: a store may be far away.
+    """The content of a run, sent in few messages, since a store may be far away.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class Record:
     files: dict[str, str] = field(default_factory=dict)
 
     def log(self, client: MlflowClient, run_id: str) -> None:
-        """Send it, over what was there."""
+        """Send the content; metrics and tags that the run has are replaced."""
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
@@ -107,25 +107,25 @@ class Record:
 
 
 def failed(outcome: Outcome) -> Record:
-    """Return what is recorded of a failed cell."""
+    """Return the content of the run of a failed cell."""
     return Record(params=cell_params(outcome.cell), tags={"error": outcome.error or "not finished"})
 
 
 def finished(folder: CellFolder, *, prefixed: bool) -> Record:
-    """Return what is recorded of a finished cell: its description, and by protocol its scores.
+    """Return the content of the run of a finished cell: its description and its scores.
 
-    A protocol has a value a row, two tables: by track, with the same columns on every run of an
-    experiment, so that the UI can set runs side by side, and by window. Both are as MLflow's
-    ``log_table`` leaves them, which would add them to what is there.
+    Each protocol gives metrics and two tables: one by track, with the same columns on every run of
+    an experiment, so that the UI can compare runs, and one by window. The tables have the format of
+    MLflow's ``log_table``, which itself would append to tables that are there.
 
     Parameters
     ----------
     folder
-        Of the cell.
+        Folder of the cell.
     prefixed
-        Whether the protocol goes before the names of the metrics.
+        Whether the names of the metrics begin with that of the protocol.
     """
-    found, tables, protocols = Record(params=cell_params(folder.cell)), [], {}
+    record, tables, protocols = Record(params=cell_params(folder.cell)), [], {}
     for protocol in folder.cell.protocols:
         scores, facts = folder.scores(protocol), folder.score_facts(protocol)
         if scores is None:
@@ -133,22 +133,22 @@ def finished(folder: CellFolder, *, prefixed: bool) -> Record:
         tracks = track_values(scores)
         protocols[protocol] = rows = over_tracks(scores, tracks=tracks).to_dict("records")
         prefix = f"{protocol}/" if prefixed else ""
-        found.metrics |= row_metrics(rows, prefix) | time_metrics(facts)
-        found.tags["commit"] = facts["provenance"]["commit"]
+        record.metrics |= _row_metrics(rows, prefix) | _time_metrics(facts)
+        record.tags["commit"] = facts["provenance"]["commit"]
         if "precision" in facts.get("fit", {}):
-            found.tags["precision"] = facts["fit"]["precision"]
-        found.files["provenance.json"] = json.dumps(facts["provenance"], indent=2)
+            record.tags["precision"] = facts["fit"]["precision"]
+        record.files["provenance.json"] = json.dumps(facts["provenance"], indent=2)
         finite = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
-        for kind, table in (("tracks", by_track(tracks, protocol)), ("scores", finite)):
+        for kind, table in (("tracks", _by_track(tracks, protocol)), ("scores", finite)):
             name = f"{kind}/{protocol}.json"
-            found.files[name] = table.to_json(orient="split", index=False)
+            record.files[name] = table.to_json(orient="split", index=False)
             tables.append({"path": name, "type": "table"})
-    found.tags |= {TABLES: json.dumps(tables), NOTE: describe_cell(folder.cell, protocols)}
-    return found
+    record.tags |= {TABLES: json.dumps(tables), NOTE: describe_cell(folder.cell, protocols)}
+    return record
 
 
-def row_metrics(rows: Sequence[Mapping[Any, Any]], prefix: str) -> dict[str, float]:
-    """Return the rows of `over_tracks` by their names in MLflow, which takes finite values only."""
+def _row_metrics(rows: Sequence[Mapping[Any, Any]], prefix: str) -> dict[str, float]:
+    """Return the finite values among the rows of `over_tracks`, by their names in MLflow."""
     metrics: dict[str, float] = {}
     for row in rows:
         key = f"{prefix}{row['target']}/{row['metric']}"
@@ -160,8 +160,8 @@ def row_metrics(rows: Sequence[Mapping[Any, Any]], prefix: str) -> dict[str, flo
     return metrics
 
 
-def time_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
-    """Return times and counts of a cell, of those that are known."""
+def _time_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
+    """Return the times and counts of a cell that are known."""
     fit_s, separate_s = facts.get("fit", {}).get("fit_s"), facts["separate_s"]
     metrics: dict[str, float] = {"n_tracks": facts["n_tracks"]}
     if fit_s is not None:
@@ -172,10 +172,10 @@ def time_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
     return metrics
 
 
-def by_track(tracks: pd.DataFrame, protocol: str) -> pd.DataFrame:
-    """Return a line a track of `track_values`, a column a target and metric.
+def _by_track(tracks: pd.DataFrame, protocol: str) -> pd.DataFrame:
+    """Return `track_values` as a table: one row a track, one column a target and metric.
 
-    What is not finite is missing.
+    Values that are not finite are missing.
     """
     named = tracks.assign(column=tracks["target"] + "/" + tracks["metric"])
     wide = named.pivot(index="track", columns="column", values="value")

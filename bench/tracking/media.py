@@ -1,6 +1,6 @@
-"""Pictures and sounds on a run: what training looked like, and three tracks as it separates them.
+"""Pictures and audio on a run: the progress of its training, and three separated tracks.
 
-Audio of a corpus whose licence forbids passing it on goes only into a store on this machine.
+Audio of a corpus that may not be passed on is logged only in a store on this machine.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from bench.store.manifest import Manifest
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: Folder of the clips among a run's artifacts, and what the names of their pictures begin with.
+#: Folder of the clips among the artifacts of a run, and beginning of the names of their pictures.
 AUDIO, PICTURE = "audio", "spectrogram"
 
 
 def log_pictures(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
-    """Log the pictures of a training by step, unless the run has pictures."""
+    """Log the pictures of a training by step, unless the run already has pictures."""
     from PIL import Image
 
     if folder.pictures() and not client.list_artifacts(run_id, "images"):
@@ -36,48 +36,47 @@ def log_pictures(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
 def log_examples(
     client: MlflowClient, manifest: Manifest, report: Path, runs: Mapping[Path, str]
 ) -> None:
-    """Log the three tracks that a report shows: spectrograms, and audio where it may go.
+    """Log the three tracks that a report shows: spectrograms, and audio where that is allowed.
 
     Parameters
     ----------
     client
-        Of the store.
+        Client of the store.
     manifest
         The experiment and its cells.
     report
-        Its folder, with the pictures and with what it tells of them.
+        Folder of the report.
     runs
-        The run of a cell's folder, by its path.
+        Id of the run of each cell by the path of its folder.
     """
-    told: Sequence[Mapping[str, Any]] = (read_json(report / "provenance.json") or {}).get(
-        "examples", []
-    )
-    if not told:
+    facts = read_json(report / "provenance.json") or {}
+    examples: Sequence[Mapping[str, Any]] = facts.get("examples", [])
+    if not examples:
         return
-    heard = bool(manifest.corpus.get("shares_audio")) or is_local(client.tracking_uri)
-    shown = set()
+    with_audio = bool(manifest.corpus.get("shares_audio")) or is_local(client.tracking_uri)
+    logged_rows = set()
     for folder in manifest.folders:
         cell = folder.cell
-        if cell.row in shown or folder.path not in runs:
-            continue  # the first seed is what the report shows
-        shown.add(cell.row)
+        if cell.row in logged_rows or folder.path not in runs:
+            continue  # the report shows the first seed of a row
+        logged_rows.add(cell.row)
         run_id = runs[folder.path]
         pictures = client.list_artifacts(run_id, "images")
         if any(picture.path.startswith(f"images/{PICTURE}_") for picture in pictures):
             continue
-        for example in told:
-            log_example(client, run_id, folder, example, report, heard)
+        for example in examples:
+            _log_example(client, run_id, folder, example, report, with_audio)
 
 
-def log_example(
+def _log_example(
     client: MlflowClient,
     run_id: str,
     folder: CellFolder,
     example: Mapping[str, Any],
     report: Path,
-    heard: bool,
+    with_audio: bool,
 ) -> None:
-    """Log one track on the run of a cell, with its sound if it may be `heard`."""
+    """Log the spectrogram of one track on the run of a cell, and its audio if asked."""
     from PIL import Image
 
     role, target = example["role"], example["target"]
@@ -85,16 +84,16 @@ def log_example(
         if signal["label"] == folder.cell.row and signal["kind"] == folder.cell.group:
             with Image.open(report / signal["picture"]) as picture:
                 client.log_image(run_id, picture.convert("RGB"), key=f"{PICTURE}_{role}", step=0)
-    sound = folder.path / "examples" / f"{example['key']}-{target}.flac"
-    if heard and sound.is_file():
+    clip = folder.path / "examples" / f"{example['key']}-{target}.flac"
+    if with_audio and clip.is_file():
         with tempfile.TemporaryDirectory() as scratch:
-            named = Path(scratch) / f"{role}-{target}.flac"
-            shutil.copyfile(sound, named)
-            client.log_artifact(run_id, str(named), AUDIO)
+            renamed = Path(scratch) / f"{role}-{target}.flac"
+            shutil.copyfile(clip, renamed)
+            client.log_artifact(run_id, str(renamed), AUDIO)
 
 
 def is_local(uri: str) -> bool:
-    """Tell whether a store is on this machine.
+    """Return whether a store is on this machine.
 
     Examples
     --------

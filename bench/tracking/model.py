@@ -114,22 +114,22 @@ def log_model(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
         params={name: str(value) for name, value in cell.hyperparameters.items()},
         model_type=cell.method,
     )
-    # MLflow warns of its own type hints, and of an input example that the signature replaces. Not
-    # for a while only: this runs beside a training, and the filters are those of all threads.
+    # MLflow warns of its own type hints, and of an input example that the signature replaces. The
+    # filter stays: filters belong to all threads, and a training may run in another one.
     warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
     with tempfile.TemporaryDirectory() as scratch:
         from mlflow import pyfunc
 
-        saved, made = Path(scratch) / FOLDER, Path(scratch) / NAME
+        saved, model_folder = Path(scratch) / FOLDER, Path(scratch) / NAME
         load_method(folder).save(saved)
         pyfunc.save_model(
-            made,
+            model_folder,
             loader_module=__name__,
             data_path=str(saved),
             signature=signature(),
             mlflow_model=Model(run_id=run_id, model_id=logged.model_id),
             pip_requirements=[f"singing-voice-bench=={versions['bench']}", *needs],
         )
-        client.log_model_artifacts(logged.model_id, str(made))
+        client.log_model_artifacts(logged.model_id, str(model_folder))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])

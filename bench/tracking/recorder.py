@@ -1,7 +1,7 @@
-"""Mirrors folders into MLflow while cells run, from a thread of its own.
+"""Records cells in MLflow while they run, from a thread of its own.
 
-A store that is slow holds up no cell. One that is away is asked again every `RETRY_S`, and what it
-has missed until the end of the run is recorded by the next, from the folders.
+A slow store delays no cell. A store that is away is asked again every `RETRY_S` seconds. What it
+has missed at the end of the run is recorded by the next run, from the folders of the cells.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ from typing import Self
 from bench.store.cell_folder import CellFolder
 from bench.tracking.tracker import Tracker
 
-LOOK_S, RETRY_S = 1.0, 15.0
-#: A cell that ends sooner than this after its beginning is recorded in one go.
+#: Polling interval in seconds: how often the folders of running cells are read.
+LOOK_S = 1.0
+#: Time in seconds after which a store that did not answer is asked again.
+RETRY_S = 15.0
+#: Age in seconds from which the curves of a running cell are sent. A cell that ends sooner is
+#: recorded whole at its end.
 FOLLOW_S = 4.0
 
 
 class Recorder:
-    """Follows cells from their beginning, and records those that have ended.
+    """Sends the curves of running cells, and records the cells that have ended.
 
     Parameters
     ----------
     tracker
-        Used by no one else until the recorder is left.
+        The connection to the store, which nothing else uses until the context ends.
     ended
-        Cells to record at once.
+        Folders of cells that have ended before.
     """
 
     def __init__(self, tracker: Tracker, ended: Sequence[CellFolder]) -> None:
@@ -40,7 +44,7 @@ class Recorder:
         self.thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
-        gc.freeze()  # MLflow makes many objects: the search among them need not go through all code
+        gc.freeze()  # keeps the garbage collector from scanning the objects of imported modules
         self.thread.start()
         return self
 
@@ -56,7 +60,7 @@ class Recorder:
         gc.unfreeze()
 
     def begin(self, folder: CellFolder) -> None:
-        """Follow a cell from now on."""
+        """Send the curves of a cell from now on."""
         with self.lock:
             self.running[folder] = time.monotonic()
 
@@ -73,14 +77,14 @@ class Recorder:
                 again = time.monotonic() + RETRY_S
 
     def _look(self) -> bool:
-        """Record what has ended and follow what runs; tell whether the store took it."""
+        """Record ended cells, send the curves of the others; return whether that went well."""
         with self.lock:
             long_begun = time.monotonic() - FOLLOW_S
             running = [folder for folder, begun in self.running.items() if begun < long_begun]
         return self._record() and all(self.tracker.follow(folder) for folder in running)
 
     def _record(self) -> bool:
-        """Record what has ended; stop at the first that the store does not take."""
+        """Record the cells that have ended; stop and return False where the store refuses one."""
         while self.ended:
             if not self.tracker.finish(self.ended[0]):
                 return False

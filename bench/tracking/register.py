@@ -18,9 +18,9 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
     workspace
         The working directory.
     experiment, row, seed
-        Which run.
+        Name of the experiment, label of the row and seed of the training.
     name
-        Of the registered model; each call adds a version.
+        Name of the registered model. Each call adds a version.
 
     Returns
     -------
@@ -39,9 +39,9 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
     uri = default_uri(workspace)
     try:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
-        found = client.get_experiment_by_name(experiment)
-        runs = [] if found is None else client.search_runs(
-            [found.experiment_id], f"tags.`bench.kind` = 'cell' and tags.seed = '{seed}'"
+        stored = client.get_experiment_by_name(experiment)
+        runs = [] if stored is None else client.search_runs(
+            [stored.experiment_id], f"tags.`bench.kind` = 'cell' and tags.seed = '{seed}'"
         )  # fmt: skip
         of_row = [run for run in runs if run.data.tags.get("row") == row]
         if not of_row:
@@ -58,7 +58,7 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
             client.create_registered_model(name)
         run_id, model_id = of_row[0].info.run_id, models[0].model_id
         source = f"models:/{model_id}"
-        made = client.create_model_version(name, source, run_id=run_id, model_id=model_id)
+        version = client.create_model_version(name, source, run_id=run_id, model_id=model_id)
     except MlflowException as error:
         raise BenchError(f"MLflow at {without_secret(uri)}: {first_line(error)}") from None
-    return f"models:/{name}/{made.version} (also runs:/{run_id}/{NAME})"
+    return f"models:/{name}/{version.version} (also runs:/{run_id}/{NAME})"

@@ -65,12 +65,12 @@ class Tracker:
         self.runs: dict[Path, str] = {}
 
     def connect(self) -> None:
-        """Open the store, made if it is not there, and the experiment in it.
+        """Open the store and the experiment in it; make them if they are not there.
 
         Raises
         ------
         BenchError
-            It cannot be reached.
+            The store cannot be reached or used.
         """
         from mlflow import MlflowClient
 
@@ -88,7 +88,7 @@ class Tracker:
         self.connected = True
 
     def open(self) -> None:
-        """Connect now. A server that is away is noted in `trouble`, and asked again later.
+        """Connect to the store. A server that is away is noted in `trouble` and asked again later.
 
         Raises
         ------
@@ -104,40 +104,44 @@ class Tracker:
             raise BenchError(f"{error}; nothing was run") from None
 
     def _identity(self, workspace: Workspace) -> str:
-        """Return what tells this store from another that was at its address, and note it."""
-        made = self.client.get_experiment("0").creation_time
+        """Return an identifier of this store, which another store at its address would not have.
+
+        It is written into `Workspace.stores_met`.
+        """
+        identity = f"made {self.client.get_experiment('0').creation_time}"
         path = workspace.stores_met
-        met = read_json(path) or {}
-        write_text(path, json_text({**met, store_name(): f"made {made}"}))
-        return f"made {made}"
+        write_text(path, json_text({**(read_json(path) or {}), store_name(): identity}))
+        return identity
 
     def _experiment(self, workspace: Workspace) -> str:
-        found = self.client.get_experiment_by_name(self.name)
-        if found is not None:
-            if found.lifecycle_stage == "deleted":
-                self.client.restore_experiment(found.experiment_id)
-            return str(found.experiment_id)
+        """Return the id of the experiment in the store, made or restored if it has to be."""
+        stored = self.client.get_experiment_by_name(self.name)
+        if stored is not None:
+            if stored.lifecycle_stage == "deleted":
+                self.client.restore_experiment(stored.experiment_id)
+            return str(stored.experiment_id)
         artifacts = workspace.artifacts.resolve().as_uri()
-        # A server keeps them itself; a database alone keeps none.
+        # A server has a place for artifacts of its own; a database has none.
         local = None if self.uri.startswith(("http://", "https://")) else artifacts
         # The UI shows an experiment of this kind as training runs, not as traces of agents.
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(self.client.create_experiment(self.name, local, tags))
 
     def _parent(self) -> str:
+        """Return the id of the run that stands for the experiment, made if there is none yet."""
         query = "tags.`bench.kind` = 'experiment'"
-        found = self.client.search_runs([self.experiment_id], query, max_results=1)
+        parents = self.client.search_runs([self.experiment_id], query, max_results=1)
         experiment = self.manifest.experiment
         tags = {
             "bench.kind": "experiment",
             "dataset": experiment.dataset,
             "mlflow.note.content": f"{experiment.title}\n\n{experiment.why}",
         }
-        self.is_new = not found
-        if not found:
+        self.is_new = not parents
+        if not parents:
             run = self.client.create_run(self.experiment_id, run_name=self.name, tags=tags)
             return str(run.info.run_id)
-        run_id = str(found[0].info.run_id)
+        run_id = str(parents[0].info.run_id)
         self.client.update_run(run_id, status="RUNNING")
         for key, value in tags.items():
             self.client.set_tag(run_id, key, value)
@@ -155,7 +159,7 @@ class Tracker:
         write_text(folder.path / "mlflow.json", json_text(notes))
 
     def _attempt(self, action: Callable[[], None]) -> bool:
-        """Do it, and tell whether the store took it; if not, the work goes on."""
+        """Do something with the store; return whether that went well. No error is raised."""
         try:
             if not self.connected:
                 self.connect()
@@ -172,7 +176,7 @@ class Tracker:
         return True
 
     def _run(self, folder: CellFolder) -> str:
-        """Return the run of a cell, made if there is none yet."""
+        """Return the id of the run of a cell, made if there is none yet."""
         if folder.path in self.runs:
             return self.runs[folder.path]
         cell, noted = folder.cell, self._note(folder).get("run_id")
@@ -193,20 +197,17 @@ class Tracker:
         return str(run_id)
 
     def _unfinished(self, cell: Cell) -> str | None:
-        """Return a run of a cell that was made, but not noted in its folder: a crash between."""
+        """Return the id of a run that was made just before a crash, so that no folder notes it."""
         query = f"tags.fingerprint = '{cell.fingerprint}' and tags.`bench.kind` = 'cell'"
-        found = self.client.search_runs([self.experiment_id], query, max_results=1)
-        return str(found[0].info.run_id) if found else None
+        runs = self.client.search_runs([self.experiment_id], query, max_results=1)
+        return str(runs[0].info.run_id) if runs else None
 
     def follow(self, folder: CellFolder) -> bool:
-        """Send what the curves of a running cell have gained; tell whether the store took it."""
+        """Send the new points of the curves of a running cell; return whether that went well."""
         return self._attempt(lambda: self._locked(self._follow, folder))
 
     def finish(self, folder: CellFolder) -> bool:
-        """Record a finished or failed cell whole, unless that was done before.
-
-        Tells whether the store took it.
-        """
+        """Record a finished or failed cell, unless it is; return whether that went well."""
         self.missed.add(folder.path)
         if taken := self._attempt(lambda: self._locked(self._record, folder)):
             self.missed.discard(folder.path)
@@ -217,7 +218,7 @@ class Tracker:
             action(folder)
 
     def forget_missing(self) -> None:
-        """Drop the notes of runs that the store no longer has, so that they are recorded again."""
+        """Forget runs that the store no longer has, so that their cells are recorded again."""
         query = "tags.`bench.kind` = 'cell'"
         known: set[str] = set()
         token = None
@@ -276,7 +277,7 @@ class Tracker:
         self._write_note(folder, note | recorded_as(folder, outcome))
 
     def interrupt(self) -> None:
-        """Mark what was running as killed; the next run takes it up."""
+        """Mark the runs of unfinished cells as killed; the next `bench run` continues them."""
 
         def kill() -> None:
             done = {folder.path for folder in self.manifest.folders if folder.is_done()}
@@ -288,7 +289,7 @@ class Tracker:
         self._attempt(kill)
 
     def close(self, failed: int, report: Path) -> None:
-        """End the parent run and put the report's files beside it."""
+        """End the run of the experiment, and log the files of the report as its artifacts."""
 
         def end() -> None:
             self.client.log_artifacts(self.parent_id, str(report), "report")

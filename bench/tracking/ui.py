@@ -27,17 +27,17 @@ from bench.tracking.address import default_uri, json_text, without_secret
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: Of the shared view.
+#: Key of the shared view.
 KEY = "bench"
 VIEW = f"mlflow.sharedViewState.{KEY}"
-#: Seconds within which a server answers on a slow machine.
+#: Longest time in seconds that a server takes to answer on a slow machine.
 PATIENCE_S = 120
 
 
 def set_view(
     client: MlflowClient, experiment_id: str, parent_id: str, metrics: Sequence[str]
 ) -> None:
-    """Let the experiment's page open with its cells listed, these metrics as columns."""
+    """Make the page of an experiment open with its cells listed and these metrics as columns."""
     columns = ["tags.`method`", "tags.`seed`", *[f"metrics.`{name}`" for name in metrics]]
     view = {
         "runsExpanded": {parent_id: True},
@@ -49,7 +49,7 @@ def set_view(
 
 
 def page(uri: str, experiment: str | None) -> str:
-    """Return the page of an experiment below a server's address, of the last one unless named.
+    """Return the path of an experiment's page on a server; of the latest one if none is named.
 
     Raises
     ------
@@ -58,8 +58,8 @@ def page(uri: str, experiment: str | None) -> str:
     """
     from mlflow import MlflowClient
 
-    found = MlflowClient(tracking_uri=uri).search_experiments(order_by=["last_update_time DESC"])
-    ours = {one.name: one for one in found if one.experiment_id != "0"}
+    stored = MlflowClient(tracking_uri=uri).search_experiments(order_by=["last_update_time DESC"])
+    ours = {one.name: one for one in stored if one.experiment_id != "0"}
     if experiment is not None and experiment not in ours:
         raise BenchError(f"no experiment {experiment!r} in the store; {nearest(experiment, ours)}")
     chosen = ours[experiment] if experiment else next(iter(ours.values()), None)
@@ -71,9 +71,20 @@ def page(uri: str, experiment: str | None) -> str:
 
 
 def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -> None:
-    """Serve the store's UI on 127.0.0.1 until it is ended; `show`: in a browser, once it answers.
+    """Serve the UI of the store on 127.0.0.1 until it is interrupted.
 
-    Where the store is a server already, say where the experiment is.
+    Where the store is a server, the address of the experiment is printed instead.
+
+    Parameters
+    ----------
+    workspace
+        The working directory.
+    experiment
+        Name of the experiment to open; the latest one if None.
+    port
+        Port of the server.
+    show
+        Whether to open the page in a browser once the server answers.
 
     Raises
     ------
