@@ -1,21 +1,30 @@
 # Two commands set everything up on a machine with Python 3.11 and a C toolchain:
 #   make demo   the virtual environment, then experiments/quick.yaml and its table
 #   make test   every check
-# `make benchmark` measures speed and memory against peers, in about half an hour.
+# `make check` runs the quick ones of them, for each change. `make benchmark` measures speed and
+# memory against peers, in about half an hour.
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test benchmark setup ffmpeg chromium postgresql format clean
+.PHONY: demo test check lint benchmark setup ffmpeg chromium postgresql format clean
 
 demo: setup
 	$(BIN)/bench run experiments/quick.yaml
 
-test: setup chromium postgresql
+# Tests wait for processes and servers now and then: three workers keep two cores busy.
+PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+test: setup chromium postgresql lint
+	$(BIN)/pytest $(PARALLEL) --durations 25
+
+check: setup lint
+	$(BIN)/pytest $(PARALLEL) -m "not slow" --quiet
+
+lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses logical --maxprocesses 2 --dist loadfile --durations 25
 
 benchmark: setup
 	$(BIN)/python tests/benchmarks/scoring.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,41 @@ from bench.track import TARGETS, Track
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+#: Files of tests that take longest. They begin first, so that no worker ends long after the others.
+LONGEST = (
+    "test_drill.py",
+    "test_executor.py",
+    "test_sweep.py",
+    "test_ui.py",
+    "test_cli.py",
+    "test_third_party.py",
+    "test_third_party_network.py",
+    "test_trainer.py",
+    "test_network_separator.py",
+    "test_docs.py",
+    "test_musdb18.py",
+    "test_server.py",
+    "test_tracker.py",
+    "test_contract.py",
+    "test_songs.py",
+)
+#: Files every test of which starts processes, servers or browsers, or trains: none is quick.
+SLOW = (*LONGEST[:13], "test_model.py", "test_page.py", "test_museval_json.py", "test_songs.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, and mark the tests of slow files as slow."""
+    place = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+    for item in items:
+        if item.path.name in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
-    """Give BLAS and PyTorch one thread, as a worker has."""
+    """Give BLAS and PyTorch one thread, as a worker has; processes that tests start, too."""
+    os.environ.update({f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS")})
     torch.set_num_threads(1)
     with threadpoolctl.threadpool_limits(1):
         yield

@@ -131,7 +131,7 @@ def test_pieces_cover_a_song_and_overlap_by_what_a_method_needs(n, channels, rat
     for (_, stop), (start, after) in itertools.pairwise(found):
         assert start % grid == 0
         assert after > stop
-        assert stop - start >= grid + int(chunks.OVERLAP_S * rate) - 1
+        assert stop - start >= grid + int(chunks.CHUNK_OVERLAP_S * rate) - 1
 
 
 def test_the_level_of_a_song_read_in_blocks_is_that_of_its_spectrogram(song):
