@@ -42,7 +42,9 @@ methods:
   - {method: mixture, label: Mixture}
   - {method: ideal_ratio_mask, label: Ratio}
   - {method: nmf, label: NMF, fixed: {atoms: 3, iterations: 10}}
-  - {method: drnn, label: DNN, fixed: {hidden: 12, layers: 2, recurrent: 1, epochs: 2}}
+  - method: drnn
+    label: DNN
+    fixed: {hidden: 12, layers: 2, recurrent: 1, epochs: 2, precision: float32}
 """
 
 
