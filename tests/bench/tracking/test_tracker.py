@@ -155,9 +155,9 @@ def test_training_has_curves_system_metrics_and_pictures_by_step(client):
 def test_three_tracks_can_be_seen_and_heard(client):
     run = children(client, "tags.method = 'drnn' and tags.seed = '0'")[0]
     clips = {item.path for item in client.list_artifacts(run.info.run_id, "audio")}
-    assert clips == {f"audio/{role}-vocals.flac" for role in ("best", "median", "worst")}
+    assert clips == {f"audio/{role}-vocals.flac" for role in ("easy", "median", "hard")}
     pictures = [item.path for item in client.list_artifacts(run.info.run_id, "images")]
-    for role in ("best", "median", "worst"):
+    for role in ("easy", "median", "hard"):
         assert any(f"/spectrogram_{role}+" in path for path in pictures)
 
 
