@@ -1,10 +1,12 @@
-"""Long songs in overlapping pieces: memory stays flat, and where two pieces meet no seam is heard.
+"""Long songs in overlapping chunks: memory stays flat, and no seam is heard between two chunks.
 
-A song longer than a piece is cut into pieces that overlap. Of each overlap the beginning is left
-to the piece before, since the next one has not heard what came before it; then one fades linearly
-into the other; the end is left to the piece after. Pieces begin where the method's own frames and
-states begin (`Separator.alignment`), so that a method that looks at a limited past gives in pieces
-what it gives in one. One that looks at the whole song, as robust PCA does, sees a piece at a time.
+A song longer than a chunk is cut into chunks that overlap. The beginning of each overlap is taken
+from the earlier chunk, since the later one has no past there. Then the earlier chunk fades linearly
+into the later one. The end of the overlap is taken from the later chunk, since the earlier one has
+no future there. Chunks begin where the frames and states of the method begin
+(`Separator.alignment`), so that a method that looks at a limited past gives the same in chunks as on
+the whole song. A method that looks at the whole song, as robust PCA does, is given one chunk at a
+time.
 """
 
 from __future__ import annotations
@@ -18,50 +20,53 @@ from bench.methods.oracle import Oracle
 from bench.methods.separator import Separator
 from bench.track import TARGETS, Audio, Track
 
-#: Length of a piece of stereo at 44.1 kHz; the least for more channels or a higher rate, and the
-#: most for less.
+#: Length of a chunk of stereo at 44.1 kHz in seconds, and its bounds for other formats: a chunk of
+#: more channels or of a higher rate is shorter.
 CHUNK_S, SHORTEST_CHUNK_S, LONGEST_CHUNK_S = 30.0, 10.0, 60.0
-#: Overlap of two pieces beyond the method's grid, and the part in which one fades to the next.
+#: Overlap of two chunks in seconds beyond the method's alignment, and the part of it that fades.
 CHUNK_OVERLAP_S, FADE_S = 3.5, 0.5
-#: The end of a piece, which has not heard what follows.
+#: End of a chunk in seconds that is not used, since the chunk does not hold what follows.
 END_S = 1.0
 
+#: First sample of a chunk, and the one after its last.
 Cut = tuple[int, int]
 Estimates = dict[str, Audio]
 Read = Callable[[int, int], Audio]
 
 
 class Method(Protocol):
-    """What separates pieces: a `Separator`, or one that resamples around it."""
+    """A method that separates chunks: a `Separator`, or one that resamples around it."""
 
     def alignment(self, rate: int) -> int:
-        """Return the samples on whose multiples a piece may begin."""
+        """Return the number of samples at whose multiples a chunk may begin."""
         ...
 
     def lookahead(self, rate: int) -> int:
-        """Return the samples after a point in time on which the estimates there depend."""
+        """Return the number of samples after a point on which the estimates there depend."""
         ...
 
     def for_song(self, blocks: Iterable[Audio], rate: int) -> Self:
-        """Return the method prepared for pieces of the song that `blocks` make up."""
+        """Return the method prepared for chunks of the song that `blocks` make up."""
         ...
 
     def separate(self, mixture: Audio, rate: int) -> Estimates:
-        """Separate a piece."""
+        """Separate a chunk."""
         ...
 
 
-def cuts(n_samples: int, n_channels: int, rate: int, grid: int, lookahead: int = 0) -> list[Cut]:
-    """Return first and last (exclusive) sample of each piece of a song; one, if it is short.
+def cuts(
+    n_samples: int, n_channels: int, rate: int, alignment: int, lookahead: int = 0
+) -> list[Cut]:
+    """Return the chunks of a song; a single one if the song is short.
 
     Parameters
     ----------
     n_samples, n_channels, rate
-        Of the song; hertz.
-    grid
-        Samples on whose multiples a piece may begin.
+        Length of the song in samples, number of channels, and sampling rate in hertz.
+    alignment
+        Number of samples at whose multiples a chunk may begin.
     lookahead
-        Samples after a point in time on which the estimates there depend.
+        Number of samples after a point in time on which the estimates there depend.
 
     Examples
     --------
@@ -70,91 +75,93 @@ def cuts(n_samples: int, n_channels: int, rate: int, grid: int, lookahead: int =
     """
     seconds = CHUNK_S * 2 * 44_100 / max(1, n_channels * rate)
     seconds = min(max(seconds, SHORTEST_CHUNK_S), LONGEST_CHUNK_S)
-    longer = _end(rate, lookahead) - int(END_S * rate)  # at both ends: it sees as far back as ahead
-    overlap = int(CHUNK_OVERLAP_S * rate) + grid + 2 * longer
+    longer = _end(rate, lookahead) - int(END_S * rate)  # the past matters as far as the future
+    overlap = int(CHUNK_OVERLAP_S * rate) + alignment + 2 * longer
     length = max(int(seconds * rate), 2 * overlap)
     if n_samples <= length:
         return [(0, n_samples)]
-    step = (length - overlap) // grid * grid
-    last = -(-(n_samples - length) // grid) * grid
-    last = min(last, (n_samples - 1) // grid * grid)
+    step = (length - overlap) // alignment * alignment
+    last = -(-(n_samples - length) // alignment) * alignment
+    last = min(last, (n_samples - 1) // alignment * alignment)
     starts = [*range(0, last, step), last]
     return [(start, min(start + length, n_samples)) for start in starts]
 
 
 def _end(rate: int, lookahead: int) -> int:
-    """Return the samples at the end of a piece that are left to the piece after it."""
+    """Return the number of samples at the end of a chunk that are taken from the next chunk."""
     return max(int(END_S * rate), lookahead)
 
 
 def overlap_add(
-    pieces: list[Cut],
+    chunks: list[Cut],
     rate: int,
     separate: Callable[[int, int], Estimates],
     lookahead: int = 0,
 ) -> Iterator[Estimates]:
-    """Yield the estimates of a song, a stretch at a time, from those of its pieces.
+    """Yield the estimates of a song in segments, from those of its chunks.
 
     Parameters
     ----------
-    pieces
-        See `cuts`.
+    chunks
+        The chunks of the song, as `cuts` returns them.
     rate
-        In hertz.
+        Sampling rate in hertz.
     separate
-        From first and last (exclusive) sample of a piece to its estimates.
+        Function of the first sample of a chunk and the one after its last that returns its
+        estimates.
     lookahead
-        Samples after a point in time on which the estimates there depend.
+        Number of samples after a point in time on which the estimates there depend.
 
     Yields
     ------
     dict
-        Stretches that follow one another without a gap.
+        Estimates of segments that follow one another without a gap.
     """
     fade, end = int(FADE_S * rate), _end(rate, lookahead)
     done, before = 0, None
-    for i, (start, stop) in enumerate(pieces):
+    for i, (start, stop) in enumerate(chunks):
         out = {t: a[:, done - start :].copy() for t, a in separate(start, stop).items()}
         if before is not None:
             weight = np.linspace(0.0, 1.0, fade)
             for target, tail in before.items():
                 out[target][:, :fade] = (1 - weight) * tail + weight * out[target][:, :fade]
-        if i + 1 < len(pieces):
-            length = stop - end - fade - done  # from there on the next piece fades in
+        if i + 1 < len(chunks):
+            length = stop - end - fade - done  # from there on the next chunk fades in
             before = {t: a[:, length : length + fade].copy() for t, a in out.items()}
             out = {t: a[:, :length] for t, a in out.items()}
             done += length
         yield out
-        del out  # a piece at a time
+        del out  # memory holds one chunk at a time
 
 
 def stream(
     method: Method, read: Read, n_channels: int, n_samples: int, rate: int
 ) -> Iterator[Estimates]:
-    """Yield the estimates of a song of any length, a stretch at a time.
+    """Yield the estimates of a song of any length in segments.
 
     Parameters
     ----------
     method
-        What separates.
+        The method.
     read
-        From a first sample and a number of samples to the mixture there, ``(channels, samples)``.
+        Function of a first sample and a number of samples that returns the mixture there,
+        ``(channels, samples)``.
     n_channels, n_samples, rate
-        Of the song; hertz.
+        Number of channels, length of the song in samples, and sampling rate in hertz.
     """
     lookahead = method.lookahead(rate)
-    pieces = cuts(n_samples, n_channels, rate, method.alignment(rate), lookahead)
-    if len(pieces) > 1:
+    song_chunks = cuts(n_samples, n_channels, rate, method.alignment(rate), lookahead)
+    if len(song_chunks) > 1:
         block = 10 * rate
         blocks = (read(a, min(block, n_samples - a)) for a in range(0, n_samples, block))
         method = method.for_song(blocks, rate)
     yield from overlap_add(
-        pieces, rate, lambda a, b: method.separate(read(a, b - a), rate), lookahead
+        song_chunks, rate, lambda a, b: method.separate(read(a, b - a), rate), lookahead
     )
 
 
 def separate_mixture(method: Method, mixture: Audio, rate: int) -> Estimates:
-    """Return what `Separator.separate` does, for a mixture of any length."""
+    """Return the estimates of a mixture of any length; see `Separator.separate`."""
     n_channels, n_samples = mixture.shape if mixture.ndim == 2 else (1, 0)
     lookahead = method.lookahead(rate)
     if len(cuts(n_samples, n_channels, rate, method.alignment(rate), lookahead)) == 1:
@@ -164,19 +171,19 @@ def separate_mixture(method: Method, mixture: Audio, rate: int) -> Estimates:
 
 
 def separate_track(method: Separator, track: Track) -> Estimates:
-    """Return a track's estimates, by its mixture alone unless the method is a bound."""
+    """Return the estimates of a track of any length. Only a bound is given the references."""
     if not isinstance(method, Oracle):
         return separate_mixture(method, track.mixture, track.rate)
-    pieces = cuts(track.n_samples, track.n_channels, track.rate, method.alignment(track.rate))
-    if len(pieces) == 1:
+    song_chunks = cuts(track.n_samples, track.n_channels, track.rate, method.alignment(track.rate))
+    if len(song_chunks) == 1:
         return method.separate_track(track)
     parts = overlap_add(
-        pieces, track.rate, lambda a, b: method.separate_track(track.excerpt(a, b - a))
+        song_chunks, track.rate, lambda a, b: method.separate_track(track.excerpt(a, b - a))
     )
     return joined(parts)
 
 
 def joined(parts: Iterable[Estimates]) -> Estimates:
-    """Return stretches put one after the other."""
+    """Return segments put one after the other."""
     segments = list(parts)
     return {t: np.concatenate([part[t] for part in segments], axis=1) for t in TARGETS}

@@ -42,8 +42,8 @@ def find_method(name: str) -> type[Separator]:
     Raises
     ------
     BenchError
-        The name is unknown (with the nearest one), the module cannot be imported, or what it
-        holds is no separator.
+        The name is unknown (with the nearest one), the module cannot be imported, or the
+        class is no separator.
     """
     known = table()
     path = known.get(name, moved().get(name, name))

@@ -1,4 +1,4 @@
-"""The ways a method is called.
+"""The contract of a method: what it is given, and what it gives.
 
 A method is a class decorated with `separator`: its fields are its hyperparameters, validated
 when it is made, and nothing else about it can be set. What `fit` learns is kept in attributes
@@ -57,9 +57,9 @@ class Separator(ABC):
         Hyperparameters that matter in separation alone: cells that differ in no others share one
         training.
     ON_GPU
-        Whether it is faster on a GPU: then a sweep lets it wait for one.
+        Whether the method is faster on a GPU: in a sweep it then waits for one.
     device
-        ``cpu`` or ``cuda``, chosen by whoever runs it; never a hyperparameter.
+        ``cpu`` or ``cuda``, chosen by the caller; never a hyperparameter.
     """
 
     VERSION: ClassVar[int] = 1
@@ -123,9 +123,9 @@ class Separator(ABC):
         """
 
     def alignment(self, rate: int) -> int:
-        """Return the samples on whose multiples a piece of a long song may begin.
+        """Return the number of samples at whose multiples a chunk of a long song may begin.
 
-        A piece that begins there has the frames, and the states, of the whole song.
+        A chunk that begins there has the frames and the states of the whole song.
         """
         return 1
 
@@ -142,7 +142,7 @@ class Separator(ABC):
         return {}
 
     def for_song(self, blocks: Iterable[Audio], rate: int) -> Self:
-        """Return the method prepared for pieces of one long song; by default itself.
+        """Return the method prepared for chunks of one long song; by default itself.
 
         Parameters
         ----------

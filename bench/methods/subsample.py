@@ -8,22 +8,22 @@ import numpy as np
 
 from bench.track import LazyTracks, Track
 
-#: Samples of a target, over channels and tracks, that a training holds at a time: half a gigabyte
-#: in float64. It is in no hyperparameter, since no machine's memory may move a number.
+#: Number of samples of a target, over channels and tracks, that a training holds at a time: half a
+#: gigabyte in float64. It is the same on every machine, so that no machine's memory moves a number.
 IN_MEMORY = 2**26
-#: Of a very large corpus, excerpts of as many tracks as make this many seconds each.
+#: Shortest excerpt in seconds. Of a corpus with more tracks than that allows, some are left out.
 SHORTEST_EXCERPT_S = 5.0
 
 
 def fit_in_memory(tracks: Sequence[Track], seed: int, draw: int = 0) -> Sequence[Track]:
-    """Return what a training may hold of `tracks`: all of them, or random excerpts.
+    """Return the tracks that a training holds in memory: all of them, or random excerpts.
 
     Parameters
     ----------
     tracks
-        A corpus's, loaded one at a time.
+        The tracks of a corpus, loaded one at a time.
     seed, draw
-        The same two give the same excerpts; another draw, such as an epoch, gives others.
+        Seed of the excerpts, and number of the draw, such as an epoch: each draw gives others.
 
     Returns
     -------
