@@ -1,12 +1,12 @@
-"""The two proximal steps of low-rank and sparse models: pull values, or singular values, to 0.
+"""The two proximal steps of low-rank and sparse models: thresholds on values and singular values.
 
     soft(X, t)  minimises  t ||S||_1 + 1/2 ||S - X||_F^2   over S
     svt(X, t)   minimises  t ||L||_* + 1/2 ||L - X||_F^2   over L
 
-The second is what such solvers spend their time on. With the eigenvectors V of X'X it is
-``X V diag(h) V'``, ``h = (1 - t / s)+``. `SingularValueThreshold` follows the path of a solver,
-on which each matrix is near the one before: it decomposes in single precision while the threshold
-is high, and later keeps V and takes h(V'X'XV) by its expansion about the diagonal.
+Solvers spend most of their time on the second step. With the eigenvectors V of X'X and the singular
+values s it is ``X V diag(h) V'``, ``h = (1 - t / s)+``. `SingularValueThreshold` follows the path of
+a solver, on which each matrix is near the previous one. While the threshold is high, it decomposes
+each matrix in single precision. Later it keeps V, and expands h(V'X'XV) about the diagonal.
 
 References
 ----------
@@ -28,25 +28,25 @@ Matrix = NDArray[np.float64]
 Single = NDArray[np.float32]
 Real = NDArray[Any]
 
-#: Thresholds above this share of the scale are taken in single precision.
+#: A threshold above this fraction of the scale is applied in single precision.
 SINGLE = 3e-3
-#: V is kept while no column is off by more than ``DRIFT sqrt(scale / threshold)`` or FARTHEST:
-#: an error counts for less as the threshold falls.
+#: V is kept while the drift of every column is at most ``DRIFT sqrt(scale / threshold)`` and at
+#: most FARTHEST: an error matters less as the threshold falls.
 DRIFT, FARTHEST = 6e-3, 0.5
-#: Below this share of all, the eigenvectors that stay are few.
+#: Fraction of all eigenvectors below which it is faster to compute only those that are kept.
 FEW = 0.08
-#: Two eigenvalues count as this share of the larger apart at least.
+#: Two eigenvalues are treated as equal if they differ by less than this fraction of the larger one.
 CLOSE = 1e-4
 
 
 def soft_threshold(matrix: Matrix, threshold: float) -> Matrix:
-    """Pull each value towards 0 by `threshold`."""
+    """Return a matrix with each value moved towards 0 by `threshold`, and 0 where it is smaller."""
     clipped = np.clip(matrix, -threshold, threshold)
     return np.subtract(matrix, clipped, out=clipped)
 
 
 def singular_value_threshold(matrix: Matrix, threshold: float) -> Matrix:
-    """Pull each singular value of ``(m, n)`` towards 0 by `threshold`."""
+    """Return a matrix ``(m, n)`` with each singular value moved towards 0 by `threshold`."""
     if matrix.shape[0] < matrix.shape[1]:
         return singular_value_threshold(matrix.T, threshold).T
     shrunk: Matrix = decomposed(matrix, threshold)[0]
@@ -64,23 +64,23 @@ def spectral_norm(matrix: Matrix) -> float:
 
 
 def decomposed(matrix: Real, threshold: float, few: bool = False) -> tuple[Real, Real]:
-    """Threshold ``(m, n)``, m >= n, by the eigenvectors of its Gram matrix.
+    """Threshold the singular values of a matrix by the eigenvectors of its Gram matrix.
 
     Parameters
     ----------
     matrix
-        In single or double precision, in which all is done.
+        ``(m, n)``, m >= n, in single or double precision; all steps have its precision.
     threshold
-        As in `singular_value_threshold`.
+        Amount by which each singular value is lowered.
     few
-        Look for the eigenvectors that stay, and for no other: quicker where they are few.
+        Whether to compute only the eigenvectors that are kept, which is faster where they are few.
 
     Returns
     -------
     shrunk
-        ``(m, n)``.
+        The matrix with lowered singular values, ``(m, n)``.
     vectors
-        The eigenvectors in columns.
+        The computed eigenvectors in columns.
     """
     gram = matrix.T @ matrix
     settings: dict[str, Any] = {"driver": "evd"}
@@ -93,13 +93,13 @@ def decomposed(matrix: Real, threshold: float, few: bool = False) -> tuple[Real,
 
 
 class SingularValueThreshold:
-    """Thresholds one matrix after another along the path of a solver.
+    """Thresholds the singular values of one matrix after another along the path of a solver.
 
     Parameters
     ----------
     scale
-        The size of the largest singular values that will come, such as the first matrix's
-        spectral norm.
+        Magnitude of the largest singular values on the path, such as the spectral norm of the first
+        matrix.
     """
 
     def __init__(self, scale: float) -> None:
@@ -108,10 +108,10 @@ class SingularValueThreshold:
         self.near: Neighbourhood | None = None
 
     def __call__(self, matrix: Matrix, threshold: float) -> Matrix:
-        """Return the matrix ``(m, n)`` with each singular value pulled to 0 by `threshold`.
+        """Return the matrix ``(m, n)`` with each singular value moved towards 0 by `threshold`.
 
-        Along the path of robust PCA the parts found stay within 1e-4 of those by full
-        decompositions in double precision (the tests hold it).
+        Along the path of robust PCA the parts stay within 1e-4 of those that full decompositions in
+        double precision give; a test holds this.
         """
         if matrix.shape[0] < matrix.shape[1]:
             return self(matrix.T, threshold).T
@@ -130,12 +130,12 @@ class SingularValueThreshold:
 
 
 class Neighbourhood:
-    """The thresholding of matrices X near one that was decomposed.
+    """Thresholds matrices X near a matrix that was decomposed.
 
     With ``P = X V / scale`` and ``P'P = diag(l) + E``, the first order of ``h(P'P)`` is
-    ``diag(h) + H o E``, H the divided differences of h; of the second order the diagonal is
-    taken too. What changes from one matrix to the next is small, and so is carried in single
-    precision onto what was there in double.
+    ``diag(h) + H o E``, H the divided differences of h; the diagonal of the second order is taken
+    too. The change from one matrix to the next is small: it is computed in single precision and
+    added to the result before in double precision.
     """
 
     def __init__(self, scale: float, matrix: Matrix, threshold: float) -> None:
@@ -153,12 +153,12 @@ class Neighbourhood:
         self.steps, self.drift = 0, 0.0
 
     def follow(self, matrix: Matrix, threshold: float) -> Matrix | None:
-        """Return the thresholded matrix, or None where it has gone too far."""
+        """Return the thresholded matrix, or None where it is too far from the decomposed one."""
         level = threshold / self.scale
         limit = min(FARTHEST, DRIFT / np.sqrt(level))
         self.steps += 1
         if self.drift * self.steps > limit * max(self.steps - 1, 1):
-            return None  # at this pace the next step is too far: spare the look
+            return None  # at this rate of drift the next step is too far: it need not be tried
         step = narrowed_difference(matrix, self.matrix) / np.float32(self.scale)
         self.rotated += step @ self.vectors
         self.matrix = matrix
@@ -185,27 +185,26 @@ class Neighbourhood:
 
 
 def narrowed_difference(a: Matrix, b: Matrix) -> Single:
-    """Return a - b, taken in double and kept in single precision."""
+    """Return a - b in single precision, subtracted in double precision."""
     difference: Single = np.empty(a.shape, np.float32)
     np.subtract(a, b, out=difference, casting="same_kind")
     return difference
 
 
 def shares_of(roots: Matrix, level: float) -> Matrix:
-    """Return what is left of each singular value, as a share of it."""
+    """Return the fraction of each singular value that the threshold leaves."""
     shares: Matrix = np.maximum(1.0 - level / np.maximum(roots, level), 0.0)
     return shares
 
 
 class Expansion(NamedTuple):
-    """What `expanded` finds.
+    """The terms of an expansion; see `expanded`.
 
     Attributes
     ----------
     drift
-        How far the columns that stay are from orthogonal to all, the largest root of a sum of
-        squared cosines. Those that are cut count by their size: how they lie among each other
-        does not matter.
+        Distance of the kept columns from being orthogonal to all columns: the largest root of a sum
+        of squared cosines. Cut columns count by their size; the angles among them do not matter.
     second_kept, second_cut
         ``(kept,)`` and ``(cut,)``: the second order of h at the diagonal.
     into_kept, into_cut
@@ -228,11 +227,11 @@ def expanded(rotated: Single, roots: Single, level: float) -> Expansion:
     Parameters
     ----------
     rotated
-        P, ``(m, n)``, its columns nearly orthogonal.
+        P, ``(m, n)``, with nearly orthogonal columns.
     roots
-        ``(n,)``: how long they are.
+        Norms of the columns, ``(n,)``.
     level
-        The threshold, below some of them.
+        The threshold; some norms are above it.
     """
     kept = roots > level
     own, cut = roots[kept, None], roots[~kept]

@@ -4,9 +4,9 @@ A song longer than a chunk is cut into chunks that overlap. The beginning of eac
 from the earlier chunk, since the later one has no past there. Then the earlier chunk fades linearly
 into the later one. The end of the overlap is taken from the later chunk, since the earlier one has
 no future there. Chunks begin where the frames and states of the method begin
-(`Separator.alignment`), so that a method that looks at a limited past gives the same in chunks as on
-the whole song. A method that looks at the whole song, as robust PCA does, is given one chunk at a
-time.
+(`Separator.alignment`), so that a method that looks at a limited past gives the same in chunks as
+on the whole song. A method that looks at the whole song, as robust PCA does, is given one chunk at
+a time.
 """
 
 from __future__ import annotations
