@@ -3,10 +3,11 @@
     soft(X, t)  minimises  t ||S||_1 + 1/2 ||S - X||_F^2   over S
     svt(X, t)   minimises  t ||L||_* + 1/2 ||L - X||_F^2   over L
 
-Solvers spend most of their time on the second step. With the eigenvectors V of X'X and the singular
-values s it is ``X V diag(h) V'``, ``h = (1 - t / s)+``. `SingularValueThreshold` follows the path
-of a solver, on which each matrix is near the previous one. While the threshold is high, it decomposes
-each matrix in single precision. Later it keeps V, and expands h(V'X'XV) about the diagonal.
+Solvers spend most of their time on the second step. With the eigenvectors V of X'X and the
+singular values s it is ``X V diag(h) V'``, ``h = (1 - t / s)+``. `SingularValueThreshold` follows
+the path of a solver, on which each matrix is near the previous one. While the threshold is high,
+it decomposes each matrix in single precision. Later it keeps V, and expands h(V'X'XV) about the
+diagonal.
 
 References
 ----------
