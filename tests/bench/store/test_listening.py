@@ -41,7 +41,7 @@ def test_sources_in_other_bands_do_not_overlap_and_equal_ones_do_whole():
 
 
 def test_the_overlap_of_a_long_track_is_that_of_its_middle(monkeypatch):
-    monkeypatch.setattr(listening, "OVERLAP_S", 1.0)
+    monkeypatch.setattr(listening, "MEASURED_S", 1.0)
     alike, apart = tone(440, 1), tone(2600, 1)
     sides = {
         "vocals": np.concatenate([alike, alike, alike], axis=1),
