@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from bench.errors import BenchError
 from bench.track import Audio
 
 #: What a RIFF header declares where its writer did not know the size.
-UNKNOWN_SIZE = 0xFFFFFFFF
+_UNKNOWN_SIZE = 0xFFFFFFFF
 
 
 class CutShortError(BenchError):
@@ -75,8 +76,19 @@ def reading(path: Path, action: Any) -> Any:
     try:
         return action(str(path))
     except (OSError, RuntimeError, soundfile.SoundFileError) as error:
-        reason = "no such file" if not path.exists() else str(error).rpartition(": ")[2]
+        reason = failure_reason(error) if path.exists() else "no such file"
         raise BenchError(f"{path} cannot be read ({reason.strip().rstrip('.')})") from None
+
+
+def failure_reason(error: Exception) -> str:
+    """Return why the system or soundfile could not read or write a file, without its path."""
+    import soundfile
+
+    if isinstance(error, soundfile.LibsndfileError):
+        return str(error.error_string)
+    if isinstance(error, OSError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return str(error)
 
 
 def declared_size(path: Path) -> int:
@@ -87,4 +99,4 @@ def declared_size(path: Path) -> int:
     with path.open("rb") as file:
         head = file.read(8)
     size = int.from_bytes(head[4:8], "little")
-    return size + 8 if head[:4] == b"RIFF" and size != UNKNOWN_SIZE else 0
+    return size + 8 if head[:4] == b"RIFF" and size != _UNKNOWN_SIZE else 0

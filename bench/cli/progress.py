@@ -21,21 +21,22 @@ from rich.progress import (
 from bench.store.cell_folder import CellFolder
 from bench.store.status import duration_text, progress_text, time_left_text
 
-#: Seconds between two looks at the folders, and between two plain lines of one stage.
+#: Polling interval of the folders, and shortest time between two plain lines of one stage, in
+#: seconds.
 POLL_S, LINE_S = 0.5, 60.0
 #: What each stage counts.
 UNITS = {"fit": "step", "separate": "track", "score": "track"}
 
 
 class Monitor:
-    """Reads the folders of running cells from a thread of its own, and shows what they say.
+    """Reads the progress of running cells from their folders in a thread, and shows it.
 
     Parameters
     ----------
     console
-        Where to show it.
+        Where the progress is shown.
     total
-        Cells that will run.
+        Number of cells that will run.
     """
 
     def __init__(self, console: Console, total: int) -> None:
@@ -53,8 +54,8 @@ class Monitor:
         )
         self.all = self.progress.add_task("all cells", total=total, unit="cells", left="")
         self.tasks: dict[CellFolder, tuple[str, TaskID]] = {}
-        self.told: dict[tuple[CellFolder, str], float] = {}
-        #: When each running cell was begun, and the time of what an earlier run left of it.
+        self.printed_at: dict[tuple[CellFolder, str], float] = {}
+        #: Start of each running cell, and the time of the state that an earlier run left in it.
         self.running: dict[CellFolder, tuple[float, float]] = {}
         self.begun = time.monotonic()
         self.stop = threading.Event()
@@ -87,9 +88,9 @@ class Monitor:
     def _show(self, folder: CellFolder, state: Mapping[str, Any]) -> None:
         name, stage, left = folder.cell.name, state["stage"], time_left_text(state)
         if not self.console.is_terminal:
-            last = self.told.get((folder, stage))
+            last = self.printed_at.get((folder, stage))
             if last is None or time.monotonic() - last > LINE_S:
-                self.told[folder, stage] = time.monotonic()
+                self.printed_at[folder, stage] = time.monotonic()
                 self._print(f"{name}: {progress_text(state)}")
         if folder not in self.tasks or self.tasks[folder][0] != stage:
             self._remove(folder)

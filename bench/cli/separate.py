@@ -45,37 +45,37 @@ def separate(
     from bench.songs.separate import separate_file
     from bench.songs.write import Format
 
-    names = [song.stem for song in songs]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise BenchError(f"two songs are named {twice[0]!r}: separate them into different --out")
+    stems = [song.stem for song in songs]
+    repeated = sorted({name for name in stems if stems.count(name) > 1})
+    if repeated:
+        raise BenchError(f"two songs are named {repeated[0]!r}: separate them into different --out")
     loaded = load(method)
     loaded.method.to(device_here(device))
     suffix: Format = "flac" if flac else "wav"
-    failed = 0
+    n_failed = 0
     for song in songs:
         try:
-            with told(), progress() as bar:
+            with _log_on_terminal(), _progress_bar() as bar:
                 task = bar.add_task(song.name, total=1.0)
 
                 def update(share: float, bar: Progress = bar, task: TaskID = task) -> None:
                     bar.update(task, completed=share)
 
-                done = separate_file(loaded, song, out, suffix, update)
+                separated = separate_file(loaded, song, out, suffix, update)
         except BenchError as error:
             print(f"bench: {error}", file=sys.stderr)
-            failed += 1
+            n_failed += 1
             continue
         print(
-            f"{song.name}: {done.audio_s:.1f} s of music in {done.wall_s:.1f} s, "
-            f"real-time factor {done.real_time_factor:.2f}: {done.folder}"
+            f"{song.name}: {separated.audio_s:.1f} s of music in {separated.wall_s:.1f} s, "
+            f"real-time factor {separated.real_time_factor:.2f}: {separated.folder}"
         )
-    raise typer.Exit(2 if failed else 0)
+    raise typer.Exit(2 if n_failed else 0)
 
 
 @contextlib.contextmanager
-def told() -> Iterator[None]:
-    """Show what is said in the log, such as a song being resampled."""
+def _log_on_terminal() -> Iterator[None]:
+    """Print what is logged, such as that a song is resampled, to the standard error."""
     handler, logger = logging.StreamHandler(sys.stderr), logging.getLogger("bench")
     handler.setFormatter(logging.Formatter("bench: %(message)s"))
     before = logger.level
@@ -88,8 +88,8 @@ def told() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def progress() -> Progress:
-    """Return the bar of one song."""
+def _progress_bar() -> Progress:
+    """Return a progress bar for one song."""
     console = Console()
     return Progress(
         TextColumn("{task.description}"),

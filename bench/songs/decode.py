@@ -13,7 +13,7 @@ from bench.methods import chunks
 from bench.track import Audio, check_audio
 
 #: Formats whose headers only estimate the length, and which cannot be read from an exact sample.
-LOSSY = ("MP3", "OGG")
+_LOSSY = ("MP3", "OGG")
 
 
 def checked_reader(path: Path, song: Path, head: audio.Header) -> chunks.Read:
@@ -62,20 +62,20 @@ def readable(song: Path, scratch: Path) -> tuple[Path, audio.Header]:
     path = song
     try:
         head = audio.header(song)
-        if head.format in LOSSY:
-            path = unpacked(song, head, scratch)
+        if head.format in _LOSSY:
+            path = _unpack(song, head, scratch)
             head = audio.header(path)
     except audio.CutShortError:
         raise
     except BenchError:
-        path = decoded(song, scratch)
+        path = _decode(song, scratch)
         head = audio.header(path)
     if head.n_samples < 1:
         raise BenchError(f"{song} holds no samples")
     return path, head
 
 
-def unpacked(song: Path, head: audio.Header, scratch: Path) -> Path:
+def _unpack(song: Path, head: audio.Header, scratch: Path) -> Path:
     """Return a file decoded by soundfile from its start to its end, to 32 bit floats.
 
     Raises
@@ -98,7 +98,7 @@ def unpacked(song: Path, head: audio.Header, scratch: Path) -> Path:
     return path
 
 
-def decoded(song: Path, scratch: Path) -> Path:
+def _decode(song: Path, scratch: Path) -> Path:
     """Return the first audio stream of a file, decoded by ffmpeg to 32 bit floats.
 
     Raises

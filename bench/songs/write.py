@@ -87,8 +87,7 @@ def written(
         for target, path in targets.items():
             parts[target].replace(path)
     except (OSError, soundfile.SoundFileError) as error:
-        is_os = isinstance(error, OSError) and error.strerror
-        reason = error.strerror if is_os else str(error).rpartition(": ")[2]
+        reason = audio.failure_reason(error)
         raise BenchError(f"{folder} cannot be written: {reason}") from None
     finally:
         for part in parts.values():

@@ -20,7 +20,7 @@ from bench.store.results import Outcome, Results
 from bench.store.workspace import Workspace
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-# A server that is away must not hold up the work: it is told again by the next run.
+# A server that is away must not delay the work: the next run sends again what it missed.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
@@ -31,7 +31,7 @@ def default_uri(workspace: Workspace) -> str:
 
 
 def without_secret(uri: str) -> str:
-    """Return a URI without the user and password in it, fit to be shown and kept."""
+    """Return a URI without the user and password in it, fit for messages and files."""
     return re.sub(r"//[^/@]*@", "//", uri)
 
 

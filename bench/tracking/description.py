@@ -1,4 +1,4 @@
-"""What a run says of itself in the UI: a description in Markdown."""
+"""The descriptions of runs in the UI, in Markdown."""
 
 from __future__ import annotations
 
@@ -14,27 +14,35 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NOTE = "mlflow.note.content"
-#: Characters of a tag that every store takes.
-LONGEST = 7500
+#: Number of characters of a tag that every store accepts.
+_LONGEST = 7500
 
 
 def describe_cell(cell: Cell, protocols: Mapping[str, Sequence[Mapping[Any, Any]]]) -> str:
-    """Return what a finished cell's run says of itself, by the rows of `over_tracks`."""
+    """Return the description of the run of a finished cell.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    protocols
+        Rows of `over_tracks` by protocol.
+    """
     lines = [f"**{cell.row}** (`{cell.method}`) on {cell.dataset}"]
     lines[0] += "" if cell.seed is None else f", seed {cell.seed}"
     for protocol, rows in protocols.items():
         lines += ["", f"`{protocol}`, dB", "", "| target | metric | value | tracks | undefined |"]
         lines.append("|---|---|---:|---:|---:|")
         for row in rows:
-            number = shown(row["value"])
+            number = _decibels(row["value"])
             counts = f"{row['n_tracks']} | {row['n_undefined']}"
             lines.append(f"| {row['target']} | {row['metric'].upper()} | {number} | {counts} |")
         lines += ["", f"By track: `tracks/{protocol}.json`; by window: `scores/{protocol}.json`."]
     return clipped("\n".join(lines))
 
 
-def shown(value: float) -> str:
-    """Return a value in dB for the eye."""
+def _decibels(value: float) -> str:
+    """Return a value in dB as text, rounded to two decimals."""
     if math.isnan(value):
         return "undefined"
     return f"{value:.2f}" if math.isfinite(value) else "∞" if value > 0 else "−∞"
@@ -43,22 +51,22 @@ def shown(value: float) -> str:
 def describe_experiment(
     client: MlflowClient, run_id: str, experiment: Experiment, report: Path
 ) -> None:
-    """Give the parent run the report's table as its description."""
+    """Set the report's table as the description of the run of an experiment."""
     path = report / "table.md"
     text = path.read_text(encoding="utf-8") if path.is_file() else f"# {experiment.title}\n"
     text = text.replace("](figure.svg)", "](report/figure.svg)")
     more = "\n\nThe whole report: artifact `report/index.html`."
-    client.set_tag(run_id, NOTE, clipped(text, LONGEST - len(more)) + more)
+    client.set_tag(run_id, NOTE, clipped(text, _LONGEST - len(more)) + more)
 
 
-def shown_metrics(experiment: Experiment) -> list[str]:
+def table_metrics(experiment: Experiment) -> list[str]:
     """Return the metrics of the report's first table by their names in MLflow."""
     protocol, target = experiment.protocols[0], experiment.table.targets[0]
     prefix = f"{protocol}/" if len(experiment.protocols) > 1 else ""
     return [f"{prefix}{target}/{metric}" for metric in experiment.metrics(protocol)]
 
 
-def clipped(text: str, longest: int = LONGEST) -> str:
+def clipped(text: str, longest: int = _LONGEST) -> str:
     r"""Return text cut at a line's end where a tag could not hold it.
 
     Examples

@@ -30,7 +30,7 @@ from bench.tracking.address import (
     store_name,
     without_secret,
 )
-from bench.tracking.description import describe_experiment, shown_metrics
+from bench.tracking.description import describe_experiment, table_metrics
 from bench.tracking.media import log_examples, log_pictures
 from bench.tracking.model import log_model
 from bench.tracking.ui import set_view
@@ -298,7 +298,7 @@ class Tracker:
                 self.client,
                 self.experiment_id,
                 self.parent_id,
-                shown_metrics(self.manifest.experiment),
+                table_metrics(self.manifest.experiment),
             )
             runs = {f.path: str(self._note(f).get("run_id", "")) for f in self.manifest.folders}
             known = {path: run_id for path, run_id in runs.items() if run_id}

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 #: Key of the shared view.
 KEY = "bench"
 VIEW = f"mlflow.sharedViewState.{KEY}"
-#: Longest time in seconds that a server takes to answer on a slow machine.
-PATIENCE_S = 120
+#: Time in seconds after which waiting for a server to answer ends; slow machines need a minute.
+_PATIENCE_S = 120
 
 
 def set_view(
@@ -106,7 +106,7 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
     print(f"MLflow: {address}\nend it with Ctrl-C", flush=True)
     process = subprocess.Popen(command, env=environment)
     if show:
-        threading.Thread(target=open_when_up, args=(server, address), daemon=True).start()
+        threading.Thread(target=_open_when_up, args=(server, address), daemon=True).start()
     try:
         process.wait()
     except KeyboardInterrupt:
@@ -116,9 +116,9 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
         raise BenchError(f"MLflow's server ended with status {process.returncode}: see above")
 
 
-def open_when_up(server: str, address: str) -> None:
+def _open_when_up(server: str, address: str) -> None:
     """Open an address in a browser as soon as its server answers."""
-    until = time.monotonic() + PATIENCE_S
+    until = time.monotonic() + _PATIENCE_S
     while time.monotonic() < until:
         with contextlib.suppress(urllib.error.URLError, OSError):
             urllib.request.urlopen(f"{server}/health", timeout=2).close()  # noqa: S310 - our own
