@@ -12,7 +12,7 @@ from bench.track import TARGETS
 
 @dataclass(frozen=True)
 class SplitState:
-    """What was found of a split.
+    """Tracks of a split that are here, missing or damaged.
 
     Attributes
     ----------
@@ -21,7 +21,7 @@ class SplitState:
     n_full
         Tracks of the complete split; None where there is no such number.
     names
-        Of the tracks that are here.
+        Names of the tracks that are here.
     missing
         Names that are known to be missing, where the corpus's names are known.
     damaged

@@ -151,7 +151,7 @@ def streamed(name: str, parts: Mapping[str, Sequence[Path]]) -> Track:
     Parameters
     ----------
     name
-        Of the track.
+        Name of the track.
     parts
         For each target its files.
 
@@ -198,7 +198,7 @@ def equal_energy(name: str, rate: int, sources: Mapping[str, Audio]) -> Track:
     Parameters
     ----------
     name, rate
-        Of the track.
+        Name of the track, and its sampling rate in hertz.
     sources
         For each target, audio ``(channels, samples)``.
 

@@ -41,7 +41,9 @@ class DSD100(Dataset):
         """Return the songs of `split`; see `Dataset.names`."""
         folder = self.subset(split)
         folders = [path.name for path in folder.glob("[!.]*") if path.is_dir()]
-        of_split = [name for name in folders if split == "test" or is_dev(name) == (split == "dev")]
+        of_split = [
+            name for name in folders if split == "test" or _is_dev(name) == (split == "dev")
+        ]
         remedy = f"{self.SOURCE}, or name the folder that holds DSD100 by --data or BENCH_DATA"
         return chosen(of_split, split, f"{folder}/SONG/{{bass,drums,other,vocals}}.wav", remedy)
 
@@ -54,12 +56,12 @@ class DSD100(Dataset):
         return sha256([path for paths in self.files(split, name).values() for path in paths])
 
 
-def is_dev(name: str) -> bool:
+def _is_dev(name: str) -> bool:
     """Tell whether a song of the official Dev set is in our dev set, by its number.
 
     Examples
     --------
-    >>> is_dev("060 - Artist - Title"), is_dev("061 - Artist - Title")
+    >>> _is_dev("060 - Artist - Title"), _is_dev("061 - Artist - Title")
     (True, False)
     """
     return name[:3].endswith("0")

@@ -16,7 +16,7 @@ from bench.datasets.dataset import Dataset, check_split, chosen, sha256, streame
 from bench.errors import BenchError
 from bench.track import TARGETS, Audio, Track
 
-SUFFIXES = (".wav", ".flac")
+_SUFFIXES = (".wav", ".flac")
 
 
 class Folder(Dataset):
@@ -42,7 +42,7 @@ class Folder(Dataset):
 
     def fingerprint(self, split: str, name: str) -> str:
         """Return the SHA-256 of the files of both targets."""
-        return sha256([find_audio(self.root / split / name, target) for target in TARGETS])
+        return sha256([_find_audio(self.root / split / name, target) for target in TARGETS])
 
 
 def track_names(root: Path) -> list[str]:
@@ -61,7 +61,7 @@ def track_names(root: Path) -> list[str]:
     return names
 
 
-def find_audio(folder: Path, target: str) -> Path:
+def _find_audio(folder: Path, target: str) -> Path:
     """Return the file of a target.
 
     Raises
@@ -69,11 +69,11 @@ def find_audio(folder: Path, target: str) -> Path:
     BenchError
         There is none, or more than one.
     """
-    paths = [path for s in SUFFIXES if (path := folder / f"{target}{s}").is_file()]
+    paths = [path for s in _SUFFIXES if (path := folder / f"{target}{s}").is_file()]
     if len(paths) != 1:
         problem = "both a WAV and a FLAC" if paths else "no WAV or FLAC"
         raise BenchError(f"{problem} of {target} in {folder}: expected one of "
-                         f"{' and '.join(target + s for s in SUFFIXES)}")  # fmt: skip
+                         f"{' and '.join(target + s for s in _SUFFIXES)}")  # fmt: skip
     return paths[0]
 
 
@@ -85,7 +85,7 @@ def load_track(root: Path, name: str) -> Track:
     BenchError
         A file is missing or damaged, or the two differ in rate, channels or length.
     """
-    return streamed(name, {target: [find_audio(root / name, target)] for target in TARGETS})
+    return streamed(name, {target: [_find_audio(root / name, target)] for target in TARGETS})
 
 
 def load_estimates(root: Path, track: Track) -> dict[str, Audio]:
@@ -98,7 +98,7 @@ def load_estimates(root: Path, track: Track) -> dict[str, Audio]:
     """
     estimates = {}
     for target in TARGETS:
-        path = find_audio(root / track.name, target)
+        path = _find_audio(root / track.name, target)
         rate = audio.header(path).rate
         estimates[target] = audio.read_audio(path)
         if rate != track.rate:
@@ -111,6 +111,6 @@ def digest(root: Path, names: list[str]) -> str:
     sha = hashlib.sha256()
     for name in names:
         for target in TARGETS:
-            content = find_audio(root / name, target).read_bytes()
+            content = _find_audio(root / name, target).read_bytes()
             sha.update(f"{name}/{target}\0{hashlib.sha256(content).hexdigest()}\n".encode())
     return sha.hexdigest()

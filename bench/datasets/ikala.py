@@ -17,7 +17,7 @@ from bench.datasets.dataset import Dataset, check_split, chosen, sha256
 from bench.errors import BenchError
 from bench.track import Audio, Recording, Track
 
-CHANNELS = {"accompaniment": 0, "vocals": 1}
+_CHANNELS = {"accompaniment": 0, "vocals": 1}
 #: Split by the first digit of the song's number; all others test.
 _SPLIT_OF_DIGIT = {"2": "train", "1": "dev"}
 
@@ -57,7 +57,7 @@ class IKala(Dataset):
             )
 
         def read(target: str, start: int, n_samples: int) -> Audio:
-            channel = CHANNELS[target]
+            channel = _CHANNELS[target]
             return audio.read_audio(path, start, n_samples)[channel : channel + 1]
 
         return Track(name, header.rate, Recording(name, lambda: (1, header.n_samples), read))

@@ -26,7 +26,7 @@ from bench.track import Track
 
 RATE = 16_000
 TRAIN_SINGERS = ("abjones", "amy")
-TEST_SINGERS = (
+_TEST_SINGERS = (
     "Ani", "Kenshin", "annar", "ariel", "bobon", "bug", "davidson", "fdps", "geniusturtle",
     "heycat", "jmzen", "khair", "leon", "stool", "tammy", "titon", "yifen",
 )  # fmt: skip
@@ -124,5 +124,5 @@ def split_of(name: str) -> str | None:
     singer = re.fullmatch(r"([A-Za-z]+)_\d+_\d+", name)
     if singer is None:
         return None
-    splits = dict.fromkeys(TRAIN_SINGERS, "train") | dict.fromkeys(TEST_SINGERS, "test")
+    splits = dict.fromkeys(TRAIN_SINGERS, "train") | dict.fromkeys(_TEST_SINGERS, "test")
     return splits.get(singer[1])

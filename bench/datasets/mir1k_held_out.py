@@ -3,7 +3,7 @@
 Both corpora hold the 175 clips of the two training singers alone. A constant, an architecture or an
 epoch is chosen by an experiment on them, and the official test split is for reports.
 
-    mir1k_held_out_songs    tests on `HELD_OUT_SONGS` of both singers, trains on their other songs
+    mir1k_held_out_songs    tests on `_HELD_OUT_SONGS` of both singers, trains on their other songs
     mir1k_held_out_singer   tests on all clips of abjones, trains on amy
 
 The official dev clips of the singers that train stay dev. None of them belongs to a held-out song.
@@ -16,9 +16,9 @@ from typing import ClassVar
 from bench.datasets.mir1k import DEV_CLIPS, MIR1K, TRAIN_SINGERS
 
 #: Every fourth song of amy from her second, and one of the five songs of abjones: 42 clips.
-HELD_OUT_SONGS = ("abjones_3", "amy_2", "amy_6", "amy_10", "amy_14")
+_HELD_OUT_SONGS = ("abjones_3", "amy_2", "amy_6", "amy_10", "amy_14")
 #: The singer with fewer clips: the other one is left for training.
-HELD_OUT_SINGER = "abjones"
+_HELD_OUT_SINGER = "abjones"
 
 
 class HeldOutSongs(MIR1K):
@@ -33,7 +33,7 @@ class HeldOutSongs(MIR1K):
         if singer not in TRAIN_SINGERS or name in DEV_CLIPS:
             return "dev" if name in DEV_CLIPS else None
         song = song_and_clip.partition("_")[0]
-        return "test" if f"{singer}_{song}" in HELD_OUT_SONGS else "train"
+        return "test" if f"{singer}_{song}" in _HELD_OUT_SONGS else "train"
 
 
 class HeldOutSinger(MIR1K):
@@ -48,6 +48,6 @@ class HeldOutSinger(MIR1K):
         singer = name.partition("_")[0]
         if singer not in TRAIN_SINGERS:
             return None
-        if singer == HELD_OUT_SINGER:
+        if singer == _HELD_OUT_SINGER:
             return "test"
         return "dev" if name in DEV_CLIPS else "train"

@@ -31,8 +31,8 @@ DEV_SONGS = frozenset({
 })  # fmt: skip
 #: The sources of each target, and of each source its stream in a stem file.
 SOURCES = {"vocals": ("vocals",), "accompaniment": ("bass", "drums", "other")}
-STREAMS = {"drums": 1, "bass": 2, "other": 3, "vocals": 4}
-SUFFIX = ".stem.mp4"
+_STREAMS = {"drums": 1, "bass": 2, "other": 3, "vocals": 4}
+_SUFFIX = ".stem.mp4"
 LICENCE = (
     "for research, by song: CC BY-NC-SA 4.0 (MedleyDB), restricted (DSD100), others stated in the "
     "corpus's own list"
@@ -45,7 +45,7 @@ class Songs(Dataset):
     Attributes
     ----------
     FOLDER
-        Of this form, in the root.
+        Name of the folder of this form, in the root.
     """
 
     KNOWN: ClassVar = {"dev": DEV_SONGS}
@@ -91,25 +91,25 @@ class MUSDB18(Songs):
 
     def path(self, split: str, name: str) -> Path:
         """Return the stem file of a song."""
-        return self.subset(split) / f"{name}{SUFFIX}"
+        return self.subset(split) / f"{name}{_SUFFIX}"
 
     def names(self, split: str) -> list[str]:
         """Return the songs of `split`; see `Dataset.names`."""
         folder = self.subset(split)
-        names = [path.name.removesuffix(SUFFIX) for path in folder.glob(f"[!.]*{SUFFIX}")]
-        return self.of_split(names, split, f"{folder}/*{SUFFIX}")
+        names = [path.name.removesuffix(_SUFFIX) for path in folder.glob(f"[!.]*{_SUFFIX}")]
+        return self.of_split(names, split, f"{folder}/*{_SUFFIX}")
 
     def load(self, split: str, name: str) -> Track:
         """Return a song whose stems are decoded when they are asked for; see `Dataset.load`."""
         path = self.path(split, name)
         if not path.is_file():
             raise BenchError(f"{self.TITLE}: {path} is missing; {self.SOURCE}")
-        stems = StemFile(path, self._lengths)
+        stems = _StemFile(path, self._lengths)
         return Track(name, RATE, Recording(name, stems.shape, stems.read))
 
     def probe(self, split: str, name: str) -> None:
         """Check the streams that a stem file declares; see `Dataset.probe`."""
-        _ = StemFile(self.path(split, name), self._lengths).track
+        _ = _StemFile(self.path(split, name), self._lengths).track
 
     def fingerprint(self, split: str, name: str) -> str:
         """Return the SHA-256 of the file."""
@@ -153,7 +153,7 @@ class MUSDB18HQ(Songs):
         """Return the songs of `split`; see `Dataset.names`."""
         folder = self.subset(split)
         names = [path.name for path in folder.glob("[!.]*") if path.is_dir()]
-        return self.of_split(names, split, f"{folder}/ARTIST - TITLE/{{{','.join(STREAMS)}}}.wav")
+        return self.of_split(names, split, f"{folder}/ARTIST - TITLE/{{{','.join(_STREAMS)}}}.wav")
 
     def load(self, split: str, name: str) -> Track:
         """Return a song whose files are read when they are asked for; see `Dataset.load`."""
@@ -164,13 +164,13 @@ class MUSDB18HQ(Songs):
         return sha256([path for paths in self.files(split, name).values() for path in paths])
 
 
-class StemFile:
+class _StemFile:
     """One stem file, read by musdb.
 
     Parameters
     ----------
     path
-        Of the file.
+        The stem file.
     lengths
         Samples of the files that were decoded before.
     """
@@ -188,19 +188,19 @@ class StemFile:
         BenchError
             musdb or ffmpeg is missing, or the file is damaged.
         """
-        musdb = imported_musdb()
+        musdb = _imported_musdb()
         try:
             track = musdb.audio_classes.MultiTrack(
-                name=self.path.name.removesuffix(SUFFIX), path=str(self.path), stem_id=0
+                name=self.path.name.removesuffix(_SUFFIX), path=str(self.path), stem_id=0
             )
             streams = track.info.audio_streams
             kinds = {(int(s["channels"]), int(s["sample_rate"])) for s in streams}
         except Exception as error:
             raise BenchError(f"{self.path} is damaged: ffprobe finds no stems in it") from error
-        if len(streams) != len(STREAMS) + 1 or kinds != {(2, RATE)}:
+        if len(streams) != len(_STREAMS) + 1 or kinds != {(2, RATE)}:
             raise BenchError(
                 f"{self.path} is damaged: {len(streams)} streams with channels and rates of "
-                f"{sorted(kinds)}, not {len(STREAMS) + 1} of (2, {RATE})"
+                f"{sorted(kinds)}, not {len(_STREAMS) + 1} of (2, {RATE})"
             )
         return track
 
@@ -227,14 +227,14 @@ class StemFile:
         # A little more than is asked for: ffmpeg is told the time, which is rounded.
         duration_s = None if n_samples is None else (n_samples + 16) / RATE
         try:
-            audio = track.load_audio(str(self.path), STREAMS[source], start / RATE, duration_s)
+            audio = track.load_audio(str(self.path), _STREAMS[source], start / RATE, duration_s)
         except Exception as error:
             raise BenchError(f"{self.path} is damaged: {source} cannot be decoded") from error
         channels: Audio = audio.reshape(-1, 2).T[:, :n_samples].copy()
         return channels
 
 
-def imported_musdb() -> Any:
+def _imported_musdb() -> Any:
     """Return the module musdb.
 
     Raises

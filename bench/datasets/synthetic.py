@@ -25,18 +25,18 @@ from bench.errors import BenchError
 from bench.track import Audio, Track
 
 RATE = 16_000
-DURATION_S = 4.0
+_DURATION_S = 4.0
 #: Raise it with every change of the sound: it is in the digest.
-RECIPE_VERSION = 1
+_RECIPE_VERSION = 1
 SEED = 2014
 
 #: First three formants of five vowels in hertz, rounded from Peterson and Barney, JASA 1952.
-VOWELS = np.array(
+_VOWELS = np.array(
     [[730, 1090, 2440], [530, 1840, 2480], [270, 2290, 3010], [570, 840, 2410], [300, 870, 2240]]
 )
 #: Chord roots and thirds in semitones over the key: two chords a loop, so that a clip repeats.
-PROGRESSIONS = (((0, 4), (7, 4)), ((9, 3), (5, 4)), ((0, 4), (5, 4)), ((0, 4), (9, 3)))
-SCALE = np.array([0, 2, 4, 7, 9, 12, 14, 16])
+_PROGRESSIONS = (((0, 4), (7, 4)), ((9, 3), (5, 4)), ((0, 4), (5, 4)), ((0, 4), (9, 3)))
+_SCALE = np.array([0, 2, 4, 7, 9, 12, 14, 16])
 
 Signal = NDArray[np.float64]
 
@@ -70,7 +70,7 @@ class Synthetic(Dataset):
 
     def fingerprint(self, split: str, name: str) -> str:
         """Return the recipe of a clip: the same on every machine, to the last bit or not."""
-        recipe = {"version": RECIPE_VERSION, "seed": SEED, "duration_s": DURATION_S, "name": name}
+        recipe = {"version": _RECIPE_VERSION, "seed": SEED, "duration_s": _DURATION_S, "name": name}
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 
 
@@ -82,7 +82,7 @@ def make_track(split: str, name: str) -> Track:
     word = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "little")
     rng = np.random.default_rng([SEED, word])
     singer = np.random.default_rng([SEED, int(not train_like), index % (2 if train_like else 4)])
-    n = int(DURATION_S * RATE)
+    n = int(_DURATION_S * RATE)
     beat_s = 60.0 / rng.uniform(90, 140)
     key = rng.uniform(0, 12)
     sources = {
@@ -114,15 +114,15 @@ def voice(
         length = int(beat_s * rng.choice([0.5, 1.0, 1.0, 2.0]) * RATE)
         stop = min(position + length, n)
         if rng.random() > 0.15 and stop - position > RATE // 20:
-            pitch = float(tonic * 2 ** (rng.choice(SCALE) / 12))
-            vowels = VOWELS[rng.choice(len(VOWELS), 2)] * tract
-            note = sung_note(stop - position, pitch, vowels, depth, speed, rng)
+            pitch = float(tonic * 2 ** (rng.choice(_SCALE) / 12))
+            vowels = _VOWELS[rng.choice(len(_VOWELS), 2)] * tract
+            note = _sung_note(stop - position, pitch, vowels, depth, speed, rng)
             out[position:stop] += rng.uniform(0.6, 1.0) * note
         position += length
     return out
 
 
-def sung_note(
+def _sung_note(
     n: int, pitch: float, vowels: Signal, depth: float, speed: float, rng: np.random.Generator
 ) -> Signal:
     """Sing one note of `n` samples: a consonant of noise, then a vowel that glides to another.
@@ -147,9 +147,9 @@ def sung_note(
     for k in range(1, int(0.45 * RATE / pitch) + 1):
         f = k * f0
         tone = np.where(f < 0.48 * RATE, np.sin(k * phase), 0.0) / k
-        gain = (1 - blend) * formant_gain(f, vowels[0]) + blend * formant_gain(f, vowels[1])
+        gain = (1 - blend) * _formant_gain(f, vowels[0]) + blend * _formant_gain(f, vowels[1])
         out += gain * tone
-    out *= envelope(n, 0.03, 0.05)
+    out *= _envelope(n, 0.03, 0.05)
     consonant = int(rng.uniform(0.03, 0.09) * RATE)
     if rng.random() < 0.6 and consonant < n // 2:
         out[:consonant] *= np.linspace(0, 1, consonant) ** 2
@@ -157,11 +157,11 @@ def sung_note(
         burst = noise(consonant, centre * 0.7, centre * 1.15, rng) * np.hanning(consonant)
         out[:consonant] += 0.5 * np.abs(out).max() * burst
     breath = 0.01 * float(np.abs(out).max())
-    out += breath * noise(n, 500, 7500, rng) * envelope(n, 0.03, 0.05)
+    out += breath * noise(n, 500, 7500, rng) * _envelope(n, 0.03, 0.05)
     return out
 
 
-def formant_gain(frequency: Signal, formants: Signal) -> Signal:
+def _formant_gain(frequency: Signal, formants: Signal) -> Signal:
     """Return the gain of a vocal tract: one resonance a formant, bandwidths of 80 to 160 Hz."""
     gain: Signal = np.full(frequency.shape, 0.01)
     for formant, bandwidth, level in zip(formants, (80, 110, 160), (1.0, 0.6, 0.35), strict=True):
@@ -172,10 +172,10 @@ def formant_gain(frequency: Signal, formants: Signal) -> Signal:
 def accompaniment(n: int, beat_s: float, key: float, rng: np.random.Generator) -> Signal:
     """Play a loop of two chords, a bass and drums over `n` samples."""
     beat = int(beat_s * RATE)
-    chords = PROGRESSIONS[rng.integers(len(PROGRESSIONS))]
+    chords = _PROGRESSIONS[rng.integers(len(_PROGRESSIONS))]
     decay = rng.uniform(0.3, 0.8)
     brightness = rng.uniform(0.9, 1.6)
-    drums = [kick(), snare(rng), hihat(rng)]
+    drums = [_kick(), _snare(rng), _hihat(rng)]
     levels = rng.uniform([0.5, 0.3, 0.1], [0.9, 0.6, 0.25])
     bar = np.zeros(2 * beat * len(chords))
     for i, (root, third) in enumerate(chords):
@@ -183,8 +183,8 @@ def accompaniment(n: int, beat_s: float, key: float, rng: np.random.Generator) -
         for semitone in (root, root + third, root + 7):
             pitch = float(hertz(key + semitone, 130.8))
             for stroke in (0, beat):
-                add(bar, start + stroke, plucked(2 * beat, pitch, decay, brightness), 0.25)
-        add(bar, start, plucked(2 * beat, float(hertz(key + root, 65.4)), 0.5, 1.6), 0.6)
+                add(bar, start + stroke, _plucked(2 * beat, pitch, decay, brightness), 0.25)
+        add(bar, start, _plucked(2 * beat, float(hertz(key + root, 65.4)), 0.5, 1.6), 0.6)
         for half in range(4):
             add(bar, start + half * beat // 2, drums[2], levels[2])
         add(bar, start, drums[0], levels[0])
@@ -193,30 +193,30 @@ def accompaniment(n: int, beat_s: float, key: float, rng: np.random.Generator) -
     return np.resize(np.roll(bar, -offset), n)
 
 
-def plucked(n: int, pitch: float, decay_s: float, brightness: float) -> Signal:
+def _plucked(n: int, pitch: float, decay_s: float, brightness: float) -> Signal:
     """Pluck a string: harmonics that fall as ``k^-brightness`` and fade the faster the higher."""
     t = np.arange(n) / RATE
     out = np.zeros(n)
     for k in range(1, min(12, int(0.45 * RATE / pitch)) + 1):
         out += np.sin(2 * np.pi * k * pitch * t) * np.exp(-t * k**0.5 / decay_s) / k**brightness
-    return out * envelope(n, 0.004, 0.02)
+    return out * _envelope(n, 0.004, 0.02)
 
 
-def kick() -> Signal:
+def _kick() -> Signal:
     """Return a bass drum: a sine that falls from 150 to 50 Hz."""
     t = np.arange(int(0.2 * RATE)) / RATE
     frequency = 50 + 100 * np.exp(-t / 0.03)
     return np.sin(2 * np.pi * np.cumsum(frequency) / RATE) * np.exp(-t / 0.08)
 
 
-def snare(rng: np.random.Generator) -> Signal:
+def _snare(rng: np.random.Generator) -> Signal:
     """Return a snare drum: a short tone under noise."""
     t = np.arange(int(0.18 * RATE)) / RATE
     tone = 0.4 * np.sin(2 * np.pi * 190 * t) * np.exp(-t / 0.05)
     return tone + noise(len(t), 800, 6000, rng) * np.exp(-t / 0.06)
 
 
-def hihat(rng: np.random.Generator) -> Signal:
+def _hihat(rng: np.random.Generator) -> Signal:
     """Return a closed hi-hat: high noise that fades at once."""
     n = int(0.08 * RATE)
     return noise(n, 5000, 7900, rng) * np.exp(-np.arange(n) / (0.02 * RATE))
@@ -231,7 +231,7 @@ def noise(n: int, low: float, high: float, rng: np.random.Generator) -> Signal:
     return out / max(float(np.abs(out).max()), 1e-12)
 
 
-def envelope(n: int, attack_s: float, release_s: float) -> Signal:
+def _envelope(n: int, attack_s: float, release_s: float) -> Signal:
     """Return a rise from 0 to 1 and a fall back to 0 over `n` samples."""
     i = np.arange(n)
     return np.clip(np.minimum(i / (attack_s * RATE), (n - 1 - i) / (release_s * RATE)), 0, 1)

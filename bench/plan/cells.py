@@ -43,7 +43,8 @@ class Cell:
     dataset
         Its name.
     digests
-        Of the splits it depends on, by name; only ``test`` for a method that learns nothing.
+        Digests of the splits it depends on, by name; only ``test`` for a method that learns
+        nothing.
     protocols
         Version of each scoring protocol.
     """
@@ -144,11 +145,11 @@ def cells(experiment: Experiment, dataset: Dataset) -> list[Cell]:
         needed = {split: digest(split) for split in splits}
         common = experiment.transform(cls, rate)
         for row, values in entry.variants():
-            planned += variant_cells(experiment, entry, cls, row, {**common, **values}, needed)
+            planned += _variant_cells(experiment, entry, cls, row, {**common, **values}, needed)
     return planned
 
 
-def variant_cells(
+def _variant_cells(
     experiment: Experiment,
     entry: MethodEntry,
     cls: type[Separator],

@@ -51,16 +51,16 @@ def check_experiment(experiment: Experiment, source: Source) -> None:
     BenchError
         The first mistake, with its line.
     """
-    check_dataset(experiment, source)
-    check_metrics(experiment, source)
-    check_figure(experiment, source)
+    _check_dataset(experiment, source)
+    _check_metrics(experiment, source)
+    _check_figure(experiment, source)
     for i, entry in enumerate(experiment.methods):
-        check_entry(entry, i, source)
-    rows = check_rows(experiment, source)
-    check_pivot(experiment, rows, source)
+        _check_entry(entry, i, source)
+    rows = _check_rows(experiment, source)
+    _check_pivot(experiment, rows, source)
 
 
-def check_dataset(experiment: Experiment, source: Source) -> None:
+def _check_dataset(experiment: Experiment, source: Source) -> None:
     """Refuse an unknown dataset."""
     try:
         datasets.find_dataset(experiment.dataset)
@@ -68,7 +68,7 @@ def check_dataset(experiment: Experiment, source: Source) -> None:
         raise BenchError(f"{source.where('dataset')}: {error}") from None
 
 
-def check_metrics(experiment: Experiment, source: Source) -> None:
+def _check_metrics(experiment: Experiment, source: Source) -> None:
     """Refuse a protocol that has none of the metrics of the table."""
     for name in experiment.protocols:
         if not experiment.metrics(name):
@@ -76,7 +76,7 @@ def check_metrics(experiment: Experiment, source: Source) -> None:
             raise BenchError(f"{where}: {name} has none of these; it has {has}")
 
 
-def check_figure(experiment: Experiment, source: Source) -> None:
+def _check_figure(experiment: Experiment, source: Source) -> None:
     """Refuse a figure over a hyperparameter that no method sweeps."""
     if experiment.figure and experiment.figure.over:
         swept = {name for entry in experiment.methods for name in entry.sweep}
@@ -84,7 +84,7 @@ def check_figure(experiment: Experiment, source: Source) -> None:
         _check_known(experiment.figure.over, "swept hyperparameter", swept, where)
 
 
-def check_entry(entry: MethodEntry, i: int, source: Source) -> None:
+def _check_entry(entry: MethodEntry, i: int, source: Source) -> None:
     """Refuse an unknown method, and a hyperparameter that is unknown, set twice, or the seed.
 
     Parameters
@@ -115,7 +115,7 @@ def check_entry(entry: MethodEntry, i: int, source: Source) -> None:
         raise BenchError(f"{where}: seeds are set by the key 'seeds' for all")
 
 
-def check_rows(experiment: Experiment, source: Source) -> dict[str, dict[str, Any]]:
+def _check_rows(experiment: Experiment, source: Source) -> dict[str, dict[str, Any]]:
     """Refuse values that a method refuses, and two rows of one label or of the same values.
 
     Returns
@@ -144,7 +144,7 @@ def check_rows(experiment: Experiment, source: Source) -> dict[str, dict[str, An
     return rows
 
 
-def check_pivot(
+def _check_pivot(
     experiment: Experiment, rows: Mapping[str, Mapping[str, Any]], source: Source
 ) -> None:
     """Refuse a grid whose axes name no hyperparameter, or two rows of which share a place.

@@ -197,7 +197,8 @@ class Experiment(Strict):
     Parameters
     ----------
     name
-        Of its folder in ``reports/`` and in MLflow; the file's name unless given.
+        Name of its folder in ``reports/`` and of its MLflow experiment; the file's name unless
+        given.
     title, why
         What it is, and why it exists.
     dataset

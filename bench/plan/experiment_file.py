@@ -28,7 +28,7 @@ from bench.plan.experiment import (
 )
 
 #: The part of an experiment that each key holds.
-PARTS: dict[str, type[Strict]] = {
+_PARTS: dict[str, type[Strict]] = {
     "methods": MethodEntry,
     "table": Table,
     "figure": Figure,
@@ -127,7 +127,7 @@ def _explained(error: Any, place: Place) -> str:
     """Return a validation error in one line, with the nearest name for an unknown key."""
     key = ".".join(str(part) for part in place)
     if error["type"] == "extra_forbidden":
-        named = [PARTS[str(key)] for key in place[:-1] if str(key) in PARTS]
+        named = [_PARTS[str(key)] for key in place[:-1] if str(key) in _PARTS]
         part = named[-1] if named else Experiment
         return f"unknown key {place[-1]!r}; {nearest(str(place[-1]), part.model_fields)}"
     if error["type"] == "missing":

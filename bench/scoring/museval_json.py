@@ -22,7 +22,7 @@ from bench.scoring.protocols import Museval, ScoreRow
 from bench.track import TARGETS
 
 PROTOCOL = "museval"
-MUSEVAL_METRICS = ("sdr", "sir", "isr", "sar")
+_MUSEVAL_METRICS = ("sdr", "sir", "isr", "sar")
 
 
 def write(scores: pd.DataFrame, folder: Path) -> list[Path]:
@@ -86,7 +86,7 @@ def read_museval(folder: Path) -> list[ScoreRow]:
     Parameters
     ----------
     folder
-        Of the files themselves, or what holds them in ``test``.
+        The folder of the files, or one that holds them in its folder ``test``.
 
     Raises
     ------
@@ -97,10 +97,10 @@ def read_museval(folder: Path) -> list[ScoreRow]:
     paths = sorted(home.glob("[!.]*.json"))
     if not paths:
         raise BenchError(f"no scores: looked for {folder}/test/<track>.json and {folder}/*.json")
-    return [row for path in paths for row in track_rows(path)]
+    return [row for path in paths for row in _track_rows(path)]
 
 
-def track_rows(path: Path) -> list[ScoreRow]:
+def _track_rows(path: Path) -> list[ScoreRow]:
     """Return the scores in one file.
 
     Raises
@@ -123,8 +123,8 @@ def track_rows(path: Path) -> list[ScoreRow]:
             )
             for name in TARGETS
             if name in frames
-            for window, frame in enumerate(in_order(frames[name]))
-            for metric in MUSEVAL_METRICS
+            for window, frame in enumerate(_in_order(frames[name]))
+            for metric in _MUSEVAL_METRICS
         ]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
@@ -134,7 +134,7 @@ def track_rows(path: Path) -> list[ScoreRow]:
     return rows
 
 
-def in_order(frames: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _in_order(frames: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return frames of one second by their time."""
     if any(abs(float(frame["duration"]) - 1.0) > 1e-6 for frame in frames):
         raise ValueError("windows are not of 1 s")

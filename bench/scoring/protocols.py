@@ -103,7 +103,7 @@ class ScoringProtocol(Protocol):
         Parameters
         ----------
         references
-            Of the track.
+            Prepared references of the track.
         estimates
             ``(target, channels, samples)``.
         rate
@@ -142,9 +142,9 @@ class BssEvalV4:
         """Return SDR, ISR, SIR and SAR of each target and window."""
         scores = references.score_images(estimates, rate, rate)
         energy = np.stack([np.einsum("cn,cn->n", s, s) for s in references.array])
-        power = window_sums(energy, rate, rate) / min(rate, energy.shape[-1])
+        power = _window_sums(energy, rate, rate) / min(rate, energy.shape[-1])
         silent = power <= SILENCE * energy.mean(axis=1, keepdims=True)
-        return by_metric(scores, silent)
+        return _by_metric(scores, silent)
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,8 @@ class Museval:
         silent = np.zeros(scores.sdr.shape, dtype=bool)
         for signals in (references.array, estimates):
             loud = np.abs(signals.sum(axis=1))
-            silent |= (window_sums(loud, self.WINDOW, self.WINDOW) == 0).any(axis=0)
-        return by_metric(scores, silent)
+            silent |= (_window_sums(loud, self.WINDOW, self.WINDOW) == 0).any(axis=0)
+        return _by_metric(scores, silent)
 
 
 @dataclass(frozen=True)
@@ -194,13 +194,13 @@ class SiSdr:
         """Return SI-SDR of each target, and SI-SDRi over the mixture."""
         sources = references.array
         mixture = np.broadcast_to(sources.sum(axis=0), sources.shape)
-        ours = scale_invariant(sources, estimates)
+        ours = _scale_invariant(sources, estimates)
         with np.errstate(invalid="ignore"):  # a perfect mixture: infinity less infinity
-            gain = ours - scale_invariant(sources, mixture)
+            gain = ours - _scale_invariant(sources, mixture)
         return {"si_sdr": ours, "si_sdri": gain}
 
 
-def scale_invariant(references: Signals, estimates: Signals) -> NDArray[np.float64]:
+def _scale_invariant(references: Signals, estimates: Signals) -> NDArray[np.float64]:
     """Return ``10 log10(|a s|^2 / |a s - e|^2)`` with ``a = <e, s> / |s|^2``, one a target."""
     energy = np.square(references).sum(axis=(1, 2))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -211,7 +211,7 @@ def scale_invariant(references: Signals, estimates: Signals) -> NDArray[np.float
     return ratio
 
 
-def window_sums(values: NDArray[np.float64], window: int, hop: int) -> NDArray[np.float64]:
+def _window_sums(values: NDArray[np.float64], window: int, hop: int) -> NDArray[np.float64]:
     """Return sums over the windows of ``(target, samples)``: those of `References.score_images`."""
     window = min(window, values.shape[-1])
     views = np.lib.stride_tricks.sliding_window_view(values, window, axis=-1)[:, ::hop]
@@ -219,7 +219,7 @@ def window_sums(values: NDArray[np.float64], window: int, hop: int) -> NDArray[n
     return sums
 
 
-def by_metric(scores: Scores, silent: NDArray[np.bool_]) -> Values:
+def _by_metric(scores: Scores, silent: NDArray[np.bool_]) -> Values:
     """Return the metrics of version 4, undefined where `silent`."""
     metrics = {"sdr": scores.sdr, "isr": scores.isr, "sir": scores.sir, "sar": scores.sar}
     return {name: np.where(silent, np.nan, value) for name, value in metrics.items()}
@@ -255,7 +255,7 @@ def score_track(
     Parameters
     ----------
     name
-        Of the protocol.
+        Name of the protocol.
     track
         With references ``(channels, samples)``.
     estimates
@@ -280,7 +280,7 @@ def score_track(
     missing = [target for target in TARGETS if target not in estimates]
     if missing:
         raise BenchError(f"track {track.name!r}: no estimate of {', '.join(missing)}")
-    fitted = [fit_length(estimates[target], track, target) for target in TARGETS]
+    fitted = [_fit_length(estimates[target], track, target) for target in TARGETS]
     values = chosen.values(prepared or Prepared(track), np.stack(fitted), track.rate)
     return [
         ScoreRow(
@@ -298,7 +298,7 @@ def score_track(
     ]
 
 
-def fit_length(estimate: Audio, track: Track, target: str) -> Audio:
+def _fit_length(estimate: Audio, track: Track, target: str) -> Audio:
     """Return an estimate with as many samples as the track, zeros added or the end cut.
 
     Raises

@@ -199,7 +199,7 @@ def bss_eval_sources(references: Any, estimates: Any, filter_length: int = FILTE
     >>> bss_eval_sources(sources, noisy).sdr.round(0)
     array([20., 20.])
     """
-    return over_batch(
+    return _over_batch(
         lambda r, e: References(r, filter_length).score_sources(e), references, estimates
     )
 
@@ -234,14 +234,14 @@ def bss_eval_images(
     BenchError
         Shapes that differ, no samples, or samples that are not finite.
     """
-    return over_batch(
+    return _over_batch(
         lambda r, e: References(r, filter_length).score_images(e, window, hop),
         references,
         estimates,
     )
 
 
-def over_batch(
+def _over_batch(
     score: Callable[[Tensor, Tensor], Scores], references: Any, estimates: Any
 ) -> Scores:
     """Score each track of a batch."""

@@ -156,8 +156,8 @@ def correlations(a: Tensor, others: Sequence[Tensor], taps: int) -> Tensor:
     total = torch.zeros(shape, dtype=torch.complex128, device=a.device)
     for start in range(0, n_samples, BLOCKS * length):
         end = start + length * min(BLOCKS, -(-(n_samples - start) // length))
-        blocks_a = stretch(a, start, end).unfold(-1, length, length)
-        b = torch.cat([stretch(other, start, end + reach) for other in others])
+        blocks_a = _stretch(a, start, end).unfold(-1, length, length)
+        b = torch.cat([_stretch(other, start, end + reach) for other in others])
         blocks_b = b.unfold(-1, n_fft, length)
         # (bin, row of a, block) @ (bin, block, row of b)
         one = torch.fft.rfft(blocks_a, n_fft).permute(2, 0, 1)
@@ -167,7 +167,7 @@ def correlations(a: Tensor, others: Sequence[Tensor], taps: int) -> Tensor:
     return lags[..., :taps]
 
 
-def stretch(rows: Tensor, start: int, end: int) -> Tensor:
+def _stretch(rows: Tensor, start: int, end: int) -> Tensor:
     """Return the samples from `start` to `end` as float64, zeros beyond the end of the rows."""
     inside = rows[:, start:end].double()
     return torch.nn.functional.pad(inside, (0, end - start - inside.shape[-1]))

@@ -41,9 +41,9 @@ def source_scores(e: Tensor, target: Tensor, interference: Tensor, audible: Tens
     artifacts = e - target - interference
     artifacts = torch.where(artifacts > FLOOR * e, artifacts, 0.0)
     heard = audible & (e > 0)
-    sdr = ratio_db(target, interference + artifacts, heard)
-    sir = ratio_db(target, interference, heard)
-    sar = ratio_db(target + interference, artifacts, heard)
+    sdr = _ratio_db(target, interference + artifacts, heard)
+    sir = _ratio_db(target, interference, heard)
+    sar = _ratio_db(target + interference, artifacts, heard)
     return Scores(sdr, np.full_like(sdr, np.nan), sir, sar)
 
 
@@ -56,14 +56,14 @@ def image_scores(energies: Tensor) -> Scores:
     )
     heard = s > 0
     return Scores(
-        ratio_db(s, error, heard),
-        ratio_db(s, spatial, heard),
-        ratio_db(p, interference, heard),
-        ratio_db(q, artifacts, heard),
+        _ratio_db(s, error, heard),
+        _ratio_db(s, spatial, heard),
+        _ratio_db(p, interference, heard),
+        _ratio_db(q, artifacts, heard),
     )
 
 
-def ratio_db(signal: Tensor, error: Tensor, defined: Tensor) -> NDArray[np.float64]:
+def _ratio_db(signal: Tensor, error: Tensor, defined: Tensor) -> NDArray[np.float64]:
     """Return ``10 log10(signal / error)``; NaN where it is not defined, or 0 over 0."""
     ratio = 10 * torch.log10(signal / error)
     decibels: NDArray[np.float64] = torch.where(defined, ratio, torch.nan).cpu().numpy()

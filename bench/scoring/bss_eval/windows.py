@@ -8,7 +8,7 @@ from torch import Tensor
 from bench.scoring.bss_eval.projection import fast_length
 
 #: Numbers in the largest array of a step over windows: 64 MiB of complex values.
-WINDOWS = 1 << 22
+_WINDOWS = 1 << 22
 #: Bins that are multiplied with the filters at a time, few enough to stay in the cache.
 BINS = 512
 
@@ -42,15 +42,15 @@ def energies(
     hats = [torch.fft.rfft(f, n_fft, dim=0).flatten(2, 3).contiguous() for f in (whole, own)]
     # (target, channel, window, sample)
     s, e = (x.unfold(-1, length, hop) for x in (references, estimates))
-    step = max(1, WINDOWS // (8 * n_fft * whole.shape[1]))
+    step = max(1, _WINDOWS // (8 * n_fft * whole.shape[1]))
     parts = [
-        some_energies(s[:, :, i : i + step], e[:, :, i : i + step], n_fft, *hats)
+        _some_energies(s[:, :, i : i + step], e[:, :, i : i + step], n_fft, *hats)
         for i in range(0, s.shape[2], step)
     ]
     return torch.cat(parts, dim=-1)
 
 
-def some_energies(s: Tensor, e: Tensor, n_fft: int, whole_hat: Tensor, own_hat: Tensor) -> Tensor:
+def _some_energies(s: Tensor, e: Tensor, n_fft: int, whole_hat: Tensor, own_hat: Tensor) -> Tensor:
     """Return the energies of a few windows ``(target, channel, window, sample)``."""
     s, e = s.double(), e.double()
     n_targets, n_channels, n_windows, _ = s.shape
