@@ -129,7 +129,7 @@ def inverse(
     n_samples
         Length of the audio that was transformed.
     n_fft, hop
-        As given to `forward`.
+        Window length and step in samples, as `forward` takes them.
 
     Returns
     -------
@@ -159,9 +159,9 @@ def mean_power(blocks: Iterable[NDArray[Any]], n_fft: int, hop: int) -> NDArray[
     Parameters
     ----------
     blocks
-        Of the song, from its start to its end, ``(channels, samples)`` each.
+        Blocks of the song from its start to its end, ``(channels, samples)`` each.
     n_fft, hop
-        As given to `forward`.
+        Window length and step in samples, as `forward` takes them.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a training is given by whoever runs it, and where it reports to."""
+"""The surroundings of a training: where it keeps checkpoints, and where it reports to."""
 
 from __future__ import annotations
 

@@ -98,14 +98,14 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
                 os.utime(claim.path, (0, 0))
 
 
-def _take(folder: Path, mine: Path) -> Claim | None:
-    """Link `mine` to the next number, unless the claim in force is alive or another was faster."""
+def _take(folder: Path, part: Path) -> Claim | None:
+    """Link a new claim to the next number, unless the one in force is alive or another is faster."""
     last = newest(folder)
-    if last is not None and _is_alive(last, clock=mine):
+    if last is not None and _is_alive(last, clock=part):
         return None
     path = folder / f"claim.{_number(last) + 1}.json"
     try:
-        path.hardlink_to(mine)
+        path.hardlink_to(part)
     except FileExistsError:
         return None
     if newest(folder) != path:  # the list of files was changing while it was read
