@@ -99,7 +99,7 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
 
 
 def _take(folder: Path, part: Path) -> Claim | None:
-    """Link a new claim to the next number, unless the one in force is alive or another is faster."""
+    """Link a claim to the next number, unless the one in force is alive or another is faster."""
     last = newest(folder)
     if last is not None and _is_alive(last, clock=part):
         return None
