@@ -11,8 +11,7 @@ BIN := .venv/bin
 demo: setup
 	$(BIN)/bench run experiments/quick.yaml
 
-# Tests wait for processes and servers now and then: three workers keep two cores busy.
-PARALLEL := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses logical --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test: setup chromium postgresql lint
 	$(BIN)/pytest $(PARALLEL) --durations 25
