@@ -235,7 +235,7 @@ def _compute(
             dataset = open_dataset(manifest.experiment.dataset, data)
             clips = prepare_clips(HERE.runs, dataset, pending[0].cell.digests["test"])
     job = job_of(manifest.experiment, data, workers, clips)
-    ordered = longest_first(pending, manifest.folders)
+    ordered = longest_first(pending, results.outcomes)
     try:
         tally = run_cells(job, ordered, workers, tracker, unrecorded, console)
     except KeyboardInterrupt:

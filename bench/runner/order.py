@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from bench.plan.cells import Cell
 from bench.store.cell_folder import CellFolder
+from bench.store.results import Outcome
 
 
-def longest_first(
-    pending: Sequence[CellFolder], all_cells: Sequence[CellFolder]
-) -> list[CellFolder]:
+def longest_first(pending: Sequence[CellFolder], outcomes: Sequence[Outcome]) -> list[CellFolder]:
     """Return the pending cells, those that are expected to take longest first.
 
     The expected time of a cell is that of the finished cell of its method that shares most of its
@@ -22,10 +21,12 @@ def longest_first(
     ----------
     pending
         Folders of the cells to run.
-    all_cells
-        Folders of all cells of the experiment, the finished ones among them.
+    outcomes
+        Outcomes of all cells of the experiment, the finished ones among them.
     """
-    finished = [(folder.cell, _seconds(folder)) for folder in all_cells if folder.is_done()]
+    finished = [
+        (outcome.cell, _seconds(outcome)) for outcome in outcomes if outcome.status == "done"
+    ]
 
     def key(folder: CellFolder) -> tuple[bool, float, bool]:
         cell = folder.cell
@@ -47,8 +48,8 @@ def _n_shared(cell: Cell, other: Cell) -> int:
     )
 
 
-def _seconds(folder: CellFolder) -> float:
+def _seconds(outcome: Outcome) -> float:
     """Return the time in seconds that a finished cell took, with its training."""
-    facts = folder.score_facts(next(iter(folder.cell.protocols)))
+    facts = outcome.facts[next(iter(outcome.cell.protocols))]
     parts: Mapping[str, float | None] = {**facts, **facts.get("fit", {})}
     return sum(parts.get(name) or 0.0 for name in ("fit_s", "separate_s", "score_s"))

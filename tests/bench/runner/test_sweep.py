@@ -277,7 +277,8 @@ def test_an_order_by_what_is_known_has_the_longest_first(sweep):
     for folder, seconds in zip(found.folders, (3.0, 9.0, 1.0, 5.0), strict=True):
         (path,) = folder.path.glob("scores/*.json")
         write_text(path, json.dumps((read_json(path) or {}) | {"separate_s": seconds}))
-    rows = [folder.cell.row for folder in longest_first(found.folders, found.folders)]
+    outcomes = found.results().outcomes
+    rows = [folder.cell.row for folder in longest_first(found.folders, outcomes)]
     assert rows == ["Slow 0.2", "Slow 0.4", "Slow 0.1", "Slow 0.3"]
     unknown = [CellFolder(Path("elsewhere"), folder.cell) for folder in found.folders]
     assert longest_first(unknown, []) == unknown
