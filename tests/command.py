@@ -39,7 +39,7 @@ def start(*words: str, module: str = "", **environment: str) -> subprocess.Popen
     path = os.pathsep.join([str(Path.cwd()), str(ROOT)])
     return subprocess.Popen(
         [sys.executable, *python, *words],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment},
+        env={**os.environ, "PYTHONPATH": path, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -34,8 +34,8 @@ LONGEST = (
     "test_contract.py",
     "test_songs.py",
 )
-#: Files every test of which starts processes, servers or browsers, or trains: none is quick.
-SLOW = (*LONGEST[:13], "test_model.py", "test_page.py", "test_museval_json.py", "test_songs.py")
+#: Files that start processes, servers or browsers, or train, in nearly every test: none is quick.
+SLOW = {*LONGEST, "test_model.py", "test_page.py", "test_museval_json.py"} - {"test_contract.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

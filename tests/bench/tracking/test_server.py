@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import urllib.request
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import mlflow
 import pytest
 
 from bench.tracking import recorder
-from tests.command import bench, end, start, wait_until
+from tests.command import bench, end, free_port, start, wait_until
 
 SWEEP = """\
 title: Sweep
@@ -68,9 +67,7 @@ def test_a_server_that_is_away_for_a_while_costs_nothing(workspace, monkeypatch,
     Path("broken.py").write_text(BROKEN)
     monkeypatch.syspath_prepend(str(workspace))
     Path("sweep.yaml").write_text(SWEEP)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     uri = f"http://127.0.0.1:{port}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")

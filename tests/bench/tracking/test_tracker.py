@@ -17,7 +17,7 @@ from bench.tracking.media import is_local
 from bench.tracking.ui import VIEW, page
 from tests.bench.tracking import postgres
 from tests.browser import wait_for
-from tests.command import bench
+from tests.command import bench, free_port
 
 TRACKED = """\
 title: Tracked
@@ -55,7 +55,7 @@ def store(request, tmp_path_factory):
 @contextlib.contextmanager
 def mlflow_server(folder, database):
     """Serve a store as CONTRIBUTING tells a team to."""
-    port = postgres.free_port()
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port)]

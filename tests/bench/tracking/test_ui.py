@@ -12,9 +12,8 @@ import sys
 import pytest
 from playwright.sync_api import expect
 
-from tests.bench.tracking.postgres import free_port
 from tests.browser import ROOT, chromium, shoot, wait_for
-from tests.command import bench
+from tests.command import bench, free_port
 
 #: As the file has it, but with networks that train in a moment.
 SMALLER = [

@@ -60,7 +60,6 @@ def start(installed: Path, folder: Path) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
     (folder / "network.yaml").write_text(EXPERIMENT)
     environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"}
-    environment |= {"OMP_NUM_THREADS": "1"}
     for name in ("MLFLOW_TRACKING_URI", "BENCH_DATA"):
         environment.pop(name, None)
     command = [sys.executable, "-c", "from bench.cli.main import main; main()"]
