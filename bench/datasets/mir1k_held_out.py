@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bench.datasets.mir1k import DEV_CLIPS, MIR1K, TRAIN_SINGERS
+from bench.datasets.mir1k import DEV_CLIPS, MIR1K
 
 #: Every fourth song of amy from her second, and one of the five songs of abjones: 42 clips.
 _HELD_OUT_SONGS = ("abjones_3", "amy_2", "amy_6", "amy_10", "amy_14")
@@ -29,11 +29,11 @@ class HeldOutSongs(MIR1K):
 
     def _split_of(self, name: str) -> str | None:
         """Return the split of a clip by its song; None for a clip of a test singer."""
-        singer, _, song_and_clip = name.partition("_")
-        if singer not in TRAIN_SINGERS or name in DEV_CLIPS:
-            return "dev" if name in DEV_CLIPS else None
-        song = song_and_clip.partition("_")[0]
-        return "test" if f"{singer}_{song}" in _HELD_OUT_SONGS else "train"
+        official = super()._split_of(name)
+        if official != "train":
+            return None if official == "test" else official
+        song, _, _ = name.rpartition("_")
+        return "test" if song in _HELD_OUT_SONGS else "train"
 
 
 class HeldOutSinger(MIR1K):
@@ -45,9 +45,8 @@ class HeldOutSinger(MIR1K):
 
     def _split_of(self, name: str) -> str | None:
         """Return the split of a clip by its singer; None for a clip of a test singer."""
-        singer = name.partition("_")[0]
-        if singer not in TRAIN_SINGERS:
+        official = super()._split_of(name)
+        if official == "test":
             return None
-        if singer == _HELD_OUT_SINGER:
-            return "test"
-        return "dev" if name in DEV_CLIPS else "train"
+        is_held_out = name.startswith(f"{_HELD_OUT_SINGER}_")
+        return "test" if official and is_held_out else official

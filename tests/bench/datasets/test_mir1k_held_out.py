@@ -48,7 +48,15 @@ def test_a_held_out_singer_is_neither_trained_on_nor_in_dev(shared):
 def test_splits_are_made_by_name_alone(tmp_path, name):
     folder = tmp_path / "MIR-1K" / "Wavfile"
     folder.mkdir(parents=True)
-    for clip in ("abjones_3_01", "amy_2_02", "amy_3_01", "amy_9_08", "Ani_1_01", "notes"):
+    for clip in (
+        "abjones_3_01",
+        "amy_2_02",
+        "amy_3_01",
+        "amy_9_08",
+        "Ani_1_01",
+        "notes",
+        "amy_notes",
+    ):
         (folder / f"{clip}.wav").touch()
     corpus = open_dataset(name, tmp_path)
     expected = {
