@@ -39,3 +39,31 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def check_known(kind: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a name that is not one of `known`.
+
+    Parameters
+    ----------
+    kind
+        What the name stands for, such as ``dataset``.
+    name
+        What the user wrote.
+    known
+        What could have been meant.
+
+    Raises
+    ------
+    BenchError
+        With the nearest known name.
+
+    Examples
+    --------
+    >>> check_known("split", "tset", ["train", "test"])
+    Traceback (most recent call last):
+    bench.errors.BenchError: no split 'tset'; did you mean 'test'?
+    """
+    names = list(known)
+    if name not in names:
+        raise BenchError(f"no {kind} {name!r}; {nearest(name, names)}")

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.cli.options import HERE
-from bench.errors import BenchError, nearest
+from bench.errors import check_known
 
 
 def list_names(
@@ -24,8 +24,8 @@ def list_names(
     ] = None,
 ) -> None:
     """List experiments, methods and datasets by the names that files and commands take."""
-    if kind is not None and kind not in KINDS:
-        raise BenchError(f"no list of {kind!r}; {nearest(kind, KINDS)}")
+    if kind is not None:
+        check_known("list of", kind, KINDS)
     console = Console()
     for title in [kind] if kind else KINDS:
         table = Table("name", "what it is", title=title, title_justify="left", box=None)

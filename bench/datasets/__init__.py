@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError, nearest
+from bench.errors import check_known
 
 if TYPE_CHECKING:
     from bench.datasets.dataset import Dataset
@@ -33,8 +33,7 @@ def find_dataset(name: str) -> type[Dataset]:
     BenchError
         With the nearest known name.
     """
-    if name not in DATASETS:
-        raise BenchError(f"no dataset {name!r}; {nearest(name, DATASETS)}")
+    check_known("dataset", name, DATASETS)
     module_name, _, class_name = DATASETS[name].partition(":")
     cls: type[Dataset] = getattr(importlib.import_module(module_name), class_name)
     return cls

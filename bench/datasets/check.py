@@ -43,14 +43,15 @@ class SplitState:
 def check_corpus(
     corpus: Dataset, tell: Callable[[str, int, int], None] = lambda split, done, n: None
 ) -> list[SplitState]:
-    """Read every track of a corpus whole, and say how each split stands.
+    """Read every track of a corpus whole, and return the state of each split.
 
     Parameters
     ----------
     corpus
-        Any.
+        The corpus.
     tell
-        Told the split, and how many of how many of its tracks are behind us.
+        Function that is called before each track with the split, the number of its tracks that were
+        read, and the number of all of them.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from bench import audio
-from bench.errors import BenchError, nearest
+from bench.errors import BenchError, check_known
 from bench.track import TARGETS, Audio, LazyTracks, Recording, Track
 
 SPLITS = ("train", "dev", "test")
@@ -128,8 +128,7 @@ def check_split(split: str) -> None:
     BenchError
         With the nearest known name.
     """
-    if split not in SPLITS:
-        raise BenchError(f"no split {split!r}; {nearest(split, SPLITS)}")
+    check_known("split", split, SPLITS)
 
 
 def chosen(names: Sequence[str], split: str, looked_for: str, remedy: str) -> list[str]:

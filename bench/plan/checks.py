@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import datasets
-from bench.errors import BenchError, nearest
+from bench.errors import BenchError, check_known, nearest
 from bench.methods import registry
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.scoring import aggregate
@@ -177,7 +177,8 @@ def _check_pivot(
 
 
 def _check_known(name: str, kind: str, names: Iterable[str], where: str) -> None:
-    """Refuse a name that is not one of `names`, with the nearest one."""
-    known = list(names)
-    if name not in known:
-        raise BenchError(f"{where}: no {kind} {name!r}; {nearest(name, known)}")
+    """Refuse a name that is not one of `names`, with its line."""
+    try:
+        check_known(kind, name, names)
+    except BenchError as error:
+        raise BenchError(f"{where}: {error}") from None

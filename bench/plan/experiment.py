@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from bench import stft
-from bench.errors import nearest
+from bench.errors import BenchError, check_known
 from bench.methods import registry
 from bench.methods.separator import Separator
 from bench.scoring import aggregate
@@ -34,12 +34,13 @@ UNKNOWN_NAME, LISTED_TWICE = "unknown_name", "listed_twice"
 
 def _one_of(kind: str, names: Iterable[str]) -> Callable[[str], str]:
     """Return a validator that refuses a name that is not one of `names`, with the nearest one."""
-    known = sorted(names)
+    known = list(names)
 
     def check(name: str) -> str:
-        if name not in known:
-            text = f"no {kind} {name!r}; {nearest(name, known)}"
-            raise PydanticCustomError(UNKNOWN_NAME, "{text}", {"text": text})
+        try:
+            check_known(kind, name, known)
+        except BenchError as error:
+            raise PydanticCustomError(UNKNOWN_NAME, "{text}", {"text": str(error)}) from None
         return name
 
     return check

@@ -33,7 +33,7 @@ from typing import ClassVar, Protocol, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import BenchError, nearest
+from bench.errors import BenchError, check_known
 from bench.scoring.bss_eval.api import References
 from bench.scoring.bss_eval.ratios import Scores
 from bench.track import TARGETS, Audio, Track
@@ -242,8 +242,7 @@ def protocol(name: str) -> ScoringProtocol:
     BenchError
         With the nearest known name.
     """
-    if name not in PROTOCOLS:
-        raise BenchError(f"no scoring protocol {name!r}; {nearest(name, PROTOCOLS)}")
+    check_known("scoring protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
 
 
