@@ -48,13 +48,9 @@ class TrainingModule(pl.LightningModule):
 
     Attributes
     ----------
-    clip_norm
-        Largest norm of the gradient, or None.
     layer_precision
         Precision of the network's products.
     """
-
-    clip_norm: float | None = None
 
     def __init__(
         self,
@@ -69,6 +65,11 @@ class TrainingModule(pl.LightningModule):
         self.register_buffer("audio", excerpts.audio, persistent=False)
         # It is the same on all devices: DDP need not send it round at each step.
         self._ddp_params_and_buffers_to_ignore = ["audio"]
+
+    @property
+    def clip_norm(self) -> float | None:
+        """Largest norm of the gradient; None: it is not limited."""
+        return None
 
     def val_dataloader(self) -> list[int]:
         """Return the indices of the dev clips."""
@@ -162,15 +163,10 @@ class Epoch(Iterable[BatchIndex]):
 class MiniBatches(TrainingModule):
     """Adam on mini-batches; shifts and pairs are drawn anew each epoch."""
 
-    def __init__(
-        self,
-        settings: TrainingSettings,
-        network: nn.Module,
-        excerpts: TrainingExcerpts,
-        dev: list[Tensor],
-    ) -> None:
-        super().__init__(settings, network, excerpts, dev)
-        self.clip_norm = settings.clip_norm
+    @property
+    def clip_norm(self) -> float:
+        """Largest norm of the gradient."""
+        return self.settings.clip_norm
 
     def train_dataloader(self) -> Epoch:
         """Return the batches of the coming epoch, cut from other excerpts of a large corpus."""
