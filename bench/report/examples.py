@@ -69,28 +69,28 @@ def read_examples(tables: ReportTables, runs: Path) -> Examples | None:
         if row.status == "done" and row.method != "mixture" and row.group != "imported"
     ]
     target = tables.results.experiment.table.targets[0]
-    with_clips = [
-        label
+    files_of = {
+        label: paths
         for label in done
-        if all(listening.estimate_file(first_cells[label], clip, target) for clip in clips)
-    ]
-    if not clips or not with_clips:
+        if (paths := listening.estimate_files(first_cells[label], clips, target)) is not None
+    }
+    if not clips or not files_of:
         return None
     files: dict[str, bytes] = {}
     tracks = []
-    for clip in clips:
+    for n, clip in enumerate(clips):
+        true = listening.true_signals(runs, clip)
         signals = {
-            "Mixture": ("mixture", listening.true_signals(runs, clip)["mixture"]),
-            f"True {target}": ("reference", listening.true_signals(runs, clip)[target]),
+            "Mixture": ("mixture", true["mixture"]),
+            f"True {target}": ("reference", true[target]),
         }
         for row in tables.rows:
-            if row.label in with_clips:
-                path = listening.estimate_file(first_cells[row.label], clip, target)
-                signals[row.label] = (row.group, path or Path())
+            if row.label in files_of:
+                signals[row.label] = (row.group, files_of[row.label][n])
         entry, content = _track(tables, clip, target, signals)
         tracks.append(entry)
         files |= content
-    facts = {"examples": tracks, "rows_without_clips": len(done) - len(with_clips)}
+    facts = {"examples": tracks, "rows_without_clips": len(done) - len(files_of)}
     return Examples({**facts, "example_files": _hashes(files)}, files)
 
 

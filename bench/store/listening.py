@@ -155,10 +155,12 @@ def true_signals(runs: Path, clip: ListeningClip) -> Mapping[str, Path]:
     return {name: _file_of(runs / "examples", clip, name) for name in names}
 
 
-def estimate_file(folder: CellFolder, clip: ListeningClip, target: str) -> Path | None:
-    """Return the file of a cell's estimate of a target, or None where it wrote no clip."""
-    path = _file_of(folder.path / "examples", clip, target)
-    return path if path.is_file() else None
+def estimate_files(
+    folder: CellFolder, clips: Sequence[ListeningClip], target: str
+) -> list[Path] | None:
+    """Return the file of a cell's estimate of a target for each clip; None if one is missing."""
+    paths = [_file_of(folder.path / "examples", clip, target) for clip in clips]
+    return paths if all(path.is_file() for path in paths) else None
 
 
 def _loudest(role: str, track: Track, digest: str) -> ListeningClip:

@@ -15,7 +15,7 @@ from bench.store import listening
 from bench.store.cell_folder import CellFolder
 from bench.store.listening import (
     PEAK,
-    estimate_file,
+    estimate_files,
     prepare_clips,
     read_clips,
     spectral_overlap,
@@ -85,10 +85,10 @@ def test_a_cell_writes_the_clips_of_its_estimates_and_no_other_track(tmp_path):
     clips = prepare_clips(tmp_path, corpus, DIGEST)
     cell = Cell("Row", "mixture", "bound", 1, {}, None, "synthetic", {"test": DIGEST}, {})
     folder = CellFolder(tmp_path, cell)
-    assert estimate_file(folder, clips[0], "vocals") is None
+    assert estimate_files(folder, clips, "vocals") is None
     for track in corpus.tracks("test"):
         write_estimates(folder, clips, track, dict.fromkeys(TARGETS, 2 * track.mixture))
     assert len(list(folder.path.glob("examples/*.flac"))) == len(clips) * len(TARGETS)
-    path = estimate_file(folder, clips[0], "vocals")
+    path, *_ = estimate_files(folder, clips, "vocals")
     loud = soundfile.read(io.BytesIO(path.read_bytes()))[0]
     assert np.abs(loud).max() > 0.99, "an estimate louder than full scale is cut"
