@@ -139,7 +139,8 @@ class Drill:
 
     def other(self, what: str, run, victim) -> None:
         """Kill the parent or the scheduler: half of the times where a result is not recorded."""
-        stage = self.rng.choice(["record", "any"])
+        was_in_record = any(stage == "record" for _, stage in self.kills)
+        stage = self.rng.choice(["record", "any"]) if was_in_record else "record"
         if stage == "record":
             wait_until(lambda: unrecorded() or run.poll() is not None, "a result")
         else:
