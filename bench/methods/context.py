@@ -18,12 +18,15 @@ class FitContext:
     ----------
     folder
         Folder in which checkpoints survive a crash, or None: no checkpoint is kept.
+    cache
+        Folder of what trainings make of their clips once and share, or None: nothing is kept.
     trainer_options
         Keyword arguments for Lightning's Trainer, such as ``devices``. They are no hyperparameters,
         since they change a result by rounding at most.
     """
 
     folder: Path | None = None
+    cache: Path | None = None
     trainer_options: Mapping[str, Any] = MappingProxyType({})
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:

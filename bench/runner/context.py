@@ -69,6 +69,7 @@ class CellContext(FitContext):
         self._training, self._claim, self._usage = training, claim, usage
         self._progress = ProgressWriter(waiting)
         self.folder = training.path
+        self.cache = training.copies_folder
         self.trainer_options = trainer_options
 
     def __getstate__(self) -> dict[str, Any]:
@@ -115,4 +116,5 @@ class JoinedContext(FitContext):
     """
 
     def __init__(self, training: CellFolder, trainer_options: Mapping[str, Any]) -> None:
-        self.folder, self.trainer_options = training.path, trainer_options
+        self.folder, self.cache = training.path, training.copies_folder
+        self.trainer_options = trainer_options

@@ -58,6 +58,11 @@ class CellFolder:
         """Folder of the trained method."""
         return self.path / "fit"
 
+    @property
+    def copies_folder(self) -> Path:
+        """Folder, beside those of all cells, of copies of training clips at another pitch."""
+        return self.path.parent / "altered_copies"
+
     def is_done(self) -> bool:
         """Return whether the scores under every protocol are there and whole."""
         return all(self.scores_bytes(name) is not None for name in self.cell.protocols)

@@ -1,4 +1,4 @@
-"""Random changes of training sequences: gains, polarity, and bins that the network does not see."""
+"""Random changes of training sequences: gains, polarity, hidden bins, copies at another pitch."""
 
 from __future__ import annotations
 
@@ -22,11 +22,21 @@ class Augmentation:
         Whether the polarity of each target is drawn: magnitudes of a sum depend on it.
     spectral_mask
         Largest fraction of the bins, side by side, that the network does not see.
+    pitch_semitones, tempo_change
+        Copies of each clip from which sequences are drawn too; see
+        `bench.training.altered_copies.alterations`.
     """
 
     gain_db: float = 0.0
     polarity: bool = False
     spectral_mask: float = 0.0
+    pitch_semitones: float = 0.0
+    tempo_change: float = 0.0
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether there are copies of the clips at another pitch or tempo."""
+        return bool(self.pitch_semitones or self.tempo_change)
 
     def gains(self, n: int, generator: torch.Generator) -> Tensor:
         """Return a factor for each target of `n` sequences, ``(n, targets)``."""

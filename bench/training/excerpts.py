@@ -7,20 +7,27 @@ clip, any at all or a multiple of the step, so that it costs the same however ma
 It may also put each voice over the accompaniment of any clip: a shifted voice no longer fits its
 own one either. All clips lie end to end in one tensor on the device; a batch is gathered from it by
 index and transformed there, with no loop over clips or frames.
+
+Where clips have copies at another pitch or tempo, a *recording* is a clip or one of its copies. The
+recordings lie in memory as all clips, then the first copy of each, and so on: copy k of clip i, of
+n clips, is recording k n + i. Each sequence is cut from one of them, so that an epoch is no longer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from bench import stft
+from bench.errors import BenchError
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
+from bench.training.altered_copies import alterations, altered
 from bench.training.augmentation import NO_AUGMENTATION, Augmentation
 
 Shift = Literal["random"] | int
@@ -33,12 +40,12 @@ class BatchIndex:
 
     Attributes
     ----------
-    clip
-        Index of the clip whose accompaniment is in the mixture.
+    accompaniment
+        Index of the recording whose accompaniment is in the mixture.
     start
         Sample at which it begins.
     voice
-        Index of the clip whose voice is in the mixture.
+        Index of the recording whose voice is in the mixture.
     shift
         Samples by which the voice is ahead of the accompaniment.
     n_frames
@@ -50,7 +57,7 @@ class BatchIndex:
         ``(sequences, 2)``.
     """
 
-    clip: Tensor
+    accompaniment: Tensor
     start: Tensor
     voice: Tensor
     shift: Tensor
@@ -94,6 +101,13 @@ class TrainingExcerpts:
         Seed of the excerpts of a corpus larger than memory.
     augmentation
         Changes of the sequences of `epoch`.
+    cache
+        Folder of the copies at another pitch or tempo, or None: they are made anew.
+
+    Raises
+    ------
+    BenchError
+        There should be copies of a corpus larger than memory.
     """
 
     def __init__(
@@ -108,8 +122,9 @@ class TrainingExcerpts:
         pairing: Pairing = "own",
         seed: int = 0,
         augmentation: Augmentation = NO_AUGMENTATION,
+        cache: Path | None = None,
     ) -> None:
-        self.augmentation = augmentation
+        self.augmentation, self.cache = augmentation, cache
         self.shift, self.pairing, self.level, self.seed = shift, pairing, level, seed
         self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
         self.span = (n_frames + 2 * reach - 1) * hop + n_fft
@@ -132,24 +147,37 @@ class TrainingExcerpts:
         return True
 
     def _load(self, tracks: Sequence[Track]) -> None:
-        """Put the audio of `tracks` into memory, each at the same level."""
+        """Put the audio of `tracks` and of their copies into memory, each at the same level."""
         n_fft, hop, level = self.n_fft, self.hop, self.level
-        clips = [mono_references(track) for track in tracks]
-        lengths = torch.tensor([clip.shape[1] for clip in clips])
-        self.lengths = lengths
-        gains = [level / max(rms(clip.double(), n_fft, hop), 1e-12) for clip in clips]
-        scaled = [clip * gain for clip, gain in zip(clips, gains, strict=True)]
-        #: All clips end to end, ``(targets, samples)``, float32. Each goes on from its start after
-        #: its end, for the length of a sequence: a sequence cut at any sample is contiguous.
+        recordings = [mono_references(track) for track in tracks]
+        #: Samples of each clip, without its copies.
+        self.lengths = torch.tensor([clip.shape[1] for clip in recordings])
+        if self.corpus is not None and self.augmentation.has_copies:
+            raise BenchError(
+                "copies at another pitch or tempo are made once, of a corpus that fits in memory; "
+                "this one is larger: leave out pitch_semitones and tempo_change"
+            )
+        changes = alterations(self.augmentation.pitch_semitones, self.augmentation.tempo_change)
+        recordings += [
+            altered(clip, track.rate, change, self.cache)
+            for change in changes
+            for clip, track in zip(recordings, tracks, strict=True)
+        ]
+        lengths = torch.tensor([recording.shape[1] for recording in recordings])
+        self.recording_lengths = lengths
+        gains = [level / max(rms(clip.double(), n_fft, hop), 1e-12) for clip in recordings]
+        scaled = [clip * gain for clip, gain in zip(recordings, gains, strict=True)]
+        #: All recordings end to end, ``(targets, samples)``, float32. Each goes on from its start
+        #: after its end, for the length of a sequence: one cut at any sample is contiguous.
         self.audio = torch.cat([extended(clip, self.span) for clip in scaled], dim=1)
         self.offsets = (lengths + self.span).cumsum(0) - (lengths + self.span)
 
     @property
     def clips(self) -> Tensor:
-        """All clips once, ``(targets, samples)``."""
+        """All clips once and no copy, ``(targets, samples)``."""
         parts = [
             self.audio[:, start : start + n]
-            for start, n in zip(self.offsets.tolist(), self.lengths.tolist(), strict=True)
+            for start, n in zip(self.offsets.tolist(), self.lengths.tolist(), strict=False)
         ]
         return torch.cat(parts, dim=1)
 
@@ -188,10 +216,16 @@ class TrainingExcerpts:
         start = (phase[clip] + nth * self.n_frames * self.hop) % self.lengths[clip]
         own = torch.arange(len(clip))
         sung = own if self.pairing == "own" else torch.randperm(len(clip), generator=generator)
+        recording = clip
+        n_recordings = len(self.recording_lengths) // len(self.lengths)
+        if n_recordings > 1:
+            drawn_copy = torch.randint(n_recordings, clip.shape, generator=generator)
+            recording = drawn_copy * len(self.lengths) + clip
+            start = start * self.recording_lengths[recording] // self.lengths[clip]
         drawn = BatchIndex(
-            clip,
+            recording,
             start,
-            clip[sung],
+            recording[sung],
             start[sung] + shift[clip[sung]] - start,
             torch.full_like(clip, self.n_frames),
             self.augmentation.gains(len(clip), generator),
@@ -232,14 +266,14 @@ class TrainingExcerpts:
             ``(sequence, frame, targets, bins)``.
         """
 
-        def gather(target: str, clip: Tensor, start: Tensor) -> Tensor:
-            first = self.offsets[clip] + start % self.lengths[clip]
+        def gather(target: str, recording: Tensor, start: Tensor) -> Tensor:
+            first = self.offsets[recording] + start % self.recording_lengths[recording]
             cuts = self.audio[TARGETS.index(target)].unfold(0, self.span, 1)
             return cuts[first.to(self.audio.device)]
 
         at = {
             "vocals": (excerpts.voice, excerpts.start + excerpts.shift),
-            "accompaniment": (excerpts.clip, excerpts.start),
+            "accompaniment": (excerpts.accompaniment, excerpts.start),
         }
         gains = excerpts.gain.to(self.audio.device).T.unsqueeze(-1)
         sources = [

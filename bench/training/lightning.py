@@ -186,7 +186,7 @@ class MiniBatches(TrainingModule):
         part = batch if n == 1 else batch.part(self.global_rank, n)
         n_own, n_frames = int(part.n_frames.sum()), int(batch.n_frames.sum())
         if n_own == 0:  # fewer sequences than processes: one without weight
-            part = batch.part(0, len(batch.clip))
+            part = batch.part(0, len(batch.start))
         total, n_values = self.cost(part)
         loss = total / n_values * (n * n_own / n_frames)
         value = loss.detach()

@@ -17,6 +17,7 @@ and long songs in chunks. A network with other needs overrides a method of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -30,7 +31,6 @@ from bench.methods.context import FitContext
 from bench.methods.separator import Spectrogram, common_rate, separator
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
-from bench.training.augmentation import Augmentation
 from bench.training.excerpts import TrainingExcerpts, mono_references, rms
 from bench.training.inference import clip_estimates
 from bench.training.settings import TrainingSettings
@@ -56,8 +56,18 @@ class NetworkSeparator(TrainingSettings):
                 f"not {self.frames} + 2 x {self.context_frames()}"
             )
 
-    def module(self, tracks: Sequence[Track], dev: Sequence[Track] = ()) -> TrainingModule:
-        """Return a training that has not begun, its weights drawn from the seed; see `fit`."""
+    def module(
+        self, tracks: Sequence[Track], dev: Sequence[Track] = (), cache: Path | None = None
+    ) -> TrainingModule:
+        """Return a training that has not begun, its weights drawn from the seed.
+
+        Parameters
+        ----------
+        tracks, dev
+            Tracks to train on, and to choose the best epoch by; see `fit`.
+        cache
+            Folder of what trainings make of the clips once; see `FitContext.cache`.
+        """
         from bench.training.lightning import RECIPES
 
         excerpts = TrainingExcerpts(
@@ -70,7 +80,8 @@ class NetworkSeparator(TrainingSettings):
             self.shift,
             self.pairing,
             self.seed,
-            Augmentation(self.gain_db, self.polarity, self.spectral_mask),
+            self.augmentation(),
+            cache,
         )
         network = self._new_network(common_rate(tracks))
         self.prepare(network, excerpts)
@@ -95,8 +106,9 @@ class NetworkSeparator(TrainingSettings):
         from bench.training.trainer import train
 
         rate = common_rate(tracks)
-        module = self.module(tracks, dev)
-        weights = train(module, context or FitContext(), self.device)
+        surroundings = context or FitContext()
+        module = self.module(tracks, dev, surroundings.cache)
+        weights = train(module, surroundings, self.device)
         self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}
         self.precision_ = module.layer_precision
         self.rate_ = rate

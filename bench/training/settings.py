@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from bench.errors import BenchError
 from bench.methods.separator import LevelledSeparator, separator
 from bench.training import masking, optimizers
+from bench.training.augmentation import NO_AUGMENTATION, Augmentation
 from bench.training.excerpts import TrainingExcerpts
 from bench.training.objective import discriminative
 from bench.training.precision import Precision, UsedPrecision, used_precision
@@ -54,6 +55,12 @@ class TrainingSettings(LevelledSeparator):
     spectral_mask
         Largest fraction of the bins, side by side, that are hidden from the network in a training
         sequence; 0: none.
+    pitch_semitones
+        Semitones by which one copy of each clip is raised and one is lowered. A training sequence
+        is drawn from the clip or one of its copies; 0: no copies.
+    tempo_change
+        Fraction by which one copy of each clip is faster and one is slower, drawn likewise; 0: no
+        copies.
     recipe
         Optimiser: ``adam`` on mini-batches, or ``lbfgs`` on the full batch, all of whose mixtures
         are made by a fixed `shift` of voices over their own accompaniment.
@@ -104,6 +111,8 @@ class TrainingSettings(LevelledSeparator):
         "gain_db": 0.0,
         "polarity": False,
         "spectral_mask": 0.0,
+        "pitch_semitones": 0.0,
+        "tempo_change": 0.0,
         "average": 0.0,
     }
 
@@ -116,6 +125,8 @@ class TrainingSettings(LevelledSeparator):
     gain_db: float = Field(0.0, ge=0)
     polarity: bool = False
     spectral_mask: float = Field(0.0, ge=0, lt=1)
+    pitch_semitones: float = Field(0.0, ge=0, le=12)
+    tempo_change: float = Field(0.0, ge=0, le=0.5)
     recipe: Literal["adam", "lbfgs"] = "adam"
     epochs: int = Field(60, ge=1)
     select: Literal["best", "last"] = "best"
@@ -135,7 +146,7 @@ class TrainingSettings(LevelledSeparator):
                 "lbfgs needs mixtures that stay the same: set shift to a step such "
                 "as 10000, or to 0"
             )
-        random = [name for name in ("gain_db", "polarity", "spectral_mask") if getattr(self, name)]
+        random = [name for name in vars(NO_AUGMENTATION) if getattr(self, name)]
         if self.recipe == "lbfgs" and random:
             raise BenchError(f"lbfgs needs mixtures that stay the same: leave out {random[0]}")
         if self.recipe == "lbfgs" and self.average:
@@ -221,6 +232,10 @@ class TrainingSettings(LevelledSeparator):
     def loss(self, estimates: Tensor, references: Tensor) -> Tensor:
         """Return the objective, a sum over everything; see `bench.training.objective`."""
         return discriminative(estimates, references, self.gamma, self.objective, self.LEVEL)
+
+    def augmentation(self) -> Augmentation:
+        """Return the changes of training sequences that the fields of the same names ask for."""
+        return Augmentation(**{name: getattr(self, name) for name in vars(NO_AUGMENTATION)})
 
     def adam(self, parameters: Iterable[nn.Parameter], n_steps: int) -> optimizers.Scheduled:
         """Return Adam and the schedule of its rate, which is advanced after each step.

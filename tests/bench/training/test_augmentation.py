@@ -16,7 +16,14 @@ from bench.training.excerpts import TrainingExcerpts
 from bench.training.lightning import Epoch
 
 SMALL = {"hidden": 24, "layers": 2, "frames": 10, "batch_size": 4, "precision": "float32"}
-FIELDS = {"gain_db": 6.0, "polarity": True, "spectral_mask": 0.3, "average": 0.9}
+FIELDS = {
+    "gain_db": 6.0,
+    "polarity": True,
+    "spectral_mask": 0.3,
+    "pitch_semitones": 3.0,
+    "tempo_change": 0.2,
+    "average": 0.9,
+}
 
 
 def excerpts(tracks, augmentation=None) -> TrainingExcerpts:

@@ -17,7 +17,9 @@ def excerpts(tracks, n_frames=10):
 
 def test_an_epoch_is_the_same_for_the_same_seed_and_number_and_no_other(tracks):
     def drawn(seed, epoch):
-        return [torch.stack([b.clip, b.start, b.shift]) for b in Epoch(cut, seed, epoch, 4)]
+        return [
+            torch.stack([b.accompaniment, b.start, b.shift]) for b in Epoch(cut, seed, epoch, 4)
+        ]
 
     cut = excerpts(tracks)
     assert all(torch.equal(a, b) for a, b in zip(drawn(0, 3), drawn(0, 3), strict=True))
@@ -34,7 +36,7 @@ def test_sequences_are_excerpts_of_the_shifted_mixture(tracks):
     assert mixture.shape == (cut.n_sequences, 12, 513)
     assert references.shape == (cut.n_sequences, 10, 2, 513)
     i = 2
-    clip, start, shift = (int(v[i]) for v in (batch.clip, batch.start, batch.shift))
+    clip, start, shift = (int(v[i]) for v in (batch.accompaniment, batch.start, batch.shift))
     voice, backing = mono_references(tracks[clip])
     level = DRNN.LEVEL / rms(torch.stack([voice, backing]).double(), 1024, 512)
     rolled = torch.roll(voice, -shift)
@@ -50,9 +52,9 @@ def test_every_frame_of_every_shifted_mixture_is_given_once(tracks):
     cut = TrainingExcerpts(tracks, DRNN.LEVEL, 1024, 512, 7, 1, shift=9_000)
     seen = []
     for batch in cut.every(5):
-        assert torch.equal(batch.voice, batch.clip)
+        assert torch.equal(batch.voice, batch.accompaniment)
         for clip, start, shift, n in zip(
-            batch.clip, batch.start, batch.shift, batch.n_frames, strict=True
+            batch.accompaniment, batch.start, batch.shift, batch.n_frames, strict=True
         ):
             seen += [(int(clip), int(shift), int(start) // 512 + i) for i in range(int(n))]
     expected = [
@@ -75,11 +77,11 @@ def test_a_step_gives_its_multiples_and_0_none(tracks, shift):
 def test_a_voice_over_any_accompaniment_is_heard_once_an_epoch_like_each_accompaniment(tracks):
     cut = TrainingExcerpts(tracks, DRNN.LEVEL, 1024, 512, 10, 1, "random", "any")
     (batch,) = Epoch(cut, 0, 0, 1000)
-    assert torch.equal(batch.clip.sort().values, batch.voice.sort().values)
-    assert not torch.equal(batch.clip, batch.voice)
+    assert torch.equal(batch.accompaniment.sort().values, batch.voice.sort().values)
+    assert not torch.equal(batch.accompaniment, batch.voice)
     mixture, references = cut.magnitudes(batch)
-    i = int((batch.clip != batch.voice).nonzero()[0])
-    clip, voice = int(batch.clip[i]), int(batch.voice[i])
+    i = int((batch.accompaniment != batch.voice).nonzero()[0])
+    clip, voice = int(batch.accompaniment[i]), int(batch.voice[i])
     starts = {"vocals": int(batch.start[i] + batch.shift[i]), "accompaniment": int(batch.start[i])}
     span = 11 * 512 + 1024
     heard = []

@@ -170,7 +170,11 @@ def test_lbfgs_evaluates_no_point_twice(tracks, monkeypatch):
     cost = module.cost
 
     def counted(batch):
-        if int(batch.clip[0]) == 0 and int(batch.start[0]) == 0 and int(batch.shift[0]) == 0:
+        if (
+            int(batch.accompaniment[0]) == 0
+            and int(batch.start[0]) == 0
+            and int(batch.shift[0]) == 0
+        ):
             seen.append(torch.nn.utils.parameters_to_vector(module.network.parameters()).clone())
         return cost(batch)
 
