@@ -6,7 +6,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,21 @@ from bench.errors import BenchError, check_known
 from bench.track import TARGETS, Audio, LazyTracks, Recording, Track
 
 SPLITS = ("train", "dev", "test")
+
+
+class Groups(NamedTuple):
+    """The groups that a track belongs to. Scores within a group are alike.
+
+    Attributes
+    ----------
+    song
+        Name of its song: the track's own name where a track is a song.
+    singer
+        Name of its singer or artist; empty where the corpus does not tell.
+    """
+
+    song: str
+    singer: str
 
 
 class Tracks(LazyTracks):
@@ -87,6 +102,14 @@ class Dataset(ABC):
     def fingerprint(self, split: str, name: str) -> str:
         """Return what stands for the content of one track in the digest."""
 
+    def groups(self, name: str) -> Groups:
+        """Return the song and the singer of a track; by default every track is a song."""
+        return Groups(name, "")
+
+    def test_groups(self) -> dict[str, Groups]:
+        """Return the song and the singer of every test track, by its name."""
+        return {name: self.groups(name) for name in self.names("test")}
+
     def probe(self, split: str, name: str) -> None:
         """Check one track as far as that is cheap; by default it is loaded whole.
 
@@ -142,6 +165,18 @@ def chosen(names: Sequence[str], split: str, looked_for: str, remedy: str) -> li
     if not names and split != "dev":
         raise BenchError(f"no {split} tracks: looked for {looked_for}; {remedy}")
     return sorted(names)
+
+
+def artist_of(name: str) -> str:
+    """Return the artist in ``ARTIST - TITLE``; empty where the name has another form.
+
+    Examples
+    --------
+    >>> artist_of("Music Delta - 80s Rock"), artist_of("song")
+    ('Music Delta', '')
+    """
+    artist, dash, _ = name.partition(" - ")
+    return artist if dash else ""
 
 
 def streamed(name: str, parts: Mapping[str, Sequence[Path]]) -> Track:

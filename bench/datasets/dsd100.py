@@ -10,7 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from bench.datasets.dataset import Dataset, check_split, chosen, sha256, streamed
+from bench.datasets.dataset import Dataset, Groups, artist_of, check_split, chosen, sha256, streamed
 from bench.datasets.musdb18 import SOURCES
 from bench.track import Track
 
@@ -46,6 +46,10 @@ class DSD100(Dataset):
         ]
         remedy = f"{self.SOURCE}, or name the folder that holds DSD100 by --data or BENCH_DATA"
         return chosen(of_split, split, f"{folder}/SONG/{{bass,drums,other,vocals}}.wav", remedy)
+
+    def groups(self, name: str) -> Groups:
+        """Return the track itself as its song, and the artist in its name as its singer."""
+        return Groups(name, artist_of(name.partition(" - ")[2]))
 
     def load(self, split: str, name: str) -> Track:
         """Return a song whose files are read when they are asked for; see `Dataset.load`."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from bench import audio
-from bench.datasets.dataset import Dataset, check_split, chosen, sha256
+from bench.datasets.dataset import Dataset, Groups, check_split, chosen, sha256
 from bench.errors import BenchError
 from bench.track import Audio, Recording, Track
 
@@ -46,6 +46,10 @@ class IKala(Dataset):
         remedy = f"{self.SOURCE}, or name the folder that holds iKala by --data or BENCH_DATA"
         of_split = [name for name in stems if _split_of(name) == split]
         return chosen(of_split, split, str(pattern), remedy)
+
+    def groups(self, name: str) -> Groups:
+        """Return the song of a clip, ``SONG_PART``; its singer is not told by its name."""
+        return Groups(name.partition("_")[0], "")
 
     def load(self, split: str, name: str) -> Track:
         """Return a clip whose channels are read when they are asked for; see `Dataset.load`."""

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.audio import declared_size
-from bench.datasets.dataset import Dataset, check_split, equal_energy
+from bench.datasets.dataset import Dataset, Groups, check_split, equal_energy
 from bench.errors import BenchError
 from bench.track import Track
 
@@ -69,6 +69,10 @@ class MIR1K(Dataset):
     def _split_of(self, name: str) -> str | None:
         """Return the split of a clip by its name; None for a file that is no clip."""
         return split_of(name)
+
+    def groups(self, name: str) -> Groups:
+        """Return the song and the singer of a clip, ``SINGER_SONG_CLIP``; see `Dataset.groups`."""
+        return Groups(name.rpartition("_")[0], name.partition("_")[0])
 
     def load(self, split: str, name: str) -> Track:
         """Load one clip at 0 dB; see `Dataset.load`."""

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.datasets.dataset import Dataset, check_split, chosen, sha256, streamed
+from bench.datasets.dataset import Dataset, Groups, artist_of, check_split, chosen, sha256, streamed
 from bench.errors import BenchError
 from bench.track import Audio, Recording, Track
 
@@ -98,6 +98,10 @@ class MUSDB18(Songs):
         folder = self.subset(split)
         names = [path.name.removesuffix(_SUFFIX) for path in folder.glob(f"[!.]*{_SUFFIX}")]
         return self.of_split(names, split, f"{folder}/*{_SUFFIX}")
+
+    def groups(self, name: str) -> Groups:
+        """Return the track itself as its song, and the artist in its name as its singer."""
+        return Groups(name, artist_of(name))
 
     def load(self, split: str, name: str) -> Track:
         """Return a song whose stems are decoded when they are asked for; see `Dataset.load`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.datasets import DATASETS, folder, open_dataset
+from bench.datasets.dataset import Groups
 from bench.errors import BenchError
 from bench.track import Track
 
@@ -27,6 +28,8 @@ class ReferenceTracks:
         Names of the tracks.
     n_full
         Number of tracks of the complete split.
+    groups
+        Song and singer of each track.
     load
         Returns the track of a name.
     """
@@ -38,6 +41,7 @@ class ReferenceTracks:
     digest: str
     names: Sequence[str]
     n_full: int
+    groups: Mapping[str, Groups]
     load: Callable[[str], Track]
 
 
@@ -54,7 +58,7 @@ def find_references(source: str, data: Path) -> ReferenceTracks:
         names = corpus.names("test")
         return ReferenceTracks(
             source, corpus.TITLE, corpus.CITATION, corpus.LICENCE, corpus.digest("test"),
-            names, corpus.FULL_SIZES.get("test", len(names)),
+            names, corpus.FULL_SIZES.get("test", len(names)), corpus.test_groups(),
             lambda name: corpus.load("test", name),
         )  # fmt: skip
     root = Path(source)
@@ -65,5 +69,6 @@ def find_references(source: str, data: Path) -> ReferenceTracks:
     names = folder.track_names(root)
     return ReferenceTracks(
         "folder", f"references in {root.name}", "not stated.", "not stated",
-        folder.digest(root, names), names, len(names), lambda name: folder.load_track(root, name),
+        folder.digest(root, names), names, len(names), {name: Groups(name, "") for name in names},
+        lambda name: folder.load_track(root, name),
     )  # fmt: skip

@@ -17,7 +17,7 @@ from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
 from bench.store.files import read_json
-from bench.store.results import SCHEMA_VERSION, TEXTS, Outcome, Results
+from bench.store.results import GROUPS, SCHEMA_VERSION, TEXTS, Outcome, Results
 
 #: Fields of a cell in ``provenance.json``; its other fields describe the outcome.
 _CELL_FIELDS = tuple(Cell.__dataclass_fields__)
@@ -64,7 +64,7 @@ def load_committed(folder: Path) -> Results:
 def _read_scores(path: Path) -> pa.Table:
     """Return the tidy scores of a report."""
     try:
-        table = pq.read_table(path, read_dictionary=["row", *TEXTS])
+        table = pq.read_table(path, read_dictionary=["row", *TEXTS, *GROUPS])
         version = int((table.schema.metadata or {}).get(b"schema_version", b"0"))
     except (OSError, ValueError, pyarrow.lib.ArrowException) as error:
         raise BenchError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None

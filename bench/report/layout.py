@@ -21,7 +21,12 @@ from bench.scoring.protocols import PROTOCOLS
 from bench.store.results import Results
 
 
-def table_parts(results: Results, rows: Sequence[Row], aggregates: pd.DataFrame) -> list[Part]:
+def table_parts(
+    results: Results,
+    rows: Sequence[Row],
+    aggregates: pd.DataFrame,
+    units: Mapping[tuple[str, str], str],
+) -> list[Part]:
     """Return the tables of an experiment.
 
     Parameters
@@ -32,6 +37,8 @@ def table_parts(results: Results, rows: Sequence[Row], aggregates: pd.DataFrame)
         Its rows.
     aggregates
         The numbers of each row, from `bench.report.rows.aggregates`.
+    units
+        By protocol and target, what intervals are over; see `bench.report.table.Part`.
     """
     experiment, unread = results.experiment, not_recovered(results)
     parts = []
@@ -63,6 +70,7 @@ def table_parts(results: Results, rows: Sequence[Row], aggregates: pd.DataFrame)
                     metrics,
                     _ordered(lines, metrics[0], experiment.table.rows == "ranked"),
                     has_published,
+                    units[protocol, target],
                     [grid for grid in grids if grid is not None],
                 )
             )
@@ -87,6 +95,7 @@ def _entry(line: Mapping[Any, Any], rank: str, published: str) -> Entry:
         line["value"],
         line["spread"],
         interval_text(line["low"], line["high"]),
+        interval_text(line["low_singers"], line["high_singers"]),
         rank,
         bool(line["p_best"] >= ALPHA),
         line["p_best"],

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.report.statistics import bootstrap_interval, p_values_against
+from bench.report.statistics import ALPHA, bootstrap_interval, least_p_value, p_values_against
 from bench.report.track_tables import TrackTable
 from bench.scoring.aggregate import OVER_TRACKS, over_seeds
 from bench.store.results import Outcome, Results
 
 COLUMNS = ["row", "group", "method", "target", "protocol", "metric", "status", "value", "spread",
-           "half_width", "low", "high", "p_best", "n_seeds", "n_tracks", "n_scores", "n_undefined",
-           "n_infinite", "published"]  # fmt: skip
+           "half_width", "low", "high", "low_singers", "high_singers", "p_best", "n_seeds",
+           "n_tracks", "n_songs", "n_singers", "n_scores",
+           "n_undefined", "n_infinite", "published"]  # fmt: skip
 #: The titles of groups, in the order of the table.
 GROUP_TITLES = {
     "supervised": "Supervised",
@@ -30,7 +31,9 @@ _UNRANKED = ("imported", "bound")
 #: The numbers of a row of which a cell is missing or failed.
 _NO_NUMBERS: dict[str, Any] = {
     **dict.fromkeys(["value", "spread", "half_width", "low", "high"], np.nan),
-    **dict.fromkeys(["n_tracks", "n_scores", "n_undefined", "n_infinite"], 0),
+    **dict.fromkeys(["low_singers", "high_singers"], np.nan),
+    **dict.fromkeys(["n_tracks", "n_songs", "n_singers"], 0),
+    **dict.fromkeys(["n_scores", "n_undefined", "n_infinite"], 0),
 }
 
 #: By protocol and target, then by row and metric over tracks.
@@ -50,6 +53,8 @@ class Row:
         where there are several.
     n_seeds
         Number of its cells; its numbers are means over them, once all are done.
+    draws
+        Whether its method draws at random, so that its cells have seeds.
     """
 
     label: str
@@ -58,6 +63,12 @@ class Row:
     note: str
     status: str
     n_seeds: int
+    draws: bool = False
+
+    @property
+    def has_one_draw(self) -> bool:
+        """Whether nothing is known of its spread over seeds: it draws, and has one seed."""
+        return self.draws and self.n_seeds == 1
 
     @property
     def ranked(self) -> bool:
@@ -77,7 +88,15 @@ def table_rows(results: Results) -> list[Row]:
     for label, outcomes in by_row.items():
         cell, n_seeds = outcomes[0].cell, len(outcomes)
         rows.append(
-            Row(label, cell.method, cell.group, notes[label], _row_status(outcomes), n_seeds)
+            Row(
+                label,
+                cell.method,
+                cell.group,
+                notes[label],
+                _row_status(outcomes),
+                n_seeds,
+                cell.seed is not None,
+            )
         )
     order = list(GROUP_TITLES)
     return sorted(rows, key=lambda row: order.index(row.group))
@@ -99,9 +118,12 @@ def aggregates(
 
     A row of several seeds has the mean over seeds, the standard deviation (``spread``) and half
     of the 95 % interval of the mean. ``low`` and ``high`` are the ends of the 95 % bootstrap
-    interval over tracks; ``p_best`` is the adjusted p-value of its difference from the best
-    method's, see `bench.report.statistics`. A row of which a cell is missing or failed has the
-    value NaN and no tracks: it is never averaged away.
+    interval over songs, ``low_singers`` and ``high_singers`` of that over singers, where they are
+    known and several sing more than one song. ``p_best`` is the adjusted p-value of its difference
+    from the best method's, see `bench.report.statistics`; NaN where nothing can be said: both rows
+    draw at random and have one seed, or there are too few songs for any p-value below the level. A
+    row of which a cell is missing or failed has the value NaN and no tracks: it is never averaged
+    away.
 
     Parameters
     ----------
@@ -181,7 +203,13 @@ def _why_absent(row: Row) -> str:
 def _row_numbers(seeds: pd.DataFrame, tracks: TrackTable, protocol: str) -> dict[str, Any]:
     """Return the numbers of a row whose cells are all done, from those of its seeds."""
     over = over_seeds(seeds["value"].to_list())
-    low, high = bootstrap_interval(tracks.values, tracks.weights, OVER_TRACKS[protocol][0])
+    aggregate = OVER_TRACKS[protocol][0]
+    low, high = bootstrap_interval(tracks.values, tracks.weights, aggregate, tracks.songs)
+    low_singers = high_singers = np.nan
+    if tracks.has_singers:
+        low_singers, high_singers = bootstrap_interval(
+            tracks.values, tracks.weights, aggregate, tracks.singers
+        )
     status = "undefined" if np.isnan(over.mean) else "done"
     return {
         "status": "infinite" if np.isinf(over.mean) else status,
@@ -190,7 +218,11 @@ def _row_numbers(seeds: pd.DataFrame, tracks: TrackTable, protocol: str) -> dict
         "half_width": over.half_width,
         "low": low,
         "high": high,
+        "low_singers": low_singers,
+        "high_singers": high_singers,
         "n_tracks": int(seeds["n_tracks"].min()),
+        "n_songs": len(set(tracks.songs)),
+        "n_singers": len(set(tracks.singers) - {""}),
         "n_scores": int(seeds["n_scores"].min()),
         "n_undefined": int(seeds["n_undefined"].sum()),
         "n_infinite": int(seeds["n_infinite"].sum()),
@@ -205,7 +237,8 @@ def _p_best(
 ) -> Iterator[tuple[str, float]]:
     """Yield the adjusted p-value of each method's difference from the best that is ranked.
 
-    Imported scores are not ranked, and still paired with the best by the names of their tracks.
+    Imported scores are not ranked, and still paired with the best by the names of their songs. No
+    row is yielded where nothing can be said of it; see `aggregates`.
     """
     scored = [
         row for row in done if row.label in numbers and not np.isnan(numbers[row.label]["value"])
@@ -214,8 +247,13 @@ def _p_best(
     if not ranked:
         return
     best = max(ranked, key=lambda label: numbers[label]["value"])
-    names = tracks[best, metric].names
+    songs = list(tracks[best, metric].over_songs)
+    by_chance = next(row for row in scored if row.label == best).has_one_draw
     compared = {
-        row.label: tracks[row.label, metric].on(names) for row in scored if row.group != "bound"
+        row.label: tracks[row.label, metric].on(songs)
+        for row in scored
+        if row.group != "bound" and (row.label == best or not (by_chance and row.has_one_draw))
     }
-    yield from p_values_against(best, compared).items()
+    n_defined = int(np.count_nonzero(~np.isnan(compared[best])))
+    if least_p_value(n_defined, len(compared) - 1) < ALPHA:
+        yield from p_values_against(best, compared).items()

@@ -1,13 +1,20 @@
-"""Is a difference more than the choice of test tracks? Intervals, tests and ranks over tracks.
+"""Is a difference more than the choice of test songs? Intervals, tests and ranks over songs.
 
-Intervals: the percentile bootstrap (Efron 1979) over tracks, of the mean over a row's seeds. Pairs
-of rows: Wilcoxon's signed-rank test, paired by track, zero differences left out; the p-values of a
-family are adjusted by Holm's step-down method (Scandinavian Journal of Statistics 6, 1979). Several
-rows at once: mean ranks and Friedman's test, as in a critical-difference diagram (Demsar, JMLR 7,
-2006), which joins rows if Wilcoxon's test with Holm's adjustment over all pairs finds no difference
-among them (Benavoli, Corani, Mangili, JMLR 17, 2016).
+Tracks of one song have scores that are alike, so the unit of everything here is a song: all tracks
+of a song are drawn together (the cluster bootstrap; Davison and Hinkley, Bootstrap Methods and
+their Application, 1997, section 3.8) and have one value, their mean, in a test. Where a track is a
+song both are the same.
 
-A track counts for a pair if both scores are defined. None of these measures how much chance in a
+Intervals: the expanded percentile bootstrap of the mean over a row's seeds. It takes quantiles
+further out than the plain percentile bootstrap, which is too narrow for few units (Hesterberg, The
+American Statistician 69, 2015, section 5.3). Pairs of rows: Wilcoxon's signed-rank test, paired by
+song, zero differences left out; the p-values of a family are adjusted by Holm's step-down method
+(Scandinavian Journal of Statistics 6, 1979). Several rows at once: mean ranks and Friedman's test,
+as in a critical-difference diagram (Demsar, JMLR 7, 2006), which joins rows if Wilcoxon's test with
+Holm's adjustment over all pairs finds no difference among them (Benavoli, Corani, Mangili, JMLR 17,
+2016).
+
+A song counts for a pair if both scores are defined. None of these measures how much chance in a
 training matters: seeds do.
 
 Ranks and cliques are computed here and not by scikit-posthocs: it would bring statsmodels, seaborn
@@ -23,6 +30,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import scipy.special
 import scipy.stats
 from numpy.typing import NDArray
 
@@ -37,9 +45,9 @@ DRAWS, SEED = 2000, 1979
 
 
 def bootstrap_interval(
-    values: _Values, weights: _Values, aggregate: Aggregate
+    values: _Values, weights: _Values, aggregate: Aggregate, units: Sequence[str] | None = None
 ) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval of a row over its tracks.
+    """Return the 95 % bootstrap interval of a row over the units of its tracks.
 
     Parameters
     ----------
@@ -48,35 +56,67 @@ def bootstrap_interval(
     weights
         Weights of the tracks, ``(tracks,)``.
     aggregate
-        Function of values and weights that reduces the last axis.
+        Function of values and weights that reduces the last axis and leaves out NaN.
+    units
+        The song or singer of each track, whose tracks are drawn together; None: every track is a
+        unit.
 
     Returns
     -------
     tuple
-        Lower and upper end; NaN for fewer than two tracks, or if an infinite score leaves no
+        Lower and upper end; NaN for fewer than two units, or if an infinite score leaves no
         interval.
     """
-    n = values.shape[-1]
+    tracks = _tracks_of_units(units or list(map(str, range(len(weights)))))
+    n = len(tracks)
     if n < 2 or not np.isfinite(aggregate(values, np.broadcast_to(weights, values.shape))).all():
         return math.nan, math.nan
-    draws = _draws(n)
-    drawn_weights = weights[draws]
-    over_seeds = np.mean([aggregate(seed[draws], drawn_weights) for seed in values], axis=0)
+    draws = tracks[_draws(n)].reshape(DRAWS, -1)
+    drawn_weights = np.append(weights, 0.0)[draws]
+    over_seeds = np.mean(
+        [aggregate(np.append(seed, np.nan)[draws], drawn_weights) for seed in values], axis=0
+    )
     over_seeds = over_seeds[~np.isnan(over_seeds)]  # a draw of undefined tracks alone has no value
     if not np.isfinite(over_seeds).all():
         return math.nan, math.nan
-    low, high = np.quantile(over_seeds, [ALPHA / 2, 1 - ALPHA / 2])
+    low, high = np.quantile(over_seeds, [expanded_tail(n), 1 - expanded_tail(n)])
     return float(low), float(high)
+
+
+def expanded_tail(n: int) -> float:
+    """Return the probability below the lower end of an interval over `n` units, from 2.
+
+    It is 0.025 for many units, and smaller for few: the normal quantile of it is Student's, times
+    ``sqrt(n / (n - 1))`` since the bootstrap's variance has the divisor n.
+
+    Examples
+    --------
+    >>> round(expanded_tail(10_000), 4), round(expanded_tail(17), 4)
+    (0.025, 0.0144)
+    """
+    student = scipy.special.stdtrit(n - 1, 1 - ALPHA / 2)
+    return float(scipy.special.ndtr(-student * math.sqrt(n / (n - 1))))
+
+
+def _tracks_of_units(units: Sequence[str]) -> NDArray[np.int64]:
+    """Return the indices of each unit's tracks, ``(units, most tracks of one)``, -1 where none."""
+    tracks: dict[str, list[int]] = {}
+    for track, unit in enumerate(units):
+        tracks.setdefault(unit, []).append(track)
+    indices = np.full((len(tracks), max(map(len, tracks.values()), default=0)), -1, dtype=np.int64)
+    for line, members in zip(indices, tracks.values(), strict=True):
+        line[: len(members)] = members
+    return indices
 
 
 @lru_cache(maxsize=4)
 def _draws(n: int) -> NDArray[np.int64]:
-    """Return the tracks of each draw of the bootstrap, ``(DRAWS, n)``: the same for every row."""
+    """Return the units of each draw of the bootstrap, ``(DRAWS, n)``: the same for every row."""
     return np.random.default_rng(SEED).integers(0, n, (DRAWS, n))
 
 
 def wilcoxon(one: _Values, other: _Values) -> float:
-    """Return the two-sided p-value of Wilcoxon's signed-rank test, paired by track.
+    """Return the two-sided p-value of Wilcoxon's signed-rank test, paired by song.
 
     1 where no pair differs, NaN where there is no pair.
     """
@@ -108,6 +148,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def least_p_value(n_units: int, n_pairs: int) -> float:
+    """Return the least adjusted p-value that any pair of a family can have.
+
+    Parameters
+    ----------
+    n_units
+        Songs on which rows are compared: the least p-value of one pair is ``2 / 2^n_units``.
+    n_pairs
+        Pairs of the family.
+
+    Examples
+    --------
+    >>> least_p_value(8, 11)
+    0.0859375
+    """
+    return min(1.0, n_pairs * 2.0 ** (1 - n_units))
+
+
 def p_values_against(best: str, rows: Mapping[str, _Values]) -> dict[str, float]:
     """Return for every other row the adjusted p-value of its difference from the row `best`."""
     others = [label for label in rows if label != best]
@@ -122,23 +180,23 @@ class Ranks:
     Attributes
     ----------
     mean
-        Mean rank of each row over the tracks that all rows are defined on, 1 the best, in order.
+        Mean rank of each row over the songs that all rows are defined on, 1 the best, in order.
     cliques
         Runs of neighbours in that order, of which no two differ significantly.
-    n_tracks
-        The number of those tracks.
+    n_songs
+        The number of those songs.
     friedman
         p-value of Friedman's test that no row differs; NaN for fewer than three rows.
     """
 
     mean: Mapping[str, float]
     cliques: Sequence[Sequence[str]]
-    n_tracks: int
+    n_songs: int
     friedman: float
 
 
 def ranks(rows: Mapping[str, _Values]) -> Ranks | None:
-    """Return the ranks of rows, each with one value a track; None if nothing can be ranked."""
+    """Return the ranks of rows, each with one value a song; None if nothing can be ranked."""
     if len(rows) < 2:
         return None
     matrix = np.stack(list(rows.values()))

@@ -26,8 +26,8 @@ class Entry:
         The rounded value with its spread over seeds, or the reason why it has none.
     value, spread
         Unrounded numbers, NaN if it has none.
-    interval
-        The 95 % interval over tracks as text, empty if it has none.
+    interval, interval_singers
+        The 95 % intervals over songs and over singers as text, empty if it has none.
     rank
         ``best``, ``second`` or empty.
     close
@@ -42,6 +42,7 @@ class Entry:
     value: float
     spread: float = math.nan
     interval: str = ""
+    interval_singers: str = ""
     rank: str = ""
     close: bool = False
     p_best: float = math.nan
@@ -51,6 +52,11 @@ class Entry:
     def mean(self) -> str:
         """The value alone, without its spread."""
         return self.text.partition(" ±")[0]
+
+    @property
+    def deviation(self) -> str:
+        """The spread over trainings alone, empty where there is none."""
+        return self.text.partition(" ± ")[2]
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,8 @@ class Part:
         Its rows.
     has_published
         Whether published figures have columns of their own.
+    unit
+        What intervals and tests are over: ``songs``, or ``tracks`` where every track is a song.
     grids
         The ablation as a grid of each metric, where the experiment asks for one.
     """
@@ -123,7 +131,14 @@ class Part:
     metrics: Sequence[str]
     lines: Sequence[Line]
     has_published: bool
+    unit: str
     grids: Sequence[Grid]
+
+    @property
+    def has_spreads(self) -> bool:
+        """Whether a row has more than one kind of spread: over songs, singers and trainings."""
+        entries = [line.entries[self.metrics[0]] for line in self.lines]
+        return any(entry.interval_singers or entry.deviation for entry in entries)
 
     @property
     def best(self) -> dict[str, str]:

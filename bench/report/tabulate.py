@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.report.groups import GroupFacts, group_facts
 from bench.report.layout import table_parts
 from bench.report.rows import Row, TrackTables, aggregates, table_rows
 from bench.report.table import Part
@@ -31,6 +32,8 @@ class ReportTables:
         Every aggregate of every seed, from `bench.scoring.aggregate.over_tracks` by row and seed.
     aggregates
         Every aggregate of every row, unrounded: the content of ``rows.csv``.
+    groups
+        By protocol and target, what the songs and singers of the test set do to the first metric.
     parts
         A table for each protocol and target, rounded and ranked.
     """
@@ -40,6 +43,7 @@ class ReportTables:
     tracks: TrackTables
     seeds: pd.DataFrame
     aggregates: pd.DataFrame
+    groups: Mapping[tuple[str, str], GroupFacts]
     parts: Sequence[Part]
 
 
@@ -50,10 +54,18 @@ def tabulate(results: Results) -> ReportTables:
     seeds = over_tracks(results.scores, ["row", "seed"], tracks=values)
     tracks = {
         (protocol, target): track_tables(
-            values[(values["protocol"] == protocol) & (values["target"] == target)], protocol
+            values[(values["protocol"] == protocol) & (values["target"] == target)],
+            protocol,
+            results.groups,
         )
         for protocol in experiment.protocols
         for target in experiment.table.targets
     }
     numbers = aggregates(results, rows, seeds, tracks)
-    return ReportTables(results, rows, tracks, seeds, numbers, table_parts(results, rows, numbers))
+    groups = {
+        (protocol, target): group_facts(rows, experiment.metrics(protocol)[0], tables)
+        for (protocol, target), tables in tracks.items()
+    }
+    units = {key: facts.unit for key, facts in groups.items()}
+    parts = table_parts(results, rows, numbers, units)
+    return ReportTables(results, rows, tracks, seeds, numbers, groups, parts)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.scoring.aggregate import OVER_TRACKS
+from bench.scoring.aggregate import OVER_TRACKS, weighted_mean
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,15 @@ class TrackTable:
         Scores, ``(seeds, tracks)``, NaN where undefined.
     weights
         Lengths of the tracks in samples, ``(tracks,)``.
+    songs, singers
+        The song and the singer of each track.
     """
 
     names: Sequence[str]
     values: NDArray[np.float64]
     weights: NDArray[np.float64]
+    songs: Sequence[str]
+    singers: Sequence[str]
 
     @property
     def over_seeds(self) -> NDArray[np.float64]:
@@ -36,13 +41,30 @@ class TrackTable:
         with np.errstate(invalid="ignore"):
             return np.asarray(self.values.mean(axis=0))
 
-    def on(self, names: Sequence[str]) -> NDArray[np.float64]:
-        """Return `over_seeds` on the tracks of these names, NaN for a track without a score."""
-        by_name = dict(zip(self.names, self.over_seeds, strict=True))
-        return np.array([by_name.get(name, np.nan) for name in names])
+    @property
+    def has_singers(self) -> bool:
+        """Whether every singer is known, and some sing more than one song."""
+        singers = set(self.singers)
+        return "" not in singers and len(singers) < len(set(self.songs))
+
+    @cached_property
+    def over_songs(self) -> dict[str, float]:
+        """The mean over the seeds and the tracks of each song, weighted by length, by its name."""
+        tracks: dict[str, list[int]] = {}
+        for track, song in enumerate(self.songs):
+            tracks.setdefault(song, []).append(track)
+        values = self.over_seeds
+        with np.errstate(divide="ignore"):  # a song without a defined score has none
+            return {k: float(weighted_mean(values[i], self.weights[i])) for k, i in tracks.items()}
+
+    def on(self, songs: Iterable[str]) -> NDArray[np.float64]:
+        """Return `over_songs` on these songs, NaN for a song without a score."""
+        return np.array([self.over_songs.get(song, np.nan) for song in songs])
 
 
-def track_tables(tracks: pd.DataFrame, protocol: str) -> dict[tuple[str, str], TrackTable]:
+def track_tables(
+    tracks: pd.DataFrame, protocol: str, groups: Callable[[str], tuple[str, str]]
+) -> dict[tuple[str, str], TrackTable]:
     """Return the table of each row and metric over tracks.
 
     Parameters
@@ -52,6 +74,8 @@ def track_tables(tracks: pd.DataFrame, protocol: str) -> dict[tuple[str, str], T
         one protocol and for one target. Its column `track` is categorical.
     protocol
         The name of that protocol.
+    groups
+        Function that returns the song and the singer of a track.
     """
     names = OVER_TRACKS[protocol][1]
     ordered = tracks["track"].cat.reorder_categories(sorted(tracks["track"].cat.categories))
@@ -63,7 +87,9 @@ def track_tables(tracks: pd.DataFrame, protocol: str) -> dict[tuple[str, str], T
         seeds, lines = np.unique(part["seed"], return_inverse=True)
         values = np.full((len(seeds), len(present)), np.nan)
         values[lines, columns] = part["value"]
+        present_names = list(ordered.cat.categories[present])
+        songs, singers = zip(*map(groups, present_names), strict=True)
         tables[str(row), names[str(metric)]] = TrackTable(
-            list(ordered.cat.categories[present]), values, lengths[present]
+            present_names, values, lengths[present], songs, singers
         )
     return tables

@@ -19,8 +19,11 @@
 
 Silence, one rule for all but museval: a score is of one target, and it is undefined where that
 target's own reference is silent, whatever the others do. A whole track is silent where every sample
-is 0; a window is silent where its mean power is `SILENCE` or less of its track's. An estimate of
-zeros is scored wherever the ratio exists. An undefined score is NaN; tables count it.
+is 0; a window is silent where its mean power is `SILENCE` or less of its track's. An undefined
+score is NaN; tables count it and leave it out.
+
+An estimate of an audible reference counts: where its ratio does not exist, as that of a silent
+estimate, its score is minus infinity, the worst there is, so that no method gains by silence.
 """
 
 from __future__ import annotations
@@ -116,7 +119,7 @@ class ScoringProtocol(Protocol):
 class BssEvalV3:
     """BSS Eval version 3 over the whole track."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     description: ClassVar[str] = (
         "BSS Eval v3 (512 taps, whole track); means over tracks weighted by length"
     )
@@ -124,16 +127,18 @@ class BssEvalV3:
     def values(self, references: Prepared, estimates: Signals, rate: int) -> Values:
         """Return SDR, SIR, SAR and NSDR of each target."""
         scores = references.score_sources(estimates)
+        silent = _silent(references.array)
+        sdr, sir, sar = (_or_worst(v, silent) for v in (scores.sdr, scores.sir, scores.sar))
         with np.errstate(invalid="ignore"):  # a perfect mixture: infinity less infinity
-            nsdr = scores.sdr - references.mixture_sdr
-        return {"sdr": scores.sdr, "sir": scores.sir, "sar": scores.sar, "nsdr": nsdr}
+            nsdr = sdr - references.mixture_sdr
+        return {"sdr": sdr, "sir": sir, "sar": sar, "nsdr": nsdr}
 
 
 @dataclass(frozen=True)
 class BssEvalV4:
     """BSS Eval version 4 in windows of one second."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     description: ClassVar[str] = (
         "BSS Eval v4 (512 taps, windows of 1 s); median over windows, then over tracks"
     )
@@ -144,7 +149,7 @@ class BssEvalV4:
         energy = np.stack([np.einsum("cn,cn->n", s, s) for s in references.array])
         power = _window_sums(energy, rate, rate) / min(rate, energy.shape[-1])
         silent = power <= SILENCE * energy.mean(axis=1, keepdims=True)
-        return _by_metric(scores, silent)
+        return {k: _or_worst(v, silent) for k, v in _by_metric(scores, silent).items()}
 
 
 @dataclass(frozen=True)
@@ -187,17 +192,27 @@ class Usdr:
 class SiSdr:
     """Scale-invariant SDR over the whole track, and its gain over that of the mixture."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     description: ClassVar[str] = "SI-SDR (whole track); mean over tracks"
 
     def values(self, references: Prepared, estimates: Signals, rate: int) -> Values:
         """Return SI-SDR of each target, and SI-SDRi over the mixture."""
         sources = references.array
         mixture = np.broadcast_to(sources.sum(axis=0), sources.shape)
-        ours = _scale_invariant(sources, estimates)
+        ours = _or_worst(_scale_invariant(sources, estimates), _silent(sources))
         with np.errstate(invalid="ignore"):  # a perfect mixture: infinity less infinity
             gain = ours - _scale_invariant(sources, mixture)
         return {"si_sdr": ours, "si_sdri": gain}
+
+
+def _silent(references: Signals) -> NDArray[np.bool_]:
+    """Return whether every sample of a reference is 0, ``(target,)``."""
+    return np.asarray(~references.any(axis=(1, 2)))
+
+
+def _or_worst(values: NDArray[np.float64], silent: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return scores, minus infinity where one is undefined though its reference is not `silent`."""
+    return np.where(np.isnan(values) & ~silent, -np.inf, values)
 
 
 def _scale_invariant(references: Signals, estimates: Signals) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
@@ -22,10 +23,12 @@ from bench.store.cell_folder import CellFolder
 from bench.store.files import read_json
 
 #: Version of the columns of `Results.scores`; raise it with every change of them.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 #: Columns of a cell's scores, and those of them that hold text.
 SCORE_COLUMNS = ("track", "target", "protocol", "metric", "window", "value", "n_samples")
 TEXTS = ("track", "target", "protocol", "metric")
+#: Columns that `Results.scores` adds to them for each track.
+GROUPS = ("song", "singer")
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class Results:
     experiment
         As it was run; external scores are among its methods.
     corpus
-        Title, citation and licence of the dataset, ``n_test`` of ``n_full`` test tracks, and
-        whether it ``shares_audio``.
+        Title, citation and licence of the dataset, ``n_test`` of ``n_full`` test tracks, whether
+        it ``shares_audio``, and the song and singer of each test track as ``groups``.
     outcomes
         One a cell, in the order of the experiment file, external scores last.
     overrides
@@ -89,7 +92,7 @@ class Results:
         """The tidy scores of all cells.
 
         Columns row, method, seed (-1 for none), track, target, protocol, metric, window, value,
-        n_samples. Those of text are categorical.
+        n_samples, song, singer. Those of text are categorical.
         """
         tables = [(outcome.cell, t) for outcome in self.outcomes for t in outcome.scores.values()]
         joined = pa.concat_tables(
@@ -101,7 +104,15 @@ class Results:
         scores.insert(0, "row", _repeated([cell.row for cell, _ in tables], lengths))
         scores.insert(1, "method", _repeated([cell.method for cell, _ in tables], lengths))
         scores.insert(2, "seed", np.repeat(np.array(seeds, dtype=np.int64), lengths))
+        for i, column in enumerate(GROUPS):
+            names = [self.groups(track)[i] for track in scores["track"].cat.categories]
+            scores[column] = _repeated_by(names, scores["track"].cat.codes.to_numpy())
         return scores
+
+    def groups(self, track: str) -> tuple[str, str]:
+        """Return the song and the singer of a track; a track of no known song is one itself."""
+        song, singer = self.corpus.get("groups", {}).get(track, (track, ""))
+        return song, singer
 
 
 def read_outcome(folder: CellFolder, experiment: str) -> Outcome:
@@ -148,6 +159,13 @@ def _repeated(values: Sequence[str], lengths: Sequence[int]) -> pd.Series[Any]:
     codes, categories = pd.factorize(np.array(values, dtype=object))
     kinds = pd.Index(categories, dtype="str")
     return pd.Series(pd.Categorical.from_codes(np.repeat(codes, lengths), kinds))
+
+
+def _repeated_by(values: Sequence[str], codes: NDArray[np.integer]) -> pd.Series[Any]:
+    """Return the value of each code, as categories in the order of the values."""
+    kinds, categories = pd.factorize(np.array(values, dtype=object))
+    kinds = kinds if len(kinds) else np.zeros(1, dtype=np.int64)
+    return pd.Series(pd.Categorical.from_codes(kinds[codes], pd.Index(categories, dtype="str")))
 
 
 def _empty() -> pa.Table:

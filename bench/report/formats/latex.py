@@ -32,8 +32,8 @@ _ENCODER = UnicodeToLatexEncoder(
 _LONG = 26
 _CAPTION = (
     "Bold: best; underlined: second; bounds and imported scores are not ranked. "
-    "Brackets: 95 % bootstrap interval over tracks. ≈: not significantly different "
-    "from the best (Wilcoxon, Holm, 0.05)."
+    "±: standard deviation over trainings. Brackets: 95 % bootstrap interval over {unit}. "
+    "≈: not significantly different from the best (Wilcoxon, Holm, 0.05)."
 )
 
 
@@ -41,7 +41,7 @@ def latex(tables: ReportTables) -> str:
     """Return a table environment for each protocol and target, and for each grid."""
     out = ["% Made by bench report; needs \\usepackage{booktabs}."]
     for part in tables.parts:
-        caption = escape_latex(f"{part.caption}. {_CAPTION}")
+        caption = escape_latex(f"{part.caption}. {_CAPTION.format(unit=part.unit)}")
         for grid in part.grids:
             name = escape_latex(f"{metric_name(grid.metric)}. {part.caption}.")
             out += _framed(name, _grid_tabular(grid), 5)

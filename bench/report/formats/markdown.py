@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench.report.curves import FigureData
 from bench.report.numbers import NOTHING, metric_name
 from bench.report.prose.findings import findings
-from bench.report.prose.notes import notes
+from bench.report.prose.notes import notes, provenance_warning
 from bench.report.table import CLOSE, Entry, Grid, Part
 from bench.report.tabulate import ReportTables
 
@@ -25,6 +25,8 @@ def markdown(tables: ReportTables, figure: FigureData | None = None) -> str:
     """
     experiment = tables.results.experiment
     out = [f"# {experiment.title}", "", experiment.why.strip(), ""]
+    warning = provenance_warning(tables.results)
+    out += [f"**{escape_markdown(warning)}**", ""] if warning else []
     for part in tables.parts:
         title = part.target.capitalize()
         several = len(experiment.protocols) > 1
@@ -33,6 +35,7 @@ def markdown(tables: ReportTables, figure: FigureData | None = None) -> str:
         for grid in part.grids:
             out += [*_grid_table(grid), ""]
         out += [*_table(part), ""]
+        out += [*_spreads(part), ""] if part.has_spreads else []
     out += [] if figure is None else _figure_section(figure)
     out += ["## Notes", "", *[f"- {escape_markdown(note)}" for note in notes(tables)]]
     return "\n".join(out).rstrip() + "\n"
@@ -68,6 +71,20 @@ def _table(part: Part) -> list[str]:
         if part.has_published:
             cells += [line.entries[metric].published for metric in part.metrics]
         out.append("| " + " | ".join(cells) + " |")
+    return out
+
+
+def _spreads(part: Part) -> list[str]:
+    """Return the lines of a table of the first metric: its spread over songs and trainings."""
+    metric = part.metrics[0]
+    columns = [metric_name(metric), f"95 % over {part.unit}", "95 % over singers"]
+    out = _heading(["method", *columns, "standard deviation over trainings", "trainings"])
+    for line in part.lines:
+        entry, row = line.entries[metric], line.row
+        texts = [entry.mean, entry.interval, entry.interval_singers, entry.deviation]
+        n = str(row.n_seeds) if row.draws else ""
+        cells = [text or NOTHING for text in (*texts, n)]
+        out.append("| " + " | ".join([escape_markdown(row.label), *cells]) + " |")
     return out
 
 

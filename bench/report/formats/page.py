@@ -24,7 +24,7 @@ from bench.report.formats.page_runs import cell_runs, joint_provenance
 from bench.report.numbers import NOTHING, decibels, metric_name, p_value
 from bench.report.prose.answer import answer_text
 from bench.report.prose.findings import findings
-from bench.report.prose.notes import notes
+from bench.report.prose.notes import notes, provenance_warning
 from bench.report.rows import GROUP_TITLES
 from bench.report.table import CLOSE
 from bench.report.tabulate import ReportTables
@@ -65,6 +65,7 @@ def html_page(
         runs=cell_runs(results, facts),
         provenance=joint_provenance(facts),
         notes=notes(tables),
+        warning=provenance_warning(results),
         n_cells=len(results.outcomes),
         n_done=sum(outcome.status == "done" for outcome in results.outcomes),
         script=Markup(script),  # noqa: S704 - our own file

@@ -50,7 +50,9 @@ def part_charts(tables: ReportTables, part: Part, n: int) -> PartCharts:
         values = {k: tracks[k, metric].over_seeds for k in rows if (k, metric) in tracks}
         if values:
             distributions.append(_distribution(values, rows, own[metric], f"d{n}{m}"))
-        compared = {k: v for k, v in values.items() if rows[k].ranked and not np.isnan(v).all()}
+        ranked_rows = {k: v for k, v in values.items() if rows[k].ranked and not np.isnan(v).all()}
+        songs = list(dict.fromkeys(s for k in ranked_rows for s in tracks[k, metric].songs))
+        compared = {k: tracks[k, metric].on(songs) for k in ranked_rows}
         ranked = ranks(compared) if 2 < len(compared) <= _MOST_RANKED else None
         if ranked:
             diagrams.append(_diagram(ranked, own[metric], f"c{n}{m}"))
@@ -88,7 +90,7 @@ def _diagram(ranked: Ranks, metric: str, prefix: str) -> Chart:
     """Return the critical-difference diagram of a metric."""
     joined = "; ".join(", ".join(clique) for clique in ranked.cliques) or "none"
     caption = (
-        f"{metric_name(metric)}: mean ranks over {ranked.n_tracks} tracks, 1 the best. A bar joins "
+        f"{metric_name(metric)}: mean ranks over {ranked.n_songs} songs, 1 the best. A bar joins "
         f"methods that are not told apart (Wilcoxon, Holm over all pairs). Friedman's test: "
         f"p {p_value(ranked.friedman)}."
     )

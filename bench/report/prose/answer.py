@@ -42,7 +42,7 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
     entry = best.entries[metric]
     name = f"{metric_name(metric)} of the {part.target}"
     text = f"{best.row.label} has the highest {name}, {entry.text} dB"
-    text += f" (95 % interval over tracks {entry.interval})" if entry.interval else ""
+    text += f" (95 % interval over {part.unit} {entry.interval})" if entry.interval else ""
     others = [
         line
         for line in ranked
@@ -55,7 +55,10 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
     p = second.entries[metric].p_best
     significance = "not significant" if second.entries[metric].close else "significant"
     text += f", {decibels(gap)} dB above {second.row.label}"
-    text += "" if math.isnan(p) else f" ({significance}: Wilcoxon, Holm, p {p_value(p)})"
+    if best.row.has_one_draw and second.row.has_one_draw:
+        text += " (one training each, so that chance may order them)"
+    elif not math.isnan(p):
+        text += f" ({significance}: Wilcoxon, Holm, p {p_value(p)})"
     close = [line.row.label for line in others if line.entries[metric].close]
     if close:
         text += f"; {_listed(close)} {'is' if len(close) == 1 else 'are'} not told apart from it"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 
 from bench.report.curves import Curve, FigureData, Point
@@ -35,18 +34,24 @@ def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
         means = [point.over_seeds(metric).mean for point in points]
         steps = [b - a for a, b in itertools.pairwise(means)]
         rises = sum(step > 0 for step in steps)
-        if not _apart(points[0], points[-1], metric):
+        one_seed = any(len(point.seeds[metric]) < 2 for point in points)
+        if one_seed:
+            verb = "goes up" if means[-1] > means[0] else "goes down"
+        elif not _apart(points[0], points[-1], metric):
             verb = "does not change beyond what the seeds explain"
         elif means[-1] > means[0]:
             verb = "rises" if rises == len(steps) else "rises on the whole"
         else:
             verb = "falls" if rises == 0 else "falls on the whole"
-        best = max(points, key=lambda point: point.over_seeds(metric).mean)
+        best, second = sorted(points, key=lambda point: -point.over_seeds(metric).mean)[:2]
+        is_apart = not one_seed and _apart(best, second, metric)
+        highest = "it is highest" if is_apart else "its highest mean is"
+        known = "; one training a point, so nothing is known of its spread" if one_seed else ""
         yield (
             f"{metric.upper()} {verb} as {symbol} goes from {points[0].x} to {points[-1].x}, "
             f"from {_mean_text(points[0], metric)} to {_mean_text(points[-1], metric)} dB "
-            f"({rises} of {len(steps)} steps up); it is highest at {symbol} = {best.x} "
-            f"({_mean_text(best, metric)} dB)."
+            f"({rises} of {len(steps)} steps up); {highest} at {symbol} = {best.x} "
+            f"({_mean_text(best, metric)} dB){known}."
         )
 
 
@@ -57,15 +62,19 @@ def _comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
     gap = first.over_seeds(metric).mean - second.over_seeds(metric).mean
     is_apart = _apart(first, second, metric)
     if any(len(point.seeds[metric]) < 2 for point in (first, second)):
-        reliability = "one seed, so nothing is known of its spread"
+        verb, reliability = (
+            "has its highest value",
+            "one training, so nothing is known of its spread",
+        )
     else:
+        verb = "is highest" if is_apart else "has its highest mean"
         reliability = f"{'more' if is_apart else 'no more'} than the seeds explain"
 
     def name(point: Point) -> str:
         return f"{symbol} = {point.x}" if symbol else point.row
 
     return (
-        f"{metric.upper()} is highest for {name(first)} ({_mean_text(first, metric)} dB), "
+        f"{metric.upper()} {verb} for {name(first)} ({_mean_text(first, metric)} dB), "
         f"{decibels(gap)} dB above {name(second)} ({reliability}), and lowest for {name(last)} "
         f"({_mean_text(last, metric)} dB)."
     )
@@ -75,11 +84,11 @@ def _apart(one: Point, other: Point, metric: str) -> bool:
     """Tell whether two rows differ beyond what their seeds explain.
 
     Both have the same seeds, so their differences are taken seed by seed: they differ if the 95 %
-    interval of the mean difference does not contain 0. With one seed any difference counts.
+    interval of the mean difference does not contain 0. With one seed nothing is known of that.
     """
     pairs = zip(one.seeds[metric], other.seeds[metric], strict=True)
     over = over_seeds([a - b for a, b in pairs])
-    return abs(over.mean) > (0.0 if math.isnan(over.half_width) else over.half_width)
+    return abs(over.mean) > over.half_width
 
 
 def _mean_text(point: Point, metric: str) -> str:

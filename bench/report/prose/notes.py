@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
+from bench.report.numbers import metric_name
 from bench.report.rows import Row
+from bench.report.statistics import ALPHA, least_p_value
 from bench.report.table import CLOSE
 from bench.report.tabulate import ReportTables
 from bench.store.results import Results
@@ -14,18 +18,26 @@ def notes(tables: ReportTables) -> list[str]:
     lines = [
         "The best value of a column is bold, the second underlined. Bounds (the mixture, and masks "
         "made from the true sources) and imported scores are not ranked.",
-        "In brackets: the 95 % interval of a value by the percentile bootstrap over tracks. "
-        f"{CLOSE}: not significantly different from the best of its column (Wilcoxon's signed-rank "
-        "test, paired by track, p-values adjusted by Holm, level 0.05). Both speak of the choice "
-        "of tracks, not of the chance in a training.",
+        "In brackets: the 95 % interval of a value by the bootstrap over "
+        f"{_units(tables)}. {CLOSE}: not significantly different from the best of its column "
+        f"(Wilcoxon's signed-rank test, paired by {_units(tables)[:-1]}, p-values adjusted by "
+        f"Holm, level 0.05). Both speak of the choice of {_units(tables)}, not of the chance in a "
+        "training.",
     ]
+    lines += _about_groups(tables)
+    lines += _unmarked(tables)
     if results.overrides:
         lines.append(f"Not as in its file: run with -o {' -o '.join(results.overrides)}")
     seeds = len(results.experiment.seeds)
     if seeds > 1:
         lines.append(
-            f"Rows of methods that draw at random are means over {seeds} seeds, ± the standard "
-            "deviation over seeds."
+            f"Rows of methods that draw at random are means over {seeds} trainings, one a seed. "
+            "± is the standard deviation over these trainings, on the same tracks."
+        )
+    elif any(row.has_one_draw for row in rows):
+        lines.append(
+            "Rows of methods that draw at random are of one training each: nothing is known of "
+            "their spread over trainings, and no two of them are tested against each other."
         )
     if any(part.has_published for part in tables.parts):
         lines.append(f"Published figures: {results.experiment.published_source or 'not stated.'}")
@@ -34,6 +46,79 @@ def notes(tables: ReportTables) -> list[str]:
     lines += [_unfinished(row) for row in rows if row.status.startswith("missing")]
     lines.append(f"Data: {results.corpus['citation']} Licence: {results.corpus['licence']}.")
     return lines
+
+
+def provenance_warning(results: Results) -> str:
+    """Return what a reader must know first of where the numbers come from; empty where nothing.
+
+    A report is one that can be repeated where all of its cells come from one commit.
+    """
+    commits: dict[str, set[str]] = {}
+    for outcome in results.outcomes:
+        facts = [entry for entry in outcome.facts.values() if entry]
+        sources = [*facts, *(entry["fit"] for entry in facts if entry.get("fit"))]
+        stamps = {str(source.get("provenance", {}).get("commit", "")) for source in sources} - {""}
+        if outcome.status == "done" and stamps:
+            commits.setdefault(outcome.cell.row, set()).update(stamps)
+    distinct = {stamp.removesuffix("-dirty") for stamps in commits.values() for stamp in stamps}
+    n_dirty = sum(any(s.endswith("-dirty") for s in stamps) for stamps in commits.values())
+    problems = []
+    if len(distinct) > 1:
+        problems.append(f"its rows were computed at {len(distinct)} commits")
+    if n_dirty:
+        problems.append(f"{n_dirty} of {len(commits)} rows by code with uncommitted changes")
+    if not problems:
+        return ""
+    return f"This report does not come from one clean commit: {', and '.join(problems)}."
+
+
+def _units(tables: ReportTables) -> str:
+    """Return what intervals and tests are over: songs, or tracks where each track is a song."""
+    return tables.parts[0].unit
+
+
+def _about_groups(tables: ReportTables) -> list[str]:
+    """Return how alike the scores of a song are, and what this test set can show."""
+    facts = next(iter(tables.groups.values()))
+    name, lines = metric_name(facts.metric), []
+    if facts.unit == "songs":
+        text = f"The {facts.n_tracks} tracks are of {facts.n_songs} songs"
+        text += f" by {facts.n_singers} singers" if facts.n_singers else ""
+        if not math.isnan(facts.song_correlation):
+            text += (
+                f". Scores within a song correlate by {facts.song_correlation:.2f} ({name}, median "
+                "over the ranked rows), so that the variance of a mean is "
+                f"{facts.design_effect:.2f} times that of as many independent tracks (design "
+                "effect)"
+            )
+        if not math.isnan(facts.singer_correlation):
+            text += f"; within a singer they correlate by {facts.singer_correlation:.2f}"
+        lines.append(f"{text}.")
+    if any(line.entries[m].interval_singers for p in tables.parts for m in p.metrics
+           for line in p.lines):  # fmt: skip
+        lines.append(
+            f"Intervals over singers draw all tracks of a singer together. With {facts.n_singers} "
+            "singers they are approximate."
+        )
+    if not math.isnan(facts.least_difference):
+        lines.append(
+            f"A row must be about {facts.least_difference:.2f} dB of {name} away from the best "
+            "(median over the ranked rows) to be told apart from it in 4 of 5 such test sets."
+        )
+    return lines
+
+
+def _unmarked(tables: ReportTables) -> list[str]:
+    """Return why a table has no marks of significance, where it has too few songs for any."""
+    facts = next(iter(tables.groups.values()))
+    n_pairs = sum(row.group != "bound" and row.status == "done" for row in tables.rows) - 1
+    if n_pairs < 1 or least_p_value(facts.n_songs, n_pairs) < ALPHA:
+        return []
+    least = least_p_value(facts.n_songs, n_pairs)
+    return [
+        f"No row is marked as not significantly different: with {facts.n_songs} {facts.unit} and "
+        f"{n_pairs} pairs the least p-value that could come out is {least:.2g}, above the level."
+    ]
 
 
 def _failures(results: Results) -> list[str]:

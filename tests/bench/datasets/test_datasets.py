@@ -5,7 +5,10 @@ import pytest
 import soundfile
 
 from bench import datasets
+from bench.datasets.dsd100 import DSD100
+from bench.datasets.ikala import IKala
 from bench.datasets.mir1k import DEV_CLIPS, MIR1K, split_of
+from bench.datasets.musdb18 import MUSDB18
 from bench.datasets.synthetic import RATE, Synthetic, make_track
 from bench.errors import BenchError
 from bench.track import TARGETS
@@ -35,6 +38,19 @@ def test_clips_fall_into_the_papers_split_by_singer(root):
     assert corpus.names("dev") == sorted(DEV_CLIPS)
     assert corpus.names("test") == ["Ani_1_01", "tammy_2_02"]
     assert split_of("amy_9_08") == "dev"
+
+
+def test_clips_of_one_song_and_one_singer_are_told_by_name(root):
+    groups = MIR1K(root).test_groups()
+    assert groups == {"Ani_1_01": ("Ani_1", "Ani"), "tammy_2_02": ("tammy_2", "tammy")}
+
+
+def test_corpora_tell_song_and_singer_as_far_as_they_know(tmp_path):
+    assert IKala(tmp_path).groups("10161_chorus") == ("10161", "")
+    assert MUSDB18(tmp_path).groups("ANiMAL - Rockshow") == ("ANiMAL - Rockshow", "ANiMAL")
+    dsd = DSD100(tmp_path).groups("055 - Angels In Amplifiers - I'm Alright")
+    assert dsd == ("055 - Angels In Amplifiers - I'm Alright", "Angels In Amplifiers")
+    assert Synthetic().groups("test_00") == ("test_00", "")
 
 
 def test_files_that_are_no_clips_of_the_corpus_are_passed_over(root):

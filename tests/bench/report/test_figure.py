@@ -131,15 +131,15 @@ def test_rows_are_compared_with_what_the_seeds_explain(tmp_path):
     results = made(tmp_path, ROWS, values, jitter=(-1, 1, 0))
     lines = findings(numbers(results))
     assert lines[0] == (
-        "GNSDR is highest for Joint (7.00 ± 0.10 dB), 0.10 dB above Square (no more than the seeds "
-        "explain), and lowest for None (5.00 ± 0.10 dB)."
+        "GNSDR has its highest mean for Joint (7.00 ± 0.10 dB), 0.10 dB above Square (no more than "
+        "the seeds explain), and lowest for None (5.00 ± 0.10 dB)."
     )
     assert "GSAR is highest for None (11.00 ± 0.10 dB), 1.00 dB above Joint (more" in lines[2]
 
 
 def test_one_seed_has_no_interval_and_says_so(tmp_path):
     results = made(tmp_path, ROWS, [(7, 12, 10), (5, 9, 11), (6.9, 12.1, 9)], seeds=(0,))
-    assert "(one seed, so nothing is known of its spread)" in findings(numbers(results))[0]
+    assert "(one training, so nothing is known of its spread)" in findings(numbers(results))[0]
     assert figure_svg(numbers(results))
     assert "±" not in latex(tabulate(results))
 
@@ -161,7 +161,8 @@ def test_the_report_shows_figure_findings_and_spread(swept, tmp_path):
     assert "](figure.svg)" in text
     assert "- DNN: GSIR rises as γ goes from 0 to 0.5" in text
     assert "| DNN (gamma = 0.1) | <u>7.10 ± 0.10</u>" in text
-    assert "± the standard deviation over seeds" in text
+    assert "± is the standard deviation over these trainings" in text
+    assert "| DNN (gamma = 0.1) | 7.10 | – | – | 0.10 | 3 |" in text
     assert "$\\pm$" in (folder / "table.tex").read_text()
     assert "±" not in (folder / "table.tex").read_text()
 

@@ -12,7 +12,9 @@ from bench.report import statistics
 from bench.report.statistics import (
     bootstrap_interval,
     cliques,
+    expanded_tail,
     holm,
+    least_p_value,
     p_values_against,
     ranks,
     wilcoxon,
@@ -37,7 +39,8 @@ def test_the_interval_is_scipys_percentile_bootstrap(aggregate, statistic):
     low, high = bootstrap_interval(values[None], weights, aggregate)
     expected = scipy.stats.bootstrap(
         (values, weights), statistic, paired=True, vectorized=True, method="percentile",
-        n_resamples=20_000, rng=np.random.default_rng(1),
+        n_resamples=20_000, confidence_level=1 - 2 * expanded_tail(60),
+        rng=np.random.default_rng(1),
     ).confidence_interval  # fmt: skip
     assert low == pytest.approx(expected.low, abs=DRAWN)
     assert high == pytest.approx(expected.high, abs=DRAWN)
@@ -59,6 +62,37 @@ def test_undefined_tracks_are_left_out_and_infinite_ones_leave_no_interval():
     assert low < values.mean() < high
     for bad in ([np.inf, 1.0, 2.0], [np.nan] * 3, [1.0]):
         assert all(map(math.isnan, bootstrap_interval(np.array([bad]), np.ones(len(bad)), mean)))
+
+
+def test_tracks_of_one_song_are_drawn_together():
+    songs = RNG.normal(5, 2, 20)
+    tracks, units = np.repeat(songs, 3), [f"s{i // 3}" for i in range(60)]
+    together = bootstrap_interval(tracks[None], np.ones(60), mean, units)
+    assert together == pytest.approx(bootstrap_interval(songs[None], np.ones(20), mean))
+    apart = bootstrap_interval(tracks[None], np.ones(60), mean)
+    assert together[1] - together[0] > 1.5 * (apart[1] - apart[0])
+
+
+@pytest.mark.parametrize("aggregate", [mean, median, weighted_mean])
+def test_songs_of_unequal_sizes_are_drawn_whole(aggregate):
+    values, weights = RNG.normal(5, 2, 7), RNG.uniform(1, 5, 7)
+    units = ["a", "b", "b", "c", "c", "c", "d"]
+    low, high = bootstrap_interval(values[None], weights, aggregate, units)
+    draws, over = statistics._draws(4), []
+    members = [[0], [1, 2], [3, 4, 5], [6]]
+    for draw in draws:
+        tracks = [track for unit in draw for track in members[unit]]
+        over.append(float(aggregate(values[tracks], weights[tracks])))
+    tail = expanded_tail(4)
+    assert [low, high] == pytest.approx(list(np.quantile(over, [tail, 1 - tail])))
+
+
+def test_the_least_p_value_is_that_of_pairs_that_all_differ_to_one_side():
+    one = np.arange(1.0, 9.0)
+    rows = {"best": one + 1, **{str(i): one * 0.5 ** (i + 1) for i in range(11)}}
+    p = p_values_against("best", rows)
+    assert min(p.values()) == least_p_value(8, 11) > statistics.ALPHA
+    assert least_p_value(10, 11) < statistics.ALPHA
 
 
 def test_the_p_value_is_scipys_on_the_pairs_that_are_defined():
@@ -110,7 +144,7 @@ def test_ranks_join_the_rows_that_no_test_tells_apart():
     assert found.friedman == scipy.stats.friedmanchisquare(*rows.values()).pvalue
     rows["top"] = rows["top"].copy()
     rows["top"][:3] = np.nan
-    assert ranks(rows).n_tracks == 37
+    assert ranks(rows).n_songs == 37
 
 
 def test_rows_that_are_all_alike_are_one_clique():

@@ -195,6 +195,40 @@ def test_a_wholly_silent_reference_is_undefined_under_every_protocol(name):
     assert other["value"].notna().all()
 
 
+@pytest.mark.parametrize("name", ["bss_eval_v3", "bss_eval_v4", "usdr", "si_sdr"])
+def test_a_silent_estimate_of_an_audible_reference_has_no_undefined_score(name):
+    track = stereo_song(np.random.default_rng(0))
+    rows = pd.DataFrame(score_track(name, track, dict.fromkeys(TARGETS, track.mixture * 0)))
+    assert rows["value"].notna().all()
+    if name in ("bss_eval_v3", "si_sdr"):
+        assert (rows["value"] == -np.inf).all()
+    if name == "bss_eval_v4":  # the ratio of reference to error exists: it is 1
+        assert (rows.query("metric == 'sdr'")["value"] == 0).all()
+        assert (rows.query("metric == 'sar'")["value"] == -np.inf).all()
+
+
+def test_silencing_the_hardest_of_three_tracks_ends_a_row_and_never_raises_it():
+    rng = np.random.default_rng(0)
+    tracks = [
+        Track(n, 8000, {t: rng.standard_normal((1, 8000)) for t in TARGETS})
+        for n in ("a", "b", "c")
+    ]
+    noises = {"a": 0.2, "b": 0.3, "c": 3.0}
+    estimates = {track.name: noisy(track, noises[track.name]) for track in tracks}
+
+    def gnsdr():
+        rows = [r for t in tracks for r in score_track("bss_eval_v3", t, estimates[t.name])]
+        over = over_tracks(pd.DataFrame(rows)).set_index(["target", "metric"])
+        return over.loc[("vocals", "gnsdr"), ["value", "n_undefined"]]
+
+    honest = gnsdr()
+    estimates["c"] = {target: 0 * audio for target, audio in estimates["c"].items()}
+    silenced = gnsdr()
+    assert np.isfinite(honest["value"])
+    assert silenced["value"] == -np.inf
+    assert silenced["n_undefined"] == 0
+
+
 def tidy(rows):
     columns = ["track", "target", "metric", "value", "n_samples"]
     return pd.DataFrame(rows, columns=columns).assign(protocol="bss_eval_v3", window=-1)
