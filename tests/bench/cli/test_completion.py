@@ -46,6 +46,8 @@ def test_nothing_is_offered_where_nothing_begins_so(workspace):
         assert list(complete("no such name")) == []
 
 
-def test_the_script_for_a_shell_can_be_printed(workspace):
-    done = CliRunner().invoke(app, ["--show-completion", "bash"], prog_name="bench")
+def test_the_script_for_a_shell_can_be_printed(workspace, monkeypatch):
+    # The shell is found among the parents of the process, of which a service has none.
+    monkeypatch.setattr("shellingham.detect_shell", lambda: ("bash", "/bin/bash"))
+    done = CliRunner().invoke(app, ["--show-completion"], prog_name="bench")
     assert "_BENCH_COMPLETE" in done.output

@@ -201,7 +201,7 @@ def test_after_thirty_kills_the_table_is_that_of_an_undisturbed_sweep(workspace,
     drill.look()
     n_separated = (workspace / "log").read_text().count("\n")
     for n in range(2, len(PROTOCOLS) + 1):
-        if drill.kills.total() < N_KILLS:
+        if drill.kills.total() < N_KILLS or ("worker", "score") not in drill.kills:
             on_local_workers(drill, [*words, *scored_by(n)], ["score"])
             ran(*words, *scored_by(n), "--workers", "2")
     print(f"{drill.kills.total()} kills in {time.monotonic() - begun:.0f} s: {dict(drill.kills)}")
