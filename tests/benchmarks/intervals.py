@@ -27,7 +27,7 @@ _SONGS_OF_825 = {
 CLIPS_825 = tuple(clips for clips, songs in _SONGS_OF_825.items() for _ in range(songs))
 #: Correlations of GNSDR within a song over the rows of `reports/paper_table3`: 0.44 in the median.
 CORRELATIONS = (0.2, 0.44, 0.6)
-N_SIMULATIONS = 2000
+N_SIMULATIONS = 1000
 
 
 def simulated(
