@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import parameters_to_vector
 
 from baselines.networks.drnn.separator import DRNN
 from bench.errors import BenchError
@@ -143,13 +144,17 @@ FULL = {**SMALL, "recipe": "lbfgs", "shift": 9_000, "pairing": "own", "patience"
 
 
 def test_lbfgs_takes_the_same_path_as_one_call_of_torchs_own(tracks):
-    method = DRNN(**FULL, epochs=4)
-    ours = method.fit(tracks).weights_
-    module = method.module(tracks)
+    n_iterations = 16
+    method = DRNN(**FULL, epochs=n_iterations)
+    # In double precision: two orders of a sum part the paths tenfold every two iterations, from
+    # 5e-14 after 4 to 2e-7 after 16, measured.
+    ours = train(method.module(tracks).double(), FitContext(), "cpu")
+    module = method.module(tracks).double()
+    module.on_fit_start()
     parameters = dict(module.network.named_parameters())
     optimizer = torch.optim.LBFGS(
-        parameters.values(), max_iter=4, max_eval=2500, history_size=50, tolerance_grad=1e-5,
-        tolerance_change=1e-9, line_search_fn="strong_wolfe",
+        parameters.values(), max_iter=n_iterations, max_eval=2500, history_size=50,
+        tolerance_grad=1e-5, tolerance_change=1e-9, line_search_fn="strong_wolfe",
     )  # fmt: skip
 
     def closure():
@@ -160,8 +165,8 @@ def test_lbfgs_takes_the_same_path_as_one_call_of_torchs_own(tracks):
 
     optimizer.step(closure)
     for name, weight in parameters.items():
-        # Sums over batches are rounded in another order.
-        assert np.abs(ours[name] - weight.detach().numpy()).max() < 1e-3 * np.abs(ours[name]).max()
+        theirs = weight.detach()
+        assert float((ours[name] - theirs).abs().max()) < 1e-5 * float(theirs.abs().max())
 
 
 def test_lbfgs_evaluates_no_point_twice(tracks, monkeypatch):
@@ -175,7 +180,7 @@ def test_lbfgs_evaluates_no_point_twice(tracks, monkeypatch):
             and int(batch.start[0]) == 0
             and int(batch.shift[0]) == 0
         ):
-            seen.append(torch.nn.utils.parameters_to_vector(module.network.parameters()).clone())
+            seen.append(parameters_to_vector(module.network.parameters()).clone())
         return cost(batch)
 
     monkeypatch.setattr(module, "cost", counted)
@@ -212,15 +217,25 @@ def test_lbfgs_lowers_the_loss_at_every_iteration(tracks):
     assert losses[-1] < 0.5 * losses[0]
 
 
-@pytest.mark.parametrize("recurrent", ["none", 2, "all"])
-def test_bfloat16_trains_to_nearly_the_same(tracks, recurrent):
+# How far a gradient is off in bfloat16: 6 % without recurrence, 10 and 26 % with it, measured.
+@pytest.mark.parametrize(("recurrent", "most"), [("none", 0.1), (2, 0.2), ("all", 0.4)])
+def test_bfloat16_has_nearly_the_same_gradient_and_learns(tracks, recurrent, most):
     values = {**SMALL, "hidden": 60, "epochs": 20, "recurrent": recurrent}
-    logs = [Kept(), Kept()]
-    for log, precision in zip(logs, ("float32", "bfloat16"), strict=True):
-        DRNN(**{**values, "precision": precision}).fit(tracks, tracks, log)
-    full, low = (log.curve[20]["dev/snri"] for log in logs)
-    assert full > 10
-    assert low == pytest.approx(full, abs=1.5)  # two paths to two good solutions
+    losses, gradients = [], []
+    for precision in ("float32", "bfloat16"):
+        module = DRNN(**{**values, "precision": precision}).module(tracks)
+        loss, _ = module.cost(next(iter(module.train_dataloader())))
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(parameters_to_vector([p.grad for p in module.network.parameters()]))
+    full, low = gradients
+    # bfloat16 has 8 bits of mantissa: a product is right to 0.4 %, a sum of many to less.
+    assert losses[1] == pytest.approx(losses[0], rel=5e-3)
+    assert losses[1] != losses[0], "both were in float32"
+    assert float((full - low).norm() / full.norm()) < most
+    log = Kept()
+    DRNN(**{**values, "precision": "bfloat16"}).fit(tracks, tracks, log)
+    assert log.curve[20]["dev/snri"] > 10
 
 
 @pytest.mark.parametrize("kind", ["log_power", "log_mel"])

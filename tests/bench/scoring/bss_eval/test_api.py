@@ -204,16 +204,22 @@ def test_single_precision_gives_the_same_scores_to_a_thousandth_of_a_decibel(tes
     references = np.stack([test_track.references[t] for t in ("vocals", "accompaniment")])
     rng = np.random.default_rng(0)
     noise = rng.standard_normal(references.shape)
-    noise *= 10 ** (-sdr / 20) * np.linalg.norm(references[0]) / np.linalg.norm(noise[0])
-    both = references, references + noise
+    noise *= np.linalg.norm(references[0]) / np.linalg.norm(noise[0])
+    # Each kind of error at the same level: noise, the other source, and a wrong gain.
+    error = 10 ** (-sdr / 20) * (noise + references[::-1] + references)
+    both = references, references + error
     single = [signals.astype(np.float32) for signals in both]
-    for scorer in (bss_eval_sources, lambda r, e: bss_eval_images(r, e, 8000, 8000)):
+    scorers = {
+        bss_eval_sources: ("sdr", "sir", "sar"),
+        lambda r, e: bss_eval_images(r, e, 8000, 8000): ("sdr", "isr", "sir", "sar"),
+    }
+    for scorer, names in scorers.items():
         exact, rounded = scorer(*both), scorer(*single)
-        for name in ("sdr", "isr", "sir", "sar"):
+        for name in names:
             one, two = getattr(exact, name), getattr(rounded, name)
-            within = np.isfinite(one) & (one <= 60)
-            assert within.any() or name in ("isr", "sir")
-            assert np.abs(one - two)[within].max(initial=0) < 1e-3
+            within = np.isfinite(one) & (one <= 66)
+            assert within.mean() > 0.5, f"{name}: nothing to compare"
+            assert np.abs(one - two)[within].max() < 1e-3
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
