@@ -56,10 +56,19 @@ class Prepared(References):
     """The references of a track, prepared once for every protocol and every estimate of it.
 
     What is prepared never depends on what was scored before, to the last bit.
+
+    Raises
+    ------
+    BenchError
+        The references are so loud or so soft that plain ratios of their squares do not exist.
     """
 
     def __init__(self, track: Track) -> None:
         super().__init__(np.stack([track.references[target] for target in TARGETS]))
+        if self.exponent:
+            raise BenchError(
+                f"track {track.name!r} has a peak beyond 1e±100: scale its references and estimates"
+            )
         _ = self.lags
 
     @property

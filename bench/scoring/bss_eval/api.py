@@ -38,6 +38,7 @@ Stoeter, Liutkus, Ito: The 2018 signal separation evaluation campaign, LVA/ICA 2
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -52,6 +53,8 @@ from bench.scoring.bss_eval.ratios import Scores, image_scores, source_scores
 from bench.scoring.bss_eval.windows import energies
 
 FILTER_LENGTH = 512
+#: Between these peaks, squares and their sums over any track are within float64.
+QUIETEST, LOUDEST = 1e-100, 1e100
 
 
 class References:
@@ -67,7 +70,8 @@ class References:
     Raises
     ------
     BenchError
-        The shape is another, there are no samples, or a sample is not finite.
+        The shape is another, there are no samples, a sample is not finite, or one target is louder
+        than another by more than 2,000 dB.
     """
 
     def __init__(self, signals: Any, filter_length: int = FILTER_LENGTH) -> None:
@@ -76,9 +80,15 @@ class References:
             raise BenchError(f"references of one track have three axes, not {self.signals.ndim}")
         self.taps = filter_length
         self.n_targets, self.n_channels, self.n_samples = self.signals.shape
-        self.rows = self.signals.flatten(0, 1)
+        peaks = _peaks(self.signals)
         #: Whether any sample of a target is not 0.
-        self.audible = torch.linalg.vector_norm(self.signals, torch.inf, (-1, -2)) > 0
+        self.audible = peaks > 0
+        #: The power of two by which references and estimates are multiplied, so that their squares
+        #: exist: 0 for any usual level. No score depends on it.
+        self.exponent = _exponent(peaks)
+        self.scaled = _times_power_of_two(self.signals, self.exponent)
+        _check_range(_peaks(self.scaled), "references of one track")
+        self.rows = self.scaled.flatten(0, 1)
 
     @cached_property
     def lags(self) -> Tensor:
@@ -135,7 +145,8 @@ class References:
         Raises
         ------
         BenchError
-            The shapes differ or a sample is not finite.
+            The shapes differ, a sample is not finite, or an estimate is louder or softer than the
+            references by more than 2,000 dB.
         """
         tensor = checked(estimates, "estimates").to(self.signals.device)
         if tensor.shape != self.signals.shape:
@@ -143,6 +154,8 @@ class References:
                 f"estimates have shape {tuple(tensor.shape)} "
                 f"and references {tuple(self.signals.shape)}"
             )
+        tensor = _times_power_of_two(tensor, self.exponent)
+        _check_range(_peaks(tensor), "estimates and references")
         return tensor
 
     def score_sources(self, estimates: Any) -> Scores:
@@ -167,7 +180,7 @@ class References:
         b = self._products(tensor)
         whole = self.whole.solve(b.flatten(0, 1).flatten(1, 2)).reshape(b.shape)
         alone = self._filters_alone(b)
-        return image_scores(energies(self.signals, tensor, whole, alone, window, hop))
+        return image_scores(energies(self.scaled, tensor, whole, alone, window, hop))
 
 
 def bss_eval_sources(references: Any, estimates: Any, filter_length: int = FILTER_LENGTH) -> Scores:
@@ -257,6 +270,33 @@ def _over_batch(
     scores = [score(*track) for track in tracks]
     stacks = (np.stack([getattr(s, f.name) for s in scores]) for f in dataclasses.fields(Scores))
     return Scores(*(stack.reshape(*batch, *stack.shape[1:]) for stack in stacks))
+
+
+def _peaks(signals: Tensor) -> Tensor:
+    """Return the largest magnitude of each target, ``(target,)``."""
+    peaks: Tensor = torch.linalg.vector_norm(signals, torch.inf, (-1, -2))
+    return peaks
+
+
+def _exponent(peaks: Tensor) -> int:
+    """Return the power of two that brings the highest peak near 1; 0 where no peak is extreme."""
+    peak = float(peaks.max())
+    return 0 if peak == 0 or QUIETEST <= peak <= LOUDEST else -math.frexp(peak)[1]
+
+
+def _times_power_of_two(signals: Tensor, exponent: int) -> Tensor:
+    """Return signals times ``2^exponent``, exactly; the signals themselves where it is 0."""
+    if exponent == 0:
+        return signals
+    half = exponent // 2  # the whole power may be beyond float64
+    return signals.double() * 2.0**half * 2.0 ** (exponent - half)
+
+
+def _check_range(peaks: Tensor, what: str) -> None:
+    """Refuse signals whose squares float64 cannot hold beside each other."""
+    audible = peaks[peaks > 0]
+    if bool((audible < QUIETEST).any()) or bool((audible > LOUDEST).any()):
+        raise BenchError(f"{what} differ in level by more than 2,000 dB; scale them alike")
 
 
 def checked(signals: Any, what: str) -> Tensor:

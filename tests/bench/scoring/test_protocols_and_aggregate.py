@@ -207,6 +207,14 @@ def test_a_silent_estimate_of_an_audible_reference_has_no_undefined_score(name):
         assert (rows.query("metric == 'sar'")["value"] == -np.inf).all()
 
 
+@pytest.mark.parametrize("factor", [1e160, 1e-170])
+def test_a_track_of_a_level_without_squares_is_refused_in_one_line(factor):
+    track = stereo_song(np.random.default_rng(0))
+    loud = Track("s", track.rate, {t: a * factor for t, a in track.references.items()})
+    with pytest.raises(BenchError, match="has a peak beyond 1e±100"):
+        score_track("usdr", loud, dict.fromkeys(TARGETS, loud.mixture))
+
+
 def test_silencing_the_hardest_of_three_tracks_ends_a_row_and_never_raises_it():
     rng = np.random.default_rng(0)
     tracks = [

@@ -199,6 +199,31 @@ def test_a_batch_is_scored_track_by_track_and_pytorch_as_numpy():
     assert np.array_equal(images.sir[1, 2], two.sir)
 
 
+@pytest.mark.parametrize("factor", [1e160, 1e-170, 1e300, 5e-310])
+def test_scores_do_not_depend_on_a_level_whose_squares_do_not_exist(factor):
+    rng = np.random.default_rng(0)
+    references = rng.standard_normal((2, 1, 4000))
+    estimates = references + 0.1 * rng.standard_normal(references.shape) + 0.1 * references[::-1]
+    plain = bss_eval_sources(references, estimates, 32)
+    scaled = bss_eval_sources(references * factor, estimates * factor, 32)
+    tolerance = 1e-6 if factor > 1e-300 else 0.1  # below it numbers have a few digits left
+    for name in ("sdr", "sir", "sar"):
+        assert getattr(scaled, name) == pytest.approx(getattr(plain, name), abs=tolerance)
+    windows = [bss_eval_images(f * references, f * estimates, 1000, 1000, 32) for f in (1, factor)]
+    assert windows[1].isr == pytest.approx(windows[0].isr, abs=tolerance)
+
+
+@pytest.mark.parametrize("factor", [1e160, 1e-160])
+def test_levels_that_no_float_holds_beside_each_other_are_refused(factor):
+    rng = np.random.default_rng(0)
+    signals = rng.standard_normal((2, 1, 4000))
+    unlike = signals * np.array([1.0, factor])[:, None, None]
+    with pytest.raises(BenchError, match="references of one track differ in level"):
+        bss_eval_sources(unlike, signals, 32)
+    with pytest.raises(BenchError, match="estimates and references differ in level"):
+        bss_eval_sources(signals, unlike, 32)
+
+
 @pytest.mark.parametrize("sdr", [0, 20, 40, 60])
 def test_single_precision_gives_the_same_scores_to_a_thousandth_of_a_decibel(test_track, sdr):
     references = np.stack([test_track.references[t] for t in ("vocals", "accompaniment")])
