@@ -135,6 +135,11 @@ class Part:
     grids: Sequence[Grid]
 
     @property
+    def has_deviations(self) -> bool:
+        """Whether a number has a standard deviation over trainings."""
+        return any(e.deviation for line in self.lines for e in line.entries.values())
+
+    @property
     def has_spreads(self) -> bool:
         """Whether a row has more than one kind of spread: over songs, singers and trainings."""
         entries = [line.entries[self.metrics[0]] for line in self.lines]

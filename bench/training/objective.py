@@ -3,7 +3,7 @@
     J = D(s_1, r_1) + D(s_2, r_2) - gamma (D(s_1, r_2) + D(s_2, r_1))
 
 with D half the squared error or the generalised Kullback-Leibler divergence, summed over frames
-and bins (TASLP eq. 7-9; ISMIR eq. 6-7). gamma above 0 punishes an estimate that resembles the
+and bins (TASLP eq. 8-11; ISMIR eq. 6-7). gamma above 0 punishes an estimate that resembles the
 other source: less interference for more artifacts.
 """
 

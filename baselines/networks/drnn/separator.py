@@ -2,7 +2,7 @@
 
 Idea: a feed-forward or recurrent network sees three frames of the mixture's magnitude and gives
 a magnitude for each target; a masking layer inside the network turns them into shares of the
-mixture, so that training minimises the error of the masked result (TASLP eq. 3-9). It separates
+mixture, so that training minimises the error of the masked result (TASLP eq. 3-11). It separates
 voices because a voice's harmonics, formants and onsets look unlike those of its accompaniment,
 and the recurrent layer carries what sounded before.
 

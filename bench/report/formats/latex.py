@@ -32,7 +32,7 @@ _ENCODER = UnicodeToLatexEncoder(
 _LONG = 26
 _CAPTION = (
     "Bold: best; underlined: second; bounds and imported scores are not ranked. "
-    "±: standard deviation over trainings. Brackets: 95 % bootstrap interval over {unit}. "
+    "{deviation}Brackets: 95 % bootstrap interval over {unit}. "
     "≈: not significantly different from the best (Wilcoxon, Holm, 0.05)."
 )
 
@@ -41,7 +41,9 @@ def latex(tables: ReportTables) -> str:
     """Return a table environment for each protocol and target, and for each grid."""
     out = ["% Made by bench report; needs \\usepackage{booktabs}."]
     for part in tables.parts:
-        caption = escape_latex(f"{part.caption}. {_CAPTION.format(unit=part.unit)}")
+        deviation = "±: standard deviation over trainings. " if part.has_deviations else ""
+        legend = _CAPTION.format(unit=part.unit, deviation=deviation)
+        caption = escape_latex(f"{part.caption}. {legend}")
         for grid in part.grids:
             name = escape_latex(f"{metric_name(grid.metric)}. {part.caption}.")
             out += _framed(name, _grid_tabular(grid), 5)

@@ -26,7 +26,7 @@ def answer_text(results: Results, part: Part) -> str:
             entry = best.entries[metric]
             sentences.append(
                 f"{metric_name(metric)} is highest for {best.row.label} ({entry.text} dB"
-                f"{_ties(part, metric)})."
+                f"{', one training' if best.row.has_one_draw else ''}{_ties(part, metric)})."
             )
     sentences += [*_highest_bound(part, first), *_published(part, first)]
     if unfinished:
