@@ -64,9 +64,10 @@ def test_neither_label_nor_protocol_nor_test_split_is_in_the_fingerprint_of_what
 
 def test_protocol_its_version_and_the_test_split_are_in_the_key_of_scores(planned):
     cell = planned[1]
+    version = cell.protocols["bss_eval_v3"]
     keys = {
         cell.score_key("bss_eval_v3"),
-        replace(cell, protocols={"bss_eval_v3": 2}).score_key("bss_eval_v3"),
+        replace(cell, protocols={"bss_eval_v3": version + 1}).score_key("bss_eval_v3"),
         replace(cell, digests={**cell.digests, "test": "x" * 64}).score_key("bss_eval_v3"),
     }
     assert len(keys) == 3
