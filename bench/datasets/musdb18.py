@@ -56,6 +56,10 @@ class Songs(Dataset):
         """The folder of the corpus."""
         return self.root / self.FOLDER
 
+    def groups(self, name: str) -> Groups:
+        """Return the track itself as its song, and the artist in its name as its singer."""
+        return Groups(name, artist_of(name))
+
     def subset(self, split: str) -> Path:
         """Return the folder that holds a split: dev songs lie among those of train."""
         check_split(split)
@@ -98,10 +102,6 @@ class MUSDB18(Songs):
         folder = self.subset(split)
         names = [path.name.removesuffix(_SUFFIX) for path in folder.glob(f"[!.]*{_SUFFIX}")]
         return self.of_split(names, split, f"{folder}/*{_SUFFIX}")
-
-    def groups(self, name: str) -> Groups:
-        """Return the track itself as its song, and the artist in its name as its singer."""
-        return Groups(name, artist_of(name))
 
     def load(self, split: str, name: str) -> Track:
         """Return a song whose stems are decoded when they are asked for; see `Dataset.load`."""

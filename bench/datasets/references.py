@@ -29,7 +29,7 @@ class ReferenceTracks:
     n_full
         Number of tracks of the complete split.
     groups
-        Song and singer of each track.
+        Song and singer of each track; a track that is not in it is a song.
     load
         Returns the track of a name.
     """
@@ -69,6 +69,6 @@ def find_references(source: str, data: Path) -> ReferenceTracks:
     names = folder.track_names(root)
     return ReferenceTracks(
         "folder", f"references in {root.name}", "not stated.", "not stated",
-        folder.digest(root, names), names, len(names), {name: Groups(name, "") for name in names},
+        folder.digest(root, names), names, len(names), {},
         lambda name: folder.load_track(root, name),
     )  # fmt: skip

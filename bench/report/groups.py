@@ -38,7 +38,7 @@ class GroupFacts:
     song_correlation, singer_correlation
         Correlation of the scores of one song, and of one singer: medians over the ranked rows.
     design_effect
-        Of the songs.
+        Design effect of the songs; see the module.
     least_difference
         Difference in dB from the best row that would be told apart from 0 in 80 % of such test
         sets, at the level of the tests and before any adjustment: median over the ranked rows.

@@ -34,7 +34,7 @@ import scipy.special
 import scipy.stats
 from numpy.typing import NDArray
 
-from bench.scoring.aggregate import Aggregate
+from bench.scoring.aggregate import Aggregate, tracks_of_units
 
 _Values = NDArray[np.float64]
 
@@ -67,11 +67,11 @@ def bootstrap_interval(
         Lower and upper end; NaN for fewer than two units, or if an infinite score leaves no
         interval.
     """
-    tracks = _tracks_of_units(units or list(map(str, range(len(weights)))))
-    n = len(tracks)
+    units = tuple(units or map(str, range(len(weights))))
+    n = len(set(units))
     if n < 2 or not np.isfinite(aggregate(values, np.broadcast_to(weights, values.shape))).all():
         return math.nan, math.nan
-    draws = tracks[_draws(n)].reshape(DRAWS, -1)
+    draws = _drawn_tracks(units)
     drawn_weights = np.append(weights, 0.0)[draws]
     over_seeds = np.mean(
         [aggregate(np.append(seed, np.nan)[draws], drawn_weights) for seed in values], axis=0
@@ -98,18 +98,19 @@ def expanded_tail(n: int) -> float:
     return float(scipy.special.ndtr(-student * math.sqrt(n / (n - 1))))
 
 
-def _tracks_of_units(units: Sequence[str]) -> NDArray[np.int64]:
-    """Return the indices of each unit's tracks, ``(units, most tracks of one)``, -1 where none."""
-    tracks: dict[str, list[int]] = {}
-    for track, unit in enumerate(units):
-        tracks.setdefault(unit, []).append(track)
-    indices = np.full((len(tracks), max(map(len, tracks.values()), default=0)), -1, dtype=np.int64)
+@lru_cache(maxsize=4)
+def _drawn_tracks(units: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return the tracks of each draw of the bootstrap, ``(DRAWS, most tracks)``, -1 where none.
+
+    They are the same for every row on the same units.
+    """
+    tracks = tracks_of_units(units)
+    indices = np.full((len(tracks), max(map(len, tracks.values()))), -1, dtype=np.int64)
     for line, members in zip(indices, tracks.values(), strict=True):
         line[: len(members)] = members
-    return indices
+    return indices[_draws(len(tracks))].reshape(DRAWS, -1)
 
 
-@lru_cache(maxsize=4)
 def _draws(n: int) -> NDArray[np.int64]:
     """Return the units of each draw of the bootstrap, ``(DRAWS, n)``: the same for every row."""
     return np.random.default_rng(SEED).integers(0, n, (DRAWS, n))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bench.scoring.aggregate import OVER_TRACKS, weighted_mean
+from bench.scoring.aggregate import OVER_TRACKS, tracks_of_units, weighted_mean
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,7 @@ class TrackTable:
     @cached_property
     def over_songs(self) -> dict[str, float]:
         """The mean over the seeds and the tracks of each song, weighted by length, by its name."""
-        tracks: dict[str, list[int]] = {}
-        for track, song in enumerate(self.songs):
-            tracks.setdefault(song, []).append(track)
-        values = self.over_seeds
+        values, tracks = self.over_seeds, tracks_of_units(self.songs)
         with np.errstate(divide="ignore"):  # a song without a defined score has none
             return {k: float(weighted_mean(values[i], self.weights[i])) for k, i in tracks.items()}
 
@@ -78,6 +75,7 @@ def track_tables(
         Function that returns the song and the singer of a track.
     """
     names = OVER_TRACKS[protocol][1]
+    of_track = {track: groups(track) for track in tracks["track"].cat.categories}
     ordered = tracks["track"].cat.reorder_categories(sorted(tracks["track"].cat.categories))
     tracks = tracks.assign(track=ordered)
     lengths = tracks.groupby("track", observed=False)["n_samples"].first().to_numpy(np.float64)
@@ -88,7 +86,7 @@ def track_tables(
         values = np.full((len(seeds), len(present)), np.nan)
         values[lines, columns] = part["value"]
         present_names = list(ordered.cat.categories[present])
-        songs, singers = zip(*map(groups, present_names), strict=True)
+        songs, singers = zip(*(of_track[name] for name in present_names), strict=True)
         tables[str(row), names[str(metric)]] = TrackTable(
             present_names, values, lengths[present], songs, singers
         )

@@ -143,6 +143,20 @@ def track_values(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     return values.median().reset_index()
 
 
+def tracks_of_units(units: Sequence[str]) -> dict[str, list[int]]:
+    """Return the indices of each unit's tracks, units in the order in which they occur.
+
+    Examples
+    --------
+    >>> tracks_of_units(["a", "b", "a"])
+    {'a': [0, 2], 'b': [1]}
+    """
+    tracks: dict[str, list[int]] = {}
+    for track, unit in enumerate(units):
+        tracks.setdefault(unit, []).append(track)
+    return tracks
+
+
 @dataclass(frozen=True)
 class OverSeeds:
     """One number over the seeds of a row.

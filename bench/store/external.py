@@ -107,7 +107,7 @@ def score_estimates(
         "licence": references.licence,
         "n_test": len(references.names),
         "n_full": references.n_full,
-        "groups": {name: list(groups) for name, groups in references.groups.items()},
+        "groups": dict(references.groups),
     }
     why = "Estimates that were made elsewhere, scored from files."
     return _own_experiment(cell_folder, why, corpus)

@@ -87,7 +87,7 @@ def save_manifest(
             "n_test": n_test,
             "n_full": dataset.FULL_SIZES.get("test", n_test),
             "shares_audio": dataset.SHARES_AUDIO,
-            "groups": {name: list(groups) for name, groups in dataset.test_groups().items()},
+            "groups": dataset.test_groups(),
         },
         "cells": [cell.to_json() for cell in cells],
         "overrides": list(overrides),

@@ -1,4 +1,4 @@
-"""How often 95 % intervals contain the truth, where several clips are of one song and one singer.
+"""How often 95 % intervals contain the truth, where several clips are of one song.
 
     python tests/benchmarks/intervals.py
 

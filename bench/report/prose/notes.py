@@ -94,8 +94,7 @@ def _about_groups(tables: ReportTables) -> list[str]:
         if not math.isnan(facts.singer_correlation):
             text += f"; within a singer they correlate by {facts.singer_correlation:.2f}"
         lines.append(f"{text}.")
-    if any(line.entries[m].interval_singers for p in tables.parts for m in p.metrics
-           for line in p.lines):  # fmt: skip
+    if tables.aggregates["low_singers"].notna().any():
         lines.append(
             f"Intervals over singers draw all tracks of a singer together. With {facts.n_singers} "
             "singers they are approximate."

@@ -38,7 +38,6 @@ Stoeter, Liutkus, Ito: The 2018 signal separation evaluation campaign, LVA/ICA 2
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
@@ -48,13 +47,12 @@ import torch
 from torch import Tensor
 
 from bench.errors import BenchError
+from bench.scoring.bss_eval.level import check_range, exponent_of, peaks_of, times_power_of_two
 from bench.scoring.bss_eval.projection import Factor, correlations
 from bench.scoring.bss_eval.ratios import Scores, image_scores, source_scores
 from bench.scoring.bss_eval.windows import energies
 
 FILTER_LENGTH = 512
-#: Between these peaks, squares and their sums over any track are within float64.
-QUIETEST, LOUDEST = 1e-100, 1e100
 
 
 class References:
@@ -80,14 +78,14 @@ class References:
             raise BenchError(f"references of one track have three axes, not {self.signals.ndim}")
         self.taps = filter_length
         self.n_targets, self.n_channels, self.n_samples = self.signals.shape
-        peaks = _peaks(self.signals)
+        peaks = peaks_of(self.signals)
         #: Whether any sample of a target is not 0.
         self.audible = peaks > 0
         #: The power of two by which references and estimates are multiplied, so that their squares
         #: exist: 0 for any usual level. No score depends on it.
-        self.exponent = _exponent(peaks)
-        self.scaled = _times_power_of_two(self.signals, self.exponent)
-        _check_range(_peaks(self.scaled), "references of one track")
+        self.exponent = exponent_of(peaks)
+        self.scaled = times_power_of_two(self.signals, self.exponent)
+        check_range(times_power_of_two(peaks, self.exponent), "references of one track")
         self.rows = self.scaled.flatten(0, 1)
 
     @cached_property
@@ -154,8 +152,8 @@ class References:
                 f"estimates have shape {tuple(tensor.shape)} "
                 f"and references {tuple(self.signals.shape)}"
             )
-        tensor = _times_power_of_two(tensor, self.exponent)
-        _check_range(_peaks(tensor), "estimates and references")
+        tensor = times_power_of_two(tensor, self.exponent)
+        check_range(peaks_of(tensor), "estimates and references")
         return tensor
 
     def score_sources(self, estimates: Any) -> Scores:
@@ -270,33 +268,6 @@ def _over_batch(
     scores = [score(*track) for track in tracks]
     stacks = (np.stack([getattr(s, f.name) for s in scores]) for f in dataclasses.fields(Scores))
     return Scores(*(stack.reshape(*batch, *stack.shape[1:]) for stack in stacks))
-
-
-def _peaks(signals: Tensor) -> Tensor:
-    """Return the largest magnitude of each target, ``(target,)``."""
-    peaks: Tensor = torch.linalg.vector_norm(signals, torch.inf, (-1, -2))
-    return peaks
-
-
-def _exponent(peaks: Tensor) -> int:
-    """Return the power of two that brings the highest peak near 1; 0 where no peak is extreme."""
-    peak = float(peaks.max())
-    return 0 if peak == 0 or QUIETEST <= peak <= LOUDEST else -math.frexp(peak)[1]
-
-
-def _times_power_of_two(signals: Tensor, exponent: int) -> Tensor:
-    """Return signals times ``2^exponent``, exactly; the signals themselves where it is 0."""
-    if exponent == 0:
-        return signals
-    half = exponent // 2  # the whole power may be beyond float64
-    return signals.double() * 2.0**half * 2.0 ** (exponent - half)
-
-
-def _check_range(peaks: Tensor, what: str) -> None:
-    """Refuse signals whose squares float64 cannot hold beside each other."""
-    audible = peaks[peaks > 0]
-    if bool((audible < QUIETEST).any()) or bool((audible > LOUDEST).any()):
-        raise BenchError(f"{what} differ in level by more than 2,000 dB; scale them alike")
 
 
 def checked(signals: Any, what: str) -> Tensor:
