@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.cli.main import main
@@ -30,21 +33,85 @@ def bench(*words: str) -> int:
     return 0
 
 
-def start(*words: str, module: str = "", **environment: str) -> subprocess.Popen[str]:
+class Command:
+    """A command in a process group of its own, with the part of `subprocess.Popen` used here.
+
+    It is a fork of a server that has imported what commands need, since imports take 10 s of a slow
+    core; the tests of the installed command and of README start theirs from nothing.
+    """
+
+    def __init__(self, words: Sequence[str], module: str, environment: Mapping[str, str]) -> None:
+        with tempfile.NamedTemporaryFile("w", delete=False, suffix=".log") as log:
+            self.log = Path(log.name)
+        self.process = _FORKS.Process(
+            target=_run, args=(words, module, dict(environment), self.log), daemon=False
+        )
+        self.process.start()
+        self.pid = self.process.pid or 0
+
+    @property
+    def returncode(self) -> int | None:
+        return self.process.exitcode
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self.process.join(timeout)
+        if self.returncode is None:
+            raise subprocess.TimeoutExpired("bench", timeout or 0)
+        return self.returncode
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """Wait for the end; return what the command has said, and None as `Popen` does."""
+        self.wait(timeout)
+        return self.log.read_text(), None
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+#: Imported once by the server whose forks are the commands.
+PRELOAD = (
+    "bench.cli.main",
+    "bench.runner.cell",
+    "dask.distributed",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "pytorch_lightning",
+    "sklearn.decomposition",
+)
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(list(PRELOAD))
+
+
+def _run(words: Sequence[str], module: str, environment: Mapping[str, str], log: Path) -> None:
+    """Run a command in this process, a fork, as if it had been started from nothing."""
+    os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = environment["PYTHONPATH"].split(os.pathsep)
+    output = os.open(log, os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    sys.stdout, sys.stderr = (
+        open(stream, "w", buffering=1, closefd=False)  # noqa: SIM115 - open to the end
+        for stream in (1, 2)
+    )
+    sys.argv = [module or "bench", *words]
+    if module:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    else:
+        main()
+
+
+def start(*words: str, module: str = "", **environment: str) -> Command:
     """Start a command, or a module's, in a process group of its own in the working directory.
 
     The working directory is where it finds modules of methods. Output is read by `communicate`.
     """
-    python = ["-m", module] if module else ["-c", "from bench.cli.main import main; main()"]
     path = os.pathsep.join([str(Path.cwd()), str(ROOT)])
-    return subprocess.Popen(
-        [sys.executable, *python, *words],
-        env={**os.environ, "PYTHONPATH": path, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    return Command(words, module, {**os.environ, "PYTHONPATH": path, **environment})
 
 
 def ran(*words: str, status: int = 0, **environment: str) -> str:
@@ -58,13 +125,12 @@ def ran(*words: str, status: int = 0, **environment: str) -> str:
     return said
 
 
-def end(process: subprocess.Popen[str]) -> None:
-    """Kill what is left of a process group that `start` began."""
+def end(command: Command) -> None:
+    """Kill what is left of the process group of a command."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
+        os.killpg(command.pid, signal.SIGKILL)
+    command.wait()
+    command.log.unlink(missing_ok=True)
 
 
 def wait_until(condition: Callable[[], object], what: str, seconds: float = 120) -> None:
@@ -84,7 +150,7 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def cluster(*workers: list[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def cluster(*workers: list[str]) -> Iterator[tuple[str, Command]]:
     """Start a Dask scheduler and workers as a user does; yield its address and process.
 
     `workers` are the further words of each.

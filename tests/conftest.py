@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import threadpoolctl
 import torch
+from mlflow import MlflowClient
 
 from bench.datasets.synthetic import Synthetic
 from bench.track import TARGETS, Track
@@ -89,9 +91,24 @@ def test_track() -> Track:
 
 
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def bare_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working directory with no setting from outside."""
     for name in ("MLFLOW_TRACKING_URI", "BENCH_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database with its tables and no run: it takes MLflow 5 s of a slow core."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def workspace(bare_workspace: Path, empty_store: Path) -> Path:
+    """A working directory that has an empty store, and no setting from outside."""
+    shutil.copy(empty_store, bare_workspace)
+    return bare_workspace

@@ -1,3 +1,5 @@
+"""The table in README is that of the committed report."""
+
 from __future__ import annotations
 
 import re

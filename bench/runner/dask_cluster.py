@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import multiprocessing
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,13 +25,23 @@ NEW_WORKERS_POLL_S = 2.0
 GPU = {"GPU": 1}
 #: First statement of a local worker: Ctrl-C in the terminal is for the parent, which ends them.
 IGNORE_INTERRUPT = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+#: How Python starts the processes of local workers, where the system can.
+FORKSERVER = "forkserver"
 #: Number of times that the worker of a cell may be killed before the cell counts as failed.
 DEATHS = 2
 
 
 @contextlib.contextmanager
-def connected(workers: Workers) -> Iterator[Any]:
+def connected(workers: Workers, preload: Sequence[str] = ()) -> Iterator[Any]:
     """Yield a Dask client of the workers, which are started and ended here unless elsewhere.
+
+    Parameters
+    ----------
+    workers
+        Where the cells run.
+    preload
+        Modules that local workers need. One process imports them, and the workers are its forks:
+        they start at once, also in place of one that died, and share the modules' memory.
 
     Raises
     ------
@@ -56,7 +68,7 @@ def connected(workers: Workers) -> Iterator[Any]:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised in one line
     with dask.config.set(settings):
         if not workers.scheduler:
-            with _local(workers) as cluster, Client(cluster) as client:
+            with _local(workers, preload) as cluster, Client(cluster) as client:
                 yield client
         elif workers.scheduler == "slurm":
             with _slurm(workers.n_workers) as cluster, Client(cluster) as client:
@@ -73,10 +85,16 @@ def connected(workers: Workers) -> Iterator[Any]:
                 yield client
 
 
-def _local(workers: Workers) -> Any:
+def _local(workers: Workers, preload: Sequence[str]) -> Any:
     """Return a cluster of local workers. As many as there are GPUs offer one each."""
+    import dask
     from dask.distributed import LocalCluster
+    from distributed.utils import get_mp_context
 
+    if FORKSERVER in multiprocessing.get_all_start_methods():
+        dask.config.set({"distributed.worker.multiprocessing-method": FORKSERVER})
+        context = get_mp_context()  # Dask names modules of its own for the server, once
+        context.set_forkserver_preload(["distributed", *preload])
     cluster = LocalCluster(
         n_workers=0,
         threads_per_worker=1,
@@ -89,9 +107,11 @@ def _local(workers: Workers) -> Any:
     n_each = workers.trainer_options.get("devices", 1)  # GPUs of one training
     for i in range(workers.n_workers):
         spec = {**cluster.new_spec, "options": dict(cluster.new_spec["options"])}
+        spec["options"]["env"] = dict(os.environ)  # a fork has that of the server's first minute
         if i < workers.n_gpus // n_each:
             visible = ",".join(str(i * n_each + k) for k in range(n_each))
-            spec["options"] |= {"resources": GPU, "env": {"CUDA_VISIBLE_DEVICES": visible}}
+            spec["options"]["resources"] = GPU
+            spec["options"]["env"]["CUDA_VISIBLE_DEVICES"] = visible
         cluster.worker_spec[i] = spec
     cluster.scale(workers.n_workers)
     return cluster

@@ -44,7 +44,9 @@ def run_cells_of(
     on_gpu = {
         id(c) for c in cells if job.device == "cuda" and registry.find_method(c.method).ON_GPU
     }
-    with dask_cluster.connected(workers) as client, dask_cluster.one_line_errors():
+    networks = any(registry.find_method(cell.method).ON_GPU for cell in cells)
+    preload = ["bench.runner.cell", *(["pytorch_lightning"] if networks else [])]
+    with dask_cluster.connected(workers, preload) as client, dask_cluster.one_line_errors():
         yield from dask_cluster.run_on(
             client, work, cells, on_begin, lambda cell: id(cell) in on_gpu
         )

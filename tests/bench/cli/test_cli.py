@@ -102,11 +102,11 @@ def test_a_changed_hyperparameter_computes_only_its_own_cells(copy, capsys):
     assert "Not as in its file: run with -o methods\\[2\\].fixed.atoms=2" in told
 
 
-def test_a_dry_run_of_a_new_experiment_leaves_nothing(workspace, capsys):
+def test_a_dry_run_of_a_new_experiment_leaves_nothing(bare_workspace, capsys):
     Path("tiny.yaml").write_text(TINY)
     assert bench("run", "tiny.yaml", "--dry-run") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "5 cells: 5 to compute, 0 reused"
-    assert [p.name for p in workspace.iterdir()] == ["tiny.yaml"]
+    assert [p.name for p in bare_workspace.iterdir()] == ["tiny.yaml"]
 
 
 def test_a_report_is_written_again_from_what_was_tracked(copy, capsys):
@@ -447,13 +447,13 @@ def test_the_folder_of_the_corpora_may_come_from_the_environment(workspace, monk
         (["ui"], "no mlflow.db here yet"),
     ],
 )
-def test_a_wrong_command_is_refused_in_one_line(workspace, capsys, words, message):
+def test_a_wrong_command_is_refused_in_one_line(bare_workspace, capsys, words, message):
     Path("tiny.yaml").write_text(TINY)
     assert bench(*words) == 2
     err = capsys.readouterr().err
     assert message in err
     assert err.count("\n") == 1
-    assert [p.name for p in workspace.iterdir()] == ["tiny.yaml"]
+    assert [p.name for p in bare_workspace.iterdir()] == ["tiny.yaml"]
 
 
 def test_lists_name_what_files_may_name(copy, capsys):

@@ -1,3 +1,5 @@
+"""MIR-1K, the synthetic corpus and others: splits, groups, digests, damaged clips refused."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""The files of a report: its rows, its scores, and the table in each of its formats."""
+
 from __future__ import annotations
 
 import io

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -165,9 +166,14 @@ def test_jobs_of_slurm_give_the_scores_of_one_process(workspace, alone, monkeypa
     Path("dask").mkdir()
     Path("dask/slurm.yaml").write_text(SETTINGS.format(python=sys.executable))
     path = f"{workspace}{os.pathsep}{os.environ['PATH']}"
-    words = ["run", "sweep.yaml", "--scheduler", "slurm", "--workers", "2"]
-    said = ran(*words, DASK_CONFIG=str(workspace / "dask"), PATH=path)
-    assert "4 cells: 4 computed, 0 reused, 0 failed" in said
+    python = [sys.executable, "-c", "from bench.cli.main import main; main()"]
+    environment = {**os.environ, "DASK_CONFIG": str(workspace / "dask"), "PATH": path}
+    done = subprocess.run(
+        [*python, "run", "sweep.yaml", "--scheduler", "slurm", "--workers", "2"],
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "4 cells: 4 computed, 0 reused, 0 failed" in done.stdout
     scripts = [path for path in Path().glob("job.*") if path.suffix != ".log"]
     assert len(scripts) == 2
     assert all("#SBATCH --mem=2G" in path.read_text() for path in scripts)

@@ -40,11 +40,11 @@ def songs():
 
 
 @pytest.fixture
-def folders(workspace):
+def folders(bare_workspace):
     for name, audio, estimate in songs():
         write_folder(Path("references"), name, audio)
         write_folder(Path("my system"), name, estimate)
-    return workspace
+    return bare_workspace
 
 
 def test_files_are_scored_as_arrays_are_and_the_tidy_table_is_written(folders, capsys):

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bench.datasets.synthetic import Synthetic
+from bench.plan.cells import Cell, cells
+from bench.plan.experiment import Experiment
+
+
+@pytest.fixture(scope="module")
+def planned():
+    methods = [
+        {"method": "mixture", "label": "Mixture"},
+        {"method": "drnn", "label": "DNN", "fixed": {"recurrent": "none"}},
+    ]
+    experiment = Experiment(
+        name="x", title="t", why="w", dataset="synthetic", seeds=[0, 1], methods=methods
+    )
+    return cells(experiment, Synthetic())
+
+
+def test_a_method_that_draws_runs_once_a_seed_and_another_once(planned):
+    assert [(c.row, c.seed) for c in planned] == [("Mixture", None), ("DNN", 0), ("DNN", 1)]
+    assert set(planned[0].digests) == {"test"}
+    assert set(planned[1].digests) == {"train", "dev", "test"}
+
+
+def test_all_hyperparameters_are_in_a_cell_defaults_too(planned):
+    assert planned[1].hyperparameters["hidden"] == 1000
+    assert "seed" not in planned[1].hyperparameters
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": "nmf"},
+        {"version": 99},
+        {"seed": 7},
+        {"dataset": "mir1k"},
+        {"hyperparameters": {"hidden": 3}},
+        {"digests": {"train": "a", "dev": "b", "test": "c"}},
+    ],
+)
+def test_whatever_was_learnt_depends_on_is_in_the_fingerprint(planned, change):
+    assert replace(planned[1], **change).fingerprint != planned[1].fingerprint
+
+
+def test_neither_label_nor_protocol_nor_test_split_is_in_the_fingerprint_of_what_was_learnt(
+    planned,
+):
+    cell = planned[1]
+    other = replace(
+        cell, row="another", protocols={"new": 1}, digests={**cell.digests, "test": "other"}
+    )
+    assert other.fingerprint == cell.fingerprint
+
+
+def test_protocol_its_version_and_the_test_split_are_in_the_key_of_scores(planned):
+    cell = planned[1]
+    version = cell.protocols["bss_eval_v3"]
+    keys = {
+        cell.score_key("bss_eval_v3"),
+        replace(cell, protocols={"bss_eval_v3": version + 1}).score_key("bss_eval_v3"),
+        replace(cell, digests={**cell.digests, "test": "x" * 64}).score_key("bss_eval_v3"),
+    }
+    assert len(keys) == 3
+
+
+def test_a_cell_comes_back_from_json(planned):
+    assert Cell(**planned[1].to_json()) == planned[1]
+    assert Cell(**planned[1].to_json()).fingerprint == planned[1].fingerprint
+
+
+def test_cells_that_differ_in_separation_alone_share_one_training(planned):
+    cell = planned[1]
+    binary = replace(cell, hyperparameters={**cell.hyperparameters, "test_mask": "binary"})
+    wider = replace(cell, hyperparameters={**cell.hyperparameters, "hidden": 2000})
+    assert binary.fingerprint != cell.fingerprint
+    assert binary.training_cell.fingerprint == cell.fingerprint
+    assert cell.training_cell is cell
+    assert wider.training_cell is wider
+    assert planned[0].training_cell is planned[0]
