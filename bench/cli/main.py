@@ -12,6 +12,7 @@ from bench.cli.import_scores import import_scores
 from bench.cli.list_names import list_names
 from bench.cli.register import register
 from bench.cli.report import report
+from bench.cli.reproduce import reproduce
 from bench.cli.run import run
 from bench.cli.score import score
 from bench.cli.separate import separate
@@ -26,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (run, status, track, report, score, separate, register, ui):
+for command in (run, status, track, report, reproduce, score, separate, register, ui):
     app.command()(command)
 app.command("import")(import_scores)
 app.command("list")(list_names)

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
+from bench.cli.compute import Tally, compute_cells, interruptible, job_of
 from bench.cli.options import HERE, DataOption, complete_file
 from bench.cli.tables import prepare, print_tables
-from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.plan.cells import Cell
-    from bench.plan.experiment import Experiment
-    from bench.runner.job import Job
     from bench.runner.workers import Workers
     from bench.store.cell_folder import CellFolder
     from bench.store.listening import ListeningClip
     from bench.store.manifest import Manifest
     from bench.store.results import Outcome
     from bench.store.status import CellStatus
-    from bench.tracking.tracker import Tracker
-
-
-@dataclass(frozen=True)
-class Tally:
-    """How many of the pending cells were computed here, done by another process, or failed."""
-
-    computed: int = 0
-    elsewhere: int = 0
-    failed: int = 0
 
 
 def run(
@@ -108,8 +91,8 @@ def run(
         return
     where = parse_workers(workers, threads, scheduler, device, len(pending), trainer or [])
     if where.node > 0:
-        with _interruptible(f"bench: host {where.node} stopped"):
-            n_joined = hosts.join(job_of(spec, data, where), pending)
+        with interruptible(f"bench: host {where.node} stopped"):
+            n_joined = hosts.join(job_of(HERE.runs, data, where), pending)
         print(f"host {where.node}: joined {n_joined} trainings; the first host has what they gave")
         return
     prepare(HERE.reports / spec.name)
@@ -119,7 +102,7 @@ def run(
         if status.why == DAMAGED:
             print(f"{folder.cell.name}: {DAMAGED}")
     kept = "bench: stopped; finished cells and checkpoints are kept, the same command goes on"
-    with _interruptible(kept):
+    with interruptible(kept):
         manifest = load_manifest(HERE.runs, spec.name)
         tally = _compute(manifest, outcomes, pending, data, where, console)
     if n_failed:
@@ -139,46 +122,6 @@ def _print_plan(statuses: Sequence[tuple[CellFolder, CellStatus]], retry_failed:
             words = "to compute: failed before: " if retry_failed else "left alone: failed before: "
         text = f"{folder.cell.name}: {words or 'to compute: '}{status.why}"
         print(f"{folder.cell.fingerprint[:12]}  {text}")
-
-
-@contextlib.contextmanager
-def _interruptible(message: str) -> Iterator[None]:
-    """Print a message and end with status 130 on Ctrl-C, and on SIGTERM, as clusters send it."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    except KeyboardInterrupt:
-        print(message, file=sys.stderr)
-        raise typer.Exit(130) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def job_of(
-    experiment: Experiment,
-    data: Path,
-    workers: Workers,
-    clips: Sequence[ListeningClip] = (),
-) -> Job:
-    """Return the settings with which each cell of an experiment is computed."""
-    from bench import provenance
-    from bench.runner.job import Job
-
-    return Job(
-        runs=HERE.runs.resolve(),
-        data=data.resolve(),
-        device=workers.device,
-        threads=workers.threads,
-        commit=provenance.commit(),
-        began=time.time(),
-        keep_estimates=experiment.keep_estimates,
-        clips=clips,
-        trainer_options=workers.trainer_options,
-    )
 
 
 def _compute(
@@ -217,6 +160,7 @@ def _compute(
     from bench.runner.order import longest_first
     from bench.store.listening import prepare_clips
     from bench.tracking import address
+    from bench.tracking.recorder import Recorder
     from bench.tracking.tracker import Tracker
 
     results = manifest.results(outcomes)
@@ -234,10 +178,12 @@ def _compute(
         with console.status("choosing tracks to listen to"):
             dataset = open_dataset(manifest.experiment.dataset, data)
             clips = prepare_clips(HERE.runs, dataset, pending[0].cell.digests["test"])
-    job = job_of(manifest.experiment, data, workers, clips)
+    keep = manifest.experiment.keep_estimates
+    job = job_of(HERE.runs, data, workers, clips, keep)
     ordered = longest_first(pending, results.outcomes)
     try:
-        tally = run_cells(job, ordered, workers, tracker, unrecorded, console)
+        with Recorder(tracker, unrecorded) as recorder:
+            tally = compute_cells(job, ordered, workers, console, recorder.begin, recorder.end)
     except KeyboardInterrupt:
         tracker.interrupt()
         raise
@@ -250,41 +196,3 @@ def _compute(
         print(f"bench: {tracker.trouble}", file=sys.stderr)
     print_tables(console, tables, report_folder)
     return tally
-
-
-def run_cells(
-    job: Job,
-    pending: Sequence[CellFolder],
-    workers: Workers,
-    tracker: Tracker,
-    unrecorded: Sequence[CellFolder],
-    console: Console,
-) -> Tally:
-    """Run cells in this order, and record in MLflow both them and the `unrecorded` ones."""
-    from bench.cli.progress import Monitor
-    from bench.runner import executor
-    from bench.tracking.recorder import Recorder
-
-    folder_of = {id(folder.cell): folder for folder in pending}
-    counts = {"done": 0, "found": 0, "failed": 0}
-    words = {"done": "done", "found": "done by another process", "failed": "failed: "}
-    with Recorder(tracker, unrecorded) as recorder, Monitor(console, len(pending)) as monitor:
-
-        def begin(cell: Cell) -> None:
-            monitor.begin(folder_of[id(cell)])
-            recorder.begin(folder_of[id(cell)])
-
-        cells = [folder.cell for folder in pending]
-        for cell, outcome in executor.run_cells_of(job, cells, workers, begin):
-            folder = folder_of[id(cell)]
-            if outcome.status == "stopped":
-                raise BenchError(
-                    f"{outcome.why}; stopped at {cell.name}; what is finished is kept, and the "
-                    "same command goes on"
-                )
-            if outcome.status == "failed" and folder.state().get("stage") != "failed":
-                folder.fail(outcome.why, outcome.why)  # its own process was killed
-            counts[outcome.status] += 1
-            monitor.end(folder, words[outcome.status] + outcome.why)
-            recorder.end(folder)
-    return Tally(counts["done"], counts["found"], counts["failed"])

@@ -35,15 +35,16 @@ from measure import best, heading, in_process, write
 from numpy.typing import NDArray
 from rich.console import Console
 
+from bench.cli.compute import compute_cells, job_of
 from bench.cli.options import HERE
-from bench.cli.run import job_of, run_cells
 from bench.datasets.synthetic import Synthetic
 from bench.methods import registry
-from bench.plan import cells, experiment
+from bench.plan import cells, experiment_file
 from bench.runner.workers import parse_workers
 from bench.scoring.protocols import score_track
 from bench.store.cell_folder import CellFolder
 from bench.store.manifest import load_manifest, save_manifest
+from bench.tracking.recorder import Recorder
 from bench.tracking.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,16 +118,19 @@ class Swept:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             Path("b.yaml").write_text(sweep(n))
-            spec, dataset = experiment.read(Path("b.yaml")), Synthetic()
+            spec, dataset = experiment_file.read_experiment(Path("b.yaml")), Synthetic()
             save_manifest(HERE.runs, spec, dataset, cells.cells(spec, dataset), [])
             manifest = load_manifest(HERE.runs, spec.name)
             workers_here = parse_workers(workers, 1, "", "cpu", n)
             tracker = Tracker(manifest, HERE)
             tracker.open()
-            job = job_of(spec, Path(), workers_here)
+            job = job_of(HERE.runs, Path(), workers_here)
             start, begun = time.perf_counter(), processor_s()
-            with Path(os.devnull).open("w") as nowhere:
-                run_cells(job, manifest.folders, workers_here, tracker, [], Console(file=nowhere))
+            with Path(os.devnull).open("w") as nowhere, Recorder(tracker, []) as recorder:
+                console = Console(file=nowhere)
+                compute_cells(
+                    job, manifest.folders, workers_here, console, recorder.begin, recorder.end
+                )
             times = np.array([time.perf_counter() - start, processor_s() - begun])
             facts = [folder.score_facts("bss_eval_v3") for folder in manifest.folders]
         return cls(times, sum(fact["separate_s"] + fact["score_s"] for fact in facts))
@@ -147,7 +151,7 @@ def planned(folder: Path) -> None:
             for metric in ("sdr", "sir", "sar", "nsdr")
         ]
     )  # fmt: skip
-    for cell in cells.cells(experiment.read(folder / "b.yaml"), Synthetic()):
+    for cell in cells.cells(experiment_file.read_experiment(folder / "b.yaml"), Synthetic()):
         own = CellFolder(folder / "runs", cell)
         own.begin()
         own.write_scores("bss_eval_v3", rows, {"n_tracks": len(tracks)})

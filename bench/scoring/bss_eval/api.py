@@ -24,6 +24,7 @@ in the square of its size. Version 3 needs no signals: with b the products of th
 with e, and x the filters of P_j e, |P_j e|^2 = x'b, and what is left of b, ``r = b - G x``, gives
 |P e - P_j e|^2 = r' G^-1 r without cancellation, however small it is. Version 4 takes all energies
 in the frequency domain by Parseval, without an inverse transform. All is computed in float64.
+References that nearly depend on each other go by their signals instead: see `dependent`.
 
 References
 ----------
@@ -47,6 +48,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import BenchError
+from bench.scoring.bss_eval.dependent import NEAR_BY_DELAYS, DependentSignals, is_near
 from bench.scoring.bss_eval.level import check_range, exponent_of, peaks_of, times_power_of_two
 from bench.scoring.bss_eval.projection import Factor, correlations
 from bench.scoring.bss_eval.ratios import Scores, image_scores, source_scores
@@ -137,6 +139,15 @@ class References:
             filters[:, own_rows, j] = solution.reshape(self.taps, self.n_channels, self.n_channels)
         return filters
 
+    def _dependent_filters(self, estimates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the filters of all references and of each alone, shaped as `_products`."""
+        all_filters = [self.all_dependent.project(estimate)[1] for estimate in estimates]
+        whole = torch.stack(all_filters, dim=2)
+        alone = torch.zeros_like(whole)
+        for j in self.targets:
+            alone[:, self._rows_of(j), j] = self.each_dependent[j].project(estimates[j])[1]
+        return whole.contiguous(), alone
+
     def _checked(self, estimates: Any) -> Tensor:
         """Return estimates on the device of the references.
 
@@ -156,11 +167,39 @@ class References:
         check_range(peaks_of(tensor), "estimates and references")
         return tensor
 
+    @cached_property
+    def are_near(self) -> bool:
+        """Whether references, or channels of one, nearly depend on each other."""
+        if is_near(self.lags):
+            return True
+        shape = self.taps, self.n_targets, self.n_channels
+        pivots = self.whole.pivots().reshape(shape)
+        alone = (self.own[j].pivots().reshape(self.taps, -1) for j in self.targets)
+        shares = [pivots[:, j] / own for j, own in zip(self.targets, alone, strict=True)]
+        return any(bool((share < NEAR_BY_DELAYS).any()) for share in shares)
+
+    @cached_property
+    def all_dependent(self) -> DependentSignals:
+        """The references, where they nearly depend on each other."""
+        return DependentSignals(self.rows, self.taps)
+
+    @cached_property
+    def each_dependent(self) -> list[DependentSignals]:
+        """The channels of each reference, where some signals nearly depend on each other."""
+        parts = map(self._rows_of, self.targets)
+        return [DependentSignals(self.rows[part], self.taps) for part in parts]
+
     def score_sources(self, estimates: Any) -> Scores:
         """Score estimates ``(target, channels, samples)`` by version 3."""
         tensor = self._checked(estimates)
         b = self._products(tensor)
         energy = torch.linalg.vector_norm(tensor, dim=(-1, -2), dtype=torch.float64).square()
+        if self.are_near:
+            own = [self.each_dependent[j].project(tensor[j])[0] for j in self.targets]
+            whole = [self.all_dependent.project(tensor[j])[0] for j in self.targets]
+            target = torch.stack([p.square().sum() for p in own])
+            beyond = [(q - p).square().sum() for p, q in zip(own, whole, strict=True)]
+            return source_scores(energy, target, torch.stack(beyond), self.audible)
         alone = self._filters_alone(b)
         # In their own rows the filters leave rounding, which corrects x'b as in `Factor.energy`;
         # in the others, what those explain beyond them.
@@ -176,8 +215,11 @@ class References:
             raise BenchError(f"window and hop must be at least 1 sample, not {window} and {hop}")
         tensor = self._checked(estimates)
         b = self._products(tensor)
-        whole = self.whole.solve(b.flatten(0, 1).flatten(1, 2)).reshape(b.shape)
-        alone = self._filters_alone(b)
+        if self.are_near:
+            whole, alone = self._dependent_filters(tensor)
+        else:
+            whole = self.whole.solve(b.flatten(0, 1).flatten(1, 2)).reshape(b.shape)
+            alone = self._filters_alone(b)
         return image_scores(energies(self.scaled, tensor, whole, alone, window, hop))
 
 

@@ -106,6 +106,11 @@ class Factor:
         solved: Tensor = torch.cholesky_solve(b, self.lower)
         return solved
 
+    def pivots(self) -> Tensor:
+        """Return what each delayed signal adds to those before it, as an energy, ``(n,)``."""
+        diagonal = self.lower.diagonal()
+        return torch.as_tensor(np.array(diagonal) if self.on_cpu else diagonal).square()
+
     def energy(self, b: Tensor) -> Tensor:
         """Return ``b' G^-1 b``, the energy of a projection, summed over columns ``(n, columns)``.
 

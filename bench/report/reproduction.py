@@ -1,0 +1,181 @@
+"""Rows of a report computed anew, and whether they are the rows of the report.
+
+The rule, from strict to lenient:
+
+- same to the bit: every score of every track is the same number;
+- same but for rounding: no score of a track differs by more than `ROUNDING_DB`, or, for a row that
+  learns nothing, by more than `PROCESSOR_DB`: another processor adds in another order;
+- within what trainings differ by: for a row that learns, each mean over tracks is within
+  ``3 s sqrt(1/n + 1/m)`` of that in the report, with n trainings there and m here. s is the
+  standard deviation over trainings: that of the report's rows with three seeds or more, or, in a
+  report of fewer, `TRAINING_SD_DB`.
+
+Everything else is not reproduced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bench.scoring.aggregate import over_tracks
+from bench.store.results import Outcome, Results
+
+#: Largest difference of a score in dB that is rounding of the same processor.
+ROUNDING_DB = 1e-6
+#: Largest difference of a score in dB of a row that learns nothing, on another processor.
+PROCESSOR_DB = 0.01
+#: Standard deviation over trainings in dB: the largest over GNSDR, GSIR and GSAR of the voice in
+#: `reports/ablation_gamma`, pooled over its 14 rows of three seeds.
+TRAINING_SD_DB = 0.12
+#: The least number of trainings from which a report's own standard deviation is taken.
+LEAST_SEEDS = 3
+#: Number of standard deviations by which two means may differ.
+N_SD = 3.0
+
+_CELL_KEYS = ["row", "seed"]
+_MEAN_KEYS = ["target", "protocol", "metric"]
+_SCORE_KEYS = [*_CELL_KEYS, "track", *_MEAN_KEYS, "window"]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What became of one row.
+
+    Attributes
+    ----------
+    row
+        Its label.
+    is_reproduced
+        Whether it is the report's row, by the rule of this module.
+    verdict
+        The rule that holds, or why none does.
+    means
+        Columns target, protocol, metric, ``then``, ``now`` and ``allowed_db``: the means over
+        tracks, and seeds, in the report and here; without a row where it was not computed.
+    largest_db
+        The largest difference of a score of one track or window in dB; NaN where none is defined
+        in both.
+    """
+
+    row: str
+    is_reproduced: bool
+    verdict: str
+    means: pd.DataFrame
+    largest_db: float
+
+
+def compare(report: Results, computed: Sequence[Outcome]) -> Iterator[Reproduction]:
+    """Compare rows computed anew with those of a report.
+
+    Parameters
+    ----------
+    report
+        The report's results.
+    computed
+        The outcome of each cell that was computed anew, failed ones too, with the row and the seed
+        that the cell has in the report.
+    """
+    here = Results(report.experiment, report.corpus, computed)
+    then_means, now_means = _seed_means(report.scores), _seed_means(here.scores)
+    spread = _training_sd(then_means)
+    for row in dict.fromkeys(outcome.cell.row for outcome in computed):
+        outcomes = [outcome for outcome in computed if outcome.cell.row == row]
+        errors = [outcome.error for outcome in outcomes if outcome.status != "done"]
+        if errors:
+            yield Reproduction(row, False, f"failed: {errors[0]}", _no_means(), np.nan)
+            continue
+        seeds = {-1 if o.cell.seed is None else o.cell.seed for o in outcomes}
+        then, now = (
+            scores[(scores["row"] == row) & scores["seed"].isin(seeds)]
+            for scores in (report.scores, here.scores)
+        )
+        largest, is_same = _difference(then, now)
+        learns = outcomes[0].cell.learns
+        means = _row_means(then_means, now_means, row, spread, learns)
+        yield _judged(row, learns, largest, is_same, means)
+
+
+def _seed_means(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean over tracks of each row and seed."""
+    return over_tracks(scores, by=_CELL_KEYS)
+
+
+def _training_sd(means: pd.DataFrame) -> pd.Series:
+    """Return the standard deviation over trainings by target, protocol and metric, pooled.
+
+    Only rows of `LEAST_SEEDS` seeds or more count; a figure that none of them has is left out.
+    """
+    by_row = means.groupby(["row", *_MEAN_KEYS], observed=True)["value"].agg(["var", "count"])
+    by_row = by_row[by_row["count"] >= LEAST_SEEDS]
+    pooled: pd.Series = by_row.groupby(_MEAN_KEYS, observed=True)["var"].mean() ** 0.5
+    return pooled
+
+
+def _row_means(
+    then: pd.DataFrame, now: pd.DataFrame, row: str, spread: pd.Series, learns: bool
+) -> pd.DataFrame:
+    """Return the means of a row in the report and here, and by how much they may differ."""
+    columns = []
+    for means in (then, now):
+        by_figure = means[means["row"] == row].groupby(_MEAN_KEYS, observed=True)
+        columns.append(by_figure["value"].agg(["mean", "count"]))
+    joined = columns[0].add_suffix("_then").join(columns[1].add_suffix("_now"), how="inner")
+    if learns:
+        each_sd = spread.reindex(joined.index).fillna(TRAINING_SD_DB)
+        allowed = N_SD * each_sd * np.sqrt(1 / joined["count_then"] + 1 / joined["count_now"])
+    else:
+        allowed = pd.Series(PROCESSOR_DB, index=joined.index)
+    return pd.DataFrame(
+        {"then": joined["mean_then"], "now": joined["mean_now"], "allowed_db": allowed}
+    ).reset_index()
+
+
+def _no_means() -> pd.DataFrame:
+    """Return the means of a row that was not computed."""
+    return pd.DataFrame(columns=[*_MEAN_KEYS, "then", "now", "allowed_db"])
+
+
+def _difference(then: pd.DataFrame, now: pd.DataFrame) -> tuple[float, bool]:
+    """Return the largest difference of a score in dB, and whether all are the same to the bit.
+
+    Scores that are infinite or undefined in one and not in the other differ without bound.
+    """
+    texts = dict.fromkeys([k for k in _SCORE_KEYS if k not in ("seed", "window")], "str")
+    one, other = (s.astype(texts).set_index(_SCORE_KEYS)["value"] for s in (then, now))
+    joined = pd.concat([one, other], axis=1, keys=["then", "now"])
+    a, b = joined["then"].to_numpy(), joined["now"].to_numpy()
+    if len(joined) == len(one) == len(other) and np.array_equal(a, b, equal_nan=True):
+        return 0.0, True
+    finite = np.isfinite(a) & np.isfinite(b)
+    is_alike = finite | (a == b) | (np.isnan(a) & np.isnan(b))
+    if not is_alike.all():
+        return np.inf, False
+    return float(np.abs(a[finite] - b[finite]).max(initial=0.0)), False
+
+
+def _judged(
+    row: str, learns: bool, largest: float, is_same: bool, means: pd.DataFrame
+) -> Reproduction:
+    """Apply the rule to a row that was computed."""
+    if is_same:
+        return Reproduction(row, True, "same to the bit", means, largest)
+    if largest <= ROUNDING_DB:
+        return Reproduction(row, True, "same but for rounding", means, largest)
+    if not learns and largest <= PROCESSOR_DB:
+        verdict = "same but for another processor's rounding"
+        return Reproduction(row, True, verdict, means, largest)
+    apart = (means["now"] - means["then"]).abs()
+    beyond = means[~(apart <= means["allowed_db"])]
+    if not learns or len(beyond):
+        excess = (apart - means["allowed_db"]).fillna(np.inf).to_numpy()
+        place = means.iloc[int(excess.argmax())]
+        verdict = (
+            f"not reproduced: {place['target']} {place['metric'].upper()} "
+            f"{place['now']:.2f} for {place['then']:.2f} dB"
+        )
+        return Reproduction(row, False, verdict, means, largest)
+    return Reproduction(row, True, "within what trainings differ by", means, largest)
