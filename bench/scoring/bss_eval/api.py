@@ -170,7 +170,7 @@ class References:
     @cached_property
     def are_near(self) -> bool:
         """Whether references, or channels of one, nearly depend on each other."""
-        if is_near(self.lags):
+        if is_near(self.rows, self.lags):
             return True
         shape = self.taps, self.n_targets, self.n_channels
         pivots = self.whole.pivots().reshape(shape)

@@ -32,11 +32,16 @@ ROUNDING = 1e-14
 SETTLED, N_STEPS = 1e-16, 30
 
 
-def is_near(lags: Tensor) -> bool:
+def is_near(rows: Tensor, lags: Tensor) -> bool:
     """Tell whether signals nearly depend on each other at lag 0.
+
+    Equal signals, such as the channels of a voice in mono, depend on each other and are not near:
+    the second of them adds nothing, to the last bit.
 
     Parameters
     ----------
+    rows
+        The signals, ``(row, samples)``.
     lags
         Their correlations, ``(row, row, taps)``.
     """
@@ -46,10 +51,13 @@ def is_near(lags: Tensor) -> bool:
         return False
     root = at_zero.diagonal().rsqrt()
     lower, trouble = torch.linalg.cholesky_ex(root[:, None] * at_zero * root)
-    return bool(trouble.any()) or bool((lower.diagonal().square() < NEAR).any())
+    if not bool(trouble.any()) and bool((lower.diagonal().square() >= NEAR).all()):
+        return False
+    *_, shares = unlike(rows[audible])  # energies cannot tell 1e-8 from nothing, signals can
+    return bool(((shares > ROUNDING) & (shares < NEAR**0.5)).any())
 
 
-def unlike(rows: Tensor) -> tuple[Tensor, Tensor]:
+def unlike(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return signals of unit energy that are orthogonal at lag 0, and how they are made.
 
     Parameters
@@ -60,12 +68,14 @@ def unlike(rows: Tensor) -> tuple[Tensor, Tensor]:
     Returns
     -------
     tuple
-        Signals ``(row, samples)``, zeros where a row depends on those before it; and the matrix
-        ``(row, row)`` that makes them of `rows`.
+        Signals ``(row, samples)``, zeros where a row depends on those before it; the matrix
+        ``(row, row)`` that makes them of `rows`; and the amplitude of what each row adds to those
+        before it, as a share of its own, ``(row,)``.
     """
     rows = rows.double()
     mixing = torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
     made = rows.clone()
+    shares = torch.zeros(len(rows), dtype=rows.dtype, device=rows.device)
     for k, row in enumerate(rows):
         norm = torch.linalg.vector_norm(row)
         for _ in range(3):  # what rounding leaves of a product is taken away in the next round
@@ -73,10 +83,11 @@ def unlike(rows: Tensor) -> tuple[Tensor, Tensor]:
             made[k] -= along @ made[:k]
             mixing[k] -= along @ mixing[:k]
         left = torch.linalg.vector_norm(made[k])
-        scale = 1 / left if left > ROUNDING * norm else torch.zeros_like(left)
+        shares[k] = left / norm if norm > 0 else 0.0
+        scale = 1 / left if shares[k] > ROUNDING else torch.zeros_like(left)
         made[k] *= scale
         mixing[k] *= scale
-    return made, mixing
+    return made, mixing, shares
 
 
 class DependentSignals:
@@ -92,7 +103,7 @@ class DependentSignals:
 
     def __init__(self, rows: Tensor, taps: int) -> None:
         self.taps = taps
-        self.rows, self.mixing = unlike(rows)
+        self.rows, self.mixing, _ = unlike(rows)
         self.factor = Factor(correlations(self.rows, [self.rows], taps))
 
     def project(self, estimates: Tensor) -> tuple[Tensor, Tensor]:

@@ -202,7 +202,7 @@ def test_a_song_that_cannot_be_separated_is_refused_in_one_line(workspace, capsy
     assert not Path("separated/song").exists()
 
 
-def test_what_cannot_be_used_is_refused_in_one_line(workspace, trained, capsys):
+def test_what_cannot_be_used_is_refused_in_one_line(bare_workspace, trained, capsys):
     write("song.wav", music(0.1))
     Path("in").mkdir()
     Path("plain").mkdir()

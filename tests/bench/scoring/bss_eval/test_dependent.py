@@ -91,6 +91,15 @@ def test_channels_of_a_target_that_are_nearly_equal_are_found_too():
     assert scores.sdr[0] == pytest.approx(apart.score_sources(estimates).sdr[0], abs=0.2)
 
 
+def test_equal_channels_add_nothing_and_are_not_near():
+    rng = np.random.default_rng(0)
+    left, other, third = 0.3 * rng.standard_normal((3, N_SAMPLES))
+    references = np.stack([np.stack([left, left]), np.stack([other, third])])
+    prepared = References(references, TAPS)
+    assert not prepared.are_near
+    assert References(references[:, :, :50], TAPS).are_near  # too short for the filters
+
+
 def test_filters_that_do_not_settle_are_refused_in_one_line(monkeypatch):
     monkeypatch.setattr(dependent, "N_STEPS", 1)
     with pytest.raises(BenchError, match="leave out the one that is a copy of another"):
