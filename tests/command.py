@@ -149,21 +149,39 @@ def free_port() -> int:
     return port
 
 
-@contextlib.contextmanager
-def cluster(*workers: list[str]) -> Iterator[tuple[str, Command]]:
-    """Start a Dask scheduler and workers as a user does; yield its address and process.
+class Cluster:
+    """A Dask scheduler and workers, started as a user does."""
 
-    `workers` are the further words of each.
-    """
-    port = free_port()
-    address = f"tcp://127.0.0.1:{port}"
-    here = ["--host", "127.0.0.1", "--no-dashboard"]
-    processes = [start("scheduler", *here, "--port", str(port), module="dask")]
+    def __init__(self) -> None:
+        port = free_port()
+        self.address = f"tcp://127.0.0.1:{port}"
+        self.scheduler = start("scheduler", *_LOCAL, "--port", str(port), module="dask")
+        self.workers: list[Command] = []
+
+    def add_worker(self, *options: str) -> None:
+        """Start a worker of one thread; `options` are its further words."""
+        words = ["worker", self.address, *_LOCAL, "--nthreads", "1", "--no-nanny", *options]
+        self.workers.append(start(*words, module="dask"))
+
+    def replace_dead_workers(self) -> None:
+        """Start a worker for each that has ended, as whoever runs the cluster does."""
+        for worker in [worker for worker in self.workers if worker.poll() is not None]:
+            self.workers.remove(worker)
+            end(worker)
+            self.add_worker()
+
+
+_LOCAL = ["--host", "127.0.0.1", "--no-dashboard"]
+
+
+@contextlib.contextmanager
+def cluster(*workers: list[str]) -> Iterator[Cluster]:
+    """Start a cluster and yield it; `workers` are the further words of each worker."""
+    running = Cluster()
     try:
         for options in workers:
-            words = ["worker", address, *here, "--nthreads", "1", *options]
-            processes.append(start(*words, module="dask"))
-        yield address, processes[0]
+            running.add_worker(*options)
+        yield running
     finally:
-        for process in processes:
+        for process in (running.scheduler, *running.workers):
             end(process)

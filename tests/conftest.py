@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import threadpoolctl
 import torch
-from mlflow import MlflowClient
 
 from bench.datasets.synthetic import Synthetic
 from bench.track import TARGETS, Track
@@ -102,6 +101,8 @@ def bare_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database with its tables and no run: it takes MLflow 5 s of a slow core."""
+    from mlflow import MlflowClient
+
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
     MlflowClient(tracking_uri=f"sqlite:///{path}")
     return path

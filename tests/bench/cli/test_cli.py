@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlflow
@@ -19,7 +18,7 @@ import soundfile
 
 from bench.runner import cell
 from bench.tracking import tracker
-from tests.command import bench
+from tests.command import bench, end, ran, start, wait_until
 
 TINY = """\
 title: Tiny
@@ -303,27 +302,23 @@ def weights(workspace: Path) -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 def test_a_training_killed_at_any_moment_goes_on_to_the_weights_of_one_that_ran_through(workspace):
-    command = [sys.executable, "-c", "from bench.cli.main import main; main()"]
-    command += ["run", "training.yaml", "--workers", "0"]
+    words = ["run", "training.yaml", "--workers", "0"]
     folders = [Path(name) for name in ("through", "killed")]
     for folder in folders:
         folder.mkdir()
         (folder / "training.yaml").write_text(TRAINING)
-    subprocess.run(command, cwd=folders[0], check=True, capture_output=True)
-
-    process = subprocess.Popen(
-        command, cwd=folders[1], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while not list(folders[1].glob("runs/*/checkpoints/last.ckpt")):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert not list(folders[1].glob("runs/*/fit.json")), "it had ended before it was killed"
+        shutil.copy("mlflow.db", folder)
+    with contextlib.chdir(folders[0]):
+        ran(*words)
+    with contextlib.chdir(folders[1]):
+        process = start(*words)
+        wait_until(lambda: list(Path().glob("runs/*/checkpoints/last.ckpt")), "a checkpoint", 120)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        end(process)
+        assert not list(Path().glob("runs/*/fit.json")), "it had ended before it was killed"
+        ran(*words)
     (curves,) = folders[1].glob("runs/*/curves.jsonl")
-    subprocess.run(command, cwd=folders[1], check=True, capture_output=True)
     steps = [json.loads(line)["step"] for line in curves.read_text().splitlines() if line]
     assert steps.count(1) == 1, "it began again"
     through, killed = (weights(folder) for folder in folders)

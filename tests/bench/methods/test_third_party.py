@@ -5,7 +5,9 @@ The package is the worked example of docs/add_a_method.md, taken from there.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import mlflow
 import pandas as pd
 import pytest
 
+from tests.command import end, start
 from tests.manual import ROOT, blocks
 
 pytestmark = pytest.mark.slow
@@ -40,23 +43,28 @@ def installed(example, tmp_path_factory) -> Path:
     return target
 
 
-def run(words, installed: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"}
-    for name in ("MLFLOW_TRACKING_URI", "BENCH_DATA"):
-        environment.pop(name, None)
-    command = [sys.executable, "-c", "from bench.cli.main import main; main()", *map(str, words)]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+def run(words, installed: Path, folder: Path) -> tuple[int, str]:
+    """Run a command where the example is installed; return its status and what it said."""
+    path = os.pathsep.join([str(installed), str(ROOT)])
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "BENCH_DATA"):
+            patch.delenv(name, raising=False)
+        process = start(*words, PYTHONPATH=path)
+    try:
+        said, _ = process.communicate(timeout=300)
+    finally:
+        end(process)
+    return process.returncode, said
 
 
 def test_it_is_trained_scored_tabled_and_tracked_as_the_built_in_ones_are(
-    example, installed, tmp_path
+    example, installed, tmp_path, empty_store
 ):
     assert (installed / "mid_side" / "__init__.py").is_file()
     (tmp_path / "mine.yaml").write_text(example["mine.yaml"])
-    done = run(["run", "mine.yaml", "--workers", "1"], installed, tmp_path)
-    assert done.returncode == 0, done.stderr
+    shutil.copy(empty_store, tmp_path)
+    status, said = run(["run", "mine.yaml", "--workers", "1"], installed, tmp_path)
+    assert status == 0, said
     assert "| Mid and side |" in (tmp_path / "reports/mine/table.md").read_text()
     rows = pd.read_csv(tmp_path / "reports/mine/rows.csv")
     mine = rows[rows["row"] == "Mid and side"]
@@ -67,17 +75,18 @@ def test_it_is_trained_scored_tabled_and_tracked_as_the_built_in_ones_are(
     (found,) = client.search_runs([experiment.experiment_id], "tags.row = 'Mid and side'")
     assert found.data.params["floor"] == "0.01"
     assert found.data.tags["method"] == "mid_side:MidSide"
-    again = run(["run", "mine.yaml", "--workers", "0"], installed, tmp_path)
-    assert "2 cells: 0 computed, 2 reused, 0 failed" in again.stdout
+    _, said = run(["run", "mine.yaml", "--workers", "0"], installed, tmp_path)
+    assert "2 cells: 0 computed, 2 reused, 0 failed" in said
 
 
 def test_a_hyperparameter_that_it_does_not_have_is_refused(example, installed, tmp_path):
     text = example["mine.yaml"].replace("floor:", "flor:")
     (tmp_path / "mine.yaml").write_text(text)
-    done = run(["run", "mine.yaml"], installed, tmp_path)
-    assert done.returncode == 2
-    assert "did you mean 'floor'" in done.stderr
+    status, said = run(["run", "mine.yaml"], installed, tmp_path)
+    assert status == 2
+    assert "did you mean 'floor'" in said
     (tmp_path / "mine.yaml").write_text(example["mine.yaml"].replace("MidSide", "MidSid"))
-    done = run(["run", "mine.yaml"], installed, tmp_path)
-    assert "cannot be imported" in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+    status, said = run(["run", "mine.yaml"], installed, tmp_path)
+    assert status == 2
+    assert "cannot be imported" in said
+    assert len(said.strip().splitlines()) == 1

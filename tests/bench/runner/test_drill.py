@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -162,16 +163,19 @@ def on_local_workers(drill: Drill, words: list[str], stages: list[str]) -> None:
 
 
 def on_a_scheduler(drill: Drill, words: list[str], stages: list[str]) -> None:
-    with cluster([], []) as (address, scheduler):
-        run = start(*words, "--scheduler", address)
+    with cluster([], []) as dask:
+        run = start(*words, "--scheduler", dask.address)
         drill.worker(run, *stages)
+        dask.replace_dead_workers()
         drill.other("parent", run, run)
         end(run)
-        run = start(*words, "--scheduler", address)
+        run = start(*words, "--scheduler", dask.address)
         drill.worker(run, *stages)
-        drill.other("scheduler", run, scheduler)
+        dask.replace_dead_workers()
+        drill.other("scheduler", run, dask.scheduler)
         said, _ = run.communicate(timeout=120)
         assert "Dask scheduler" in said or "cells:" in said, said
+        end(run)
 
 
 @pytest.mark.slow
@@ -183,6 +187,7 @@ def test_after_thirty_kills_the_table_is_that_of_an_undisturbed_sweep(workspace,
         Path(name).mkdir()
         Path(name, "drill.yaml").write_text(DRILL)
         Path(name, "told.py").write_text(METHODS)
+        shutil.copy("mlflow.db", name)
     monkeypatch.chdir(workspace / "through")
     corpus(workspace)
     monkeypatch.setenv("BENCH_DATA", str(workspace / "data"))

@@ -95,7 +95,8 @@ def test_local_workers_give_the_scores_of_one_process(workspace, alone, n):
 @pytest.mark.slow
 def test_two_devices_of_a_worker_train_one_model_as_one_does(workspace, alone):
     Path("sweep.yaml").write_text(SWEEP)
-    ran("run", "sweep.yaml", "--workers", "1", "--trainer", "devices=2")
+    devices = ["--trainer", "devices=2", "--trainer", "strategy=ddp_fork"]
+    ran("run", "sweep.yaml", "--workers", "1", *devices)
     scores = pd.read_parquet("reports/sweep/scores.parquet")
     ours, theirs = (s[s["row"] == "DNN"]["value"].to_numpy() for s in (scores, alone))
     assert np.abs(ours - theirs).max() < 0.01  # a sum of two parts is rounded otherwise
@@ -150,8 +151,8 @@ def test_a_setting_of_the_trainer_that_could_move_numbers_is_refused(workspace, 
 @pytest.mark.slow
 def test_workers_of_a_scheduler_give_the_scores_of_one_process(workspace, alone):
     Path("sweep.yaml").write_text(SWEEP)
-    with cluster([], []) as (address, _):
-        said = ran("run", "sweep.yaml", "--scheduler", address)
+    with cluster([], []) as dask:
+        said = ran("run", "sweep.yaml", "--scheduler", dask.address)
     assert "4 cells: 4 computed, 0 reused, 0 failed" in said
     check_same_scores(alone)
 
@@ -192,8 +193,8 @@ def test_slurm_without_settings_is_refused_in_one_line(workspace, capsys):
 def test_cells_for_a_gpu_queue_for_the_one_that_is_offered_and_others_go_on(workspace):
     cells = ["gpu 1", "gpu 2", "gpu 3", "cpu 1", "cpu 2"]
     with (
-        cluster(["--resources", "GPU=1"], []) as (address, _),
-        Client(address) as client,
+        cluster(["--resources", "GPU=1"], []) as dask,
+        Client(dask.address) as client,
     ):
         client.wait_for_workers(2)
         ended = dask_cluster.run_on(

@@ -151,8 +151,8 @@ def test_a_sweep_over_a_scheduler_ends_complete_though_a_worker_is_killed(sweep)
     alone = scores()
     shutil.rmtree("runs")
     Path("log").unlink()
-    with cluster([], []) as (address, _):
-        run = start("run", "sweep.yaml", "--scheduler", address)
+    with cluster([], []) as dask:
+        run = start("run", "sweep.yaml", "--scheduler", dask.address)
         wait_until(lambda: Path("log").exists(), "work")
         pids = {line.split()[1] for line in Path("log").read_text().splitlines()}
         os.kill(int(pids.pop()), signal.SIGKILL)

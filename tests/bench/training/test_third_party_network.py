@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ from bench.datasets.synthetic import Synthetic
 from bench.methods import chunks
 from bench.methods.saved import load_saved
 from bench.track import TARGETS
-from tests.command import wait_until
+from tests.command import Command, end, start, wait_until
 from tests.manual import ROOT, blocks
 
 pytestmark = pytest.mark.slow
@@ -55,27 +57,27 @@ def installed(tmp_path_factory) -> Path:
     return target
 
 
-def start(installed: Path, folder: Path) -> subprocess.Popen[bytes]:
+def begin(installed: Path, folder: Path, empty_store: Path) -> Command:
     """Start the experiment in a folder of its own."""
     folder.mkdir(exist_ok=True)
     (folder / "network.yaml").write_text(EXPERIMENT)
-    environment = {**os.environ, "PYTHONPATH": f"{installed}{os.pathsep}{ROOT}"}
-    for name in ("MLFLOW_TRACKING_URI", "BENCH_DATA"):
-        environment.pop(name, None)
-    command = [sys.executable, "-c", "from bench.cli.main import main; main()"]
-    command += ["run", "network.yaml", "--workers", "0"]
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    if not (folder / "mlflow.db").exists():
+        shutil.copy(empty_store, folder)
+    path = os.pathsep.join([str(installed), str(ROOT)])
+    with contextlib.chdir(folder), pytest.MonkeyPatch.context() as patch:
+        for name in ("MLFLOW_TRACKING_URI", "BENCH_DATA"):
+            patch.delenv(name, raising=False)
+        return start("run", "network.yaml", "--workers", "0", PYTHONPATH=path)
 
 
 @pytest.fixture(scope="module")
-def through(installed, tmp_path_factory) -> Path:
+def through(installed, tmp_path_factory, empty_store) -> Path:
     """The working directory of a training that nothing disturbed."""
     folder = tmp_path_factory.mktemp("through")
-    process = start(installed, folder)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output.decode()
+    process = begin(installed, folder, empty_store)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    end(process)
     return folder
 
 
@@ -96,17 +98,20 @@ def test_its_curves_and_pictures_are_in_mlflow_and_its_row_in_the_table(through)
     assert run.data.tags["precision"] == "float32"
 
 
-def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(installed, through, tmp_path):
+def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+    installed, through, tmp_path, empty_store
+):
     folder = tmp_path / "killed"
-    process = start(installed, folder)
+    process = begin(installed, folder, empty_store)
     wait_until(lambda: list(folder.glob("runs/*/checkpoints/last.ckpt")), "a checkpoint")
     process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert process.returncode == -signal.SIGKILL
+    assert process.wait() == -signal.SIGKILL
+    end(process)
     assert not list(folder.glob("runs/*/fit.json")), "it had ended before it was killed"
-    process = start(installed, folder)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output.decode()
+    process = begin(installed, folder, empty_store)
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    end(process)
     (curves,) = folder.glob("runs/*/curves.jsonl")
     steps = [json.loads(line)["step"] for line in curves.read_text().splitlines() if line]
     assert steps.count(1) == 1, "it began again"

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,7 +14,7 @@ from bench.methods.context import FitContext
 from bench.track import Track
 from bench.training import callbacks
 from bench.training.trainer import train
-from tests.command import ROOT, free_port
+from tests.command import end, free_port, start
 
 SMALL = {"hidden": 24, "frames": 10, "batch_size": 4, "precision": "float32"}
 
@@ -288,27 +285,25 @@ from bench.methods.context import FitContext
 
 if __name__ == "__main__":
     log = FitContext()
-    log.trainer_options = {"num_nodes": 2, "strategy": "ddp_spawn"}
+    log.trainer_options = {"num_nodes": 2, "strategy": "ddp_fork"}
     tracks = list(Synthetic().tracks("train"))[:2]
     DRNN(hidden=8, layers=2, epochs=1, gamma=float(sys.argv[1])).fit(tracks, [], log)
 """
 
 
 @pytest.mark.slow
-def test_hosts_that_train_different_cells_are_refused(tmp_path):
-    path = tmp_path / "host.py"
-    path.write_text(ON_A_HOST)
-    where = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+def test_hosts_that_train_different_cells_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "host.py").write_text(ON_A_HOST)
+    monkeypatch.chdir(tmp_path)
+    where = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
     hosts = [
-        subprocess.Popen(
-            [sys.executable, str(path), gamma],
-            env={**where, "NODE_RANK": str(rank), "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        start(gamma, module="host", NODE_RANK=str(rank), **where)
         for rank, gamma in enumerate(("0.0", "0.1"))
     ]
-    said = [host.communicate(timeout=120)[0] for host in hosts]
+    try:
+        said = [host.communicate(timeout=120)[0] for host in hosts]
+    finally:
+        for host in hosts:
+            end(host)
     assert all(host.returncode != 0 for host in hosts)
     assert "the hosts train different cells" in said[1]
