@@ -2,9 +2,10 @@
 
     comb(f, t) = 1 where |f - h f0(t)| <= width / 2 for some h = 1, 2, ..., and t is voiced; else 0
 
-The track is pYIN's on the mixture, whose loudest pitch is most often the voice's. It separates
-voices as far as the track is right and what is unvoiced may be lost. `PitchOracle`, the same comb
-at the pitch that people labelled, is the bound of what a better track could bring.
+The track is pYIN's on the voice that robust PCA finds first: on the mixture pYIN follows the
+accompaniment too often. It separates voices as far as the track is right and what is unvoiced may
+be lost. `PitchOracle`, the same comb at the pitch that people labelled, is the bound of what a
+better track could bring.
 
 Differences from Hsu and Jang: a stand-in for their system, which trains a classifier and
 resynthesises unvoiced frames; here the comb alone, on the suite's transform.
@@ -19,12 +20,17 @@ ICASSP 2014 (the track, by librosa).
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from baselines.algorithms.pitch import comb, labelled_pitch, pitch_track
+from baselines.algorithms.pitch import (
+    comb,
+    labelled_pitch,
+    pitch_of_sparse_voice,
+    pitch_track,
+)
 from bench import stft
 from bench.masks import Masks
 from bench.methods.oracle import Oracle
@@ -34,23 +40,32 @@ from bench.track import Audio, Track
 
 @separator
 class PitchMask(ChannelMaskSeparator):
-    """A comb mask at the harmonics of a pitch track of the mixture, one channel at a time.
+    """A comb mask at the harmonics of a pitch track, one channel at a time.
 
     Parameters
     ----------
+    tracked
+        What pYIN is given: ``voice``, which robust PCA finds in the mixture, or ``mixture``.
     width
         Width of a tooth of the comb in hertz.
+    n_fft, hop
+        Window length and step of the transform in samples.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
+    tracked: Literal["voice", "mixture"] = "voice"
     width: float = Field(80.0, gt=0)
+    hop: int = 256
 
     def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
         """Return the comb as the voice's mask, and what it leaves as the accompaniment's."""
         n_bins, n_frames = channel.shape
-        audio = stft.inverse(channel[None], n_frames * self.hop, self.n_fft, self.hop)[0]
-        pitch = pitch_track(audio, rate, self.hop, n_frames)
+        if self.tracked == "voice":
+            pitch = pitch_of_sparse_voice(channel, rate, self.n_fft, self.hop)
+        else:
+            audio = stft.inverse(channel[None], n_frames * self.hop, self.n_fft, self.hop)[0]
+            pitch = pitch_track(audio, rate, self.hop, n_frames)
         voice = comb(pitch, n_bins, rate, self.width).astype(np.float64)
         return {"vocals": voice, "accompaniment": 1.0 - voice}
 

@@ -34,9 +34,8 @@ from baselines.algorithms.low_rank import (
     soft_threshold,
     spectral_norm,
 )
-from baselines.algorithms.pitch import comb, pitch_track
-from baselines.algorithms.robust_pca import robust_pca
-from bench import masks, stft
+from baselines.algorithms.pitch import comb, pitch_of_sparse_voice
+from bench import masks
 from bench.masks import Masks
 from bench.methods.separator import ChannelMaskSeparator, Spectrogram, separator
 
@@ -122,8 +121,5 @@ class RPCAh(ChannelMaskSeparator):
 
     def harmonics(self, channel: Spectrogram, rate: int) -> NDArray[np.bool_]:
         """Return the bins at the harmonics of the voice that robust PCA finds first."""
-        low, sparse = robust_pca(np.abs(channel))
-        share = np.abs(sparse) / np.maximum(np.abs(sparse) + np.abs(low), 1e-300)
-        n_bins, n_frames = channel.shape
-        voice = stft.inverse((share * channel)[None], n_frames * self.hop, self.n_fft, self.hop)
-        return comb(pitch_track(voice[0], rate, self.hop, n_frames), n_bins, rate, self.width)
+        pitch = pitch_of_sparse_voice(channel, rate, self.n_fft, self.hop)
+        return comb(pitch, len(channel), rate, self.width)

@@ -68,7 +68,7 @@ class RPCAhFASST(RPCAh):
     """
 
     VERSION: ClassVar[int] = 2
-    GROUP: ClassVar[str] = "unsupervised"
+    GROUP: ClassVar[str] = "supervised"
 
     drums: int = Field(20, ge=1)
     voices: int = Field(20, ge=1)

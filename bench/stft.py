@@ -2,7 +2,9 @@
 
 Analysis and synthesis both use the sine window ``w[n] = sin(pi n / n_fft)`` (the square root
 of a periodic Hann window), so ``sum_k w[n - k hop]^2 = n_fft / (2 hop)`` for every hop that
-divides ``n_fft / 2``, and the inverse is exact. The signal is padded with zeros so that each
+divides ``n_fft / 2``, and the inverse is exact. A method may ask for the periodic Hann window
+``w[n] = sin(pi n / n_fft)^2`` instead, in both; then ``sum_k w[n - k hop]^2 = 3 n_fft / (8 hop)``
+for every hop that divides ``n_fft / 4``. The signal is padded with zeros so that each
 sample lies under the full number of windows. The released code of Huang et al. does not pad:
 it drops the last partial frame and lets the first and last half window fade.
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -20,19 +22,28 @@ from torch import Tensor
 
 from bench.errors import BenchError
 
+#: Names of the windows.
+WindowName = Literal["sine", "hann"]
 
-def check_settings(n_fft: int, hop: int) -> None:
+
+def check_settings(n_fft: int, hop: int, window_name: WindowName = "sine") -> None:
     """Refuse settings under which the transform could not be inverted.
 
     Raises
     ------
     BenchError
-        `n_fft` is odd or below 4, or `hop` does not divide half of it.
+        `n_fft` is odd or below 4, or `hop` does not divide half of it, under a Hann window a
+        quarter.
     """
     if n_fft < 4 or n_fft % 2:
         raise BenchError(f"n_fft must be an even number of samples, at least 4, not {n_fft}")
     if hop < 1 or (n_fft // 2) % hop:
         raise BenchError(f"hop must divide n_fft / 2 = {n_fft // 2} samples, and {hop} does not")
+    if window_name == "hann" and n_fft % (4 * hop):
+        raise BenchError(
+            f"under a Hann window hop must divide n_fft / 4 = {n_fft / 4:g} samples, and {hop} "
+            "does not"
+        )
 
 
 def from_seconds(window_s: float, hop_s: float, rate: int) -> tuple[int, int]:
@@ -57,9 +68,10 @@ def from_seconds(window_s: float, hop_s: float, rate: int) -> tuple[int, int]:
     return max(4, n_fft), hop
 
 
-def window(n_fft: int) -> Tensor:
-    """Return the sine window of `n_fft` samples, float64."""
-    return torch.sin(math.pi / n_fft * torch.arange(n_fft, dtype=torch.float64))
+def window(n_fft: int, name: WindowName = "sine") -> Tensor:
+    """Return the window of `n_fft` samples, float64."""
+    sine = torch.sin(math.pi / n_fft * torch.arange(n_fft, dtype=torch.float64))
+    return sine if name == "sine" else sine.square()
 
 
 def n_frames(n_samples: int, n_fft: int, hop: int) -> int:
@@ -68,10 +80,19 @@ def n_frames(n_samples: int, n_fft: int, hop: int) -> int:
 
 
 @overload
-def forward(audio: NDArray[Any], n_fft: int = 1024, hop: int = 512) -> NDArray[Any]: ...
+def forward(
+    audio: NDArray[Any], n_fft: int = 1024, hop: int = 512, window_name: WindowName = "sine"
+) -> NDArray[Any]: ...
 @overload
-def forward(audio: Tensor, n_fft: int = 1024, hop: int = 512) -> Tensor: ...
-def forward(audio: NDArray[Any] | Tensor, n_fft: int = 1024, hop: int = 512) -> Any:
+def forward(
+    audio: Tensor, n_fft: int = 1024, hop: int = 512, window_name: WindowName = "sine"
+) -> Tensor: ...
+def forward(
+    audio: NDArray[Any] | Tensor,
+    n_fft: int = 1024,
+    hop: int = 512,
+    window_name: WindowName = "sine",
+) -> Any:
     """Transform audio, padded so that `inverse` gives back every sample.
 
     Parameters
@@ -80,6 +101,8 @@ def forward(audio: NDArray[Any] | Tensor, n_fft: int = 1024, hop: int = 512) -> 
         ``(channels, samples)``, NumPy or PyTorch, any device and float precision.
     n_fft, hop
         Window length and step in samples.
+    window_name
+        ``sine`` or ``hann``.
 
     Returns
     -------
@@ -96,29 +119,45 @@ def forward(audio: NDArray[Any] | Tensor, n_fft: int = 1024, hop: int = 512) -> 
     >>> forward(np.ones((2, 4096)), n_fft=1024, hop=512).shape
     (2, 513, 9)
     """
-    check_settings(n_fft, hop)
+    check_settings(n_fft, hop, window_name)
     if isinstance(audio, np.ndarray):
-        return forward(as_tensor(audio), n_fft, hop).numpy()
+        return forward(as_tensor(audio), n_fft, hop, window_name).numpy()
     left = n_fft - hop
     total = (n_frames(audio.shape[-1], n_fft, hop) - 1) * hop + n_fft
     padded = torch.nn.functional.pad(audio, (left, total - left - audio.shape[-1]))
-    return forward_unpadded(padded, n_fft, hop)
+    return forward_unpadded(padded, n_fft, hop, window_name)
 
 
-def forward_unpadded(audio: Tensor, n_fft: int, hop: int) -> Tensor:
+def forward_unpadded(
+    audio: Tensor, n_fft: int, hop: int, window_name: WindowName = "sine"
+) -> Tensor:
     """Transform the whole frames that lie inside `audio` ``(channels, samples)``."""
-    w = window(n_fft).to(audio)
+    w = window(n_fft, window_name).to(audio)
     return torch.stft(audio, n_fft, hop, window=w, center=False, return_complex=True)
 
 
 @overload
 def inverse(
-    spectrogram: NDArray[Any], n_samples: int, n_fft: int = 1024, hop: int = 512
+    spectrogram: NDArray[Any],
+    n_samples: int,
+    n_fft: int = 1024,
+    hop: int = 512,
+    window_name: WindowName = "sine",
 ) -> NDArray[Any]: ...
 @overload
-def inverse(spectrogram: Tensor, n_samples: int, n_fft: int = 1024, hop: int = 512) -> Tensor: ...
 def inverse(
-    spectrogram: NDArray[Any] | Tensor, n_samples: int, n_fft: int = 1024, hop: int = 512
+    spectrogram: Tensor,
+    n_samples: int,
+    n_fft: int = 1024,
+    hop: int = 512,
+    window_name: WindowName = "sine",
+) -> Tensor: ...
+def inverse(
+    spectrogram: NDArray[Any] | Tensor,
+    n_samples: int,
+    n_fft: int = 1024,
+    hop: int = 512,
+    window_name: WindowName = "sine",
 ) -> Any:
     """Give back the audio of a spectrogram made by `forward`.
 
@@ -128,8 +167,8 @@ def inverse(
         Complex ``(channels, n_fft // 2 + 1, frames)``, NumPy or PyTorch.
     n_samples
         Length of the audio that was transformed.
-    n_fft, hop
-        Window length and step in samples, as `forward` takes them.
+    n_fft, hop, window_name
+        Window length and step in samples and the window, as `forward` takes them.
 
     Returns
     -------
@@ -141,16 +180,17 @@ def inverse(
     BenchError
         The settings have no inverse.
     """
-    check_settings(n_fft, hop)
+    check_settings(n_fft, hop, window_name)
     if isinstance(spectrogram, np.ndarray):
         tensor = as_tensor(spectrogram)
-        return inverse(tensor, n_samples, n_fft, hop).numpy()
+        return inverse(tensor, n_samples, n_fft, hop, window_name).numpy()
     frames = torch.fft.irfft(spectrogram, n=n_fft, dim=-2)
-    frames = frames * window(n_fft).to(frames)[:, None]
+    frames = frames * window(n_fft, window_name).to(frames)[:, None]
     total = (frames.shape[-1] - 1) * hop + n_fft
     added = torch.nn.functional.fold(frames, (1, total), (1, n_fft), stride=(1, hop))
     left = n_fft - hop
-    return added[:, 0, 0, left : left + n_samples] * (2 * hop / n_fft)
+    mean_square = 1 / 2 if window_name == "sine" else 3 / 8
+    return added[:, 0, 0, left : left + n_samples] * (hop / (mean_square * n_fft))
 
 
 def mean_power(blocks: Iterable[NDArray[Any]], n_fft: int, hop: int) -> NDArray[Any]:

@@ -15,6 +15,9 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.algorithms.robust_pca import robust_pca
+from bench import stft
+
 Vector = NDArray[np.float64]
 #: Range in which the pitch of a singer is searched, in hertz.
 LOWEST, HIGHEST = 80.0, 800.0
@@ -52,6 +55,35 @@ def pitch_track(audio: Vector, rate: int, hop: int, n_frames: int) -> Vector:
         )
     pitch = np.where(voiced, np.nan_to_num(pitch), 0.0)
     return np.resize(np.pad(pitch, (0, max(0, n_frames - len(pitch)))), n_frames)
+
+
+def pitch_of_sparse_voice(
+    channel: NDArray[np.complexfloating], rate: int, n_fft: int, hop: int
+) -> Vector:
+    """Return the pitch track of the voice that robust PCA finds in one channel of a mixture.
+
+    pYIN hears the accompaniment in a mixture as often as the voice; in the sparse part the voice is
+    nearly alone.
+
+    Parameters
+    ----------
+    channel
+        Complex spectrogram of the channel, ``(bins, frames)``.
+    rate
+        Sampling rate in hertz.
+    n_fft, hop
+        Window length and step of the transform in samples.
+
+    Returns
+    -------
+    ndarray
+        Pitch of each frame in hertz, 0 where there is none; ``(frames,)``.
+    """
+    low, sparse = robust_pca(np.abs(channel))
+    share = np.abs(sparse) / np.maximum(np.abs(sparse) + np.abs(low), 1e-300)
+    n_frames = channel.shape[1]
+    voice = stft.inverse((share * channel)[None], n_frames * hop, n_fft, hop)
+    return pitch_track(voice[0], rate, hop, n_frames)
 
 
 def comb(pitch: Vector, n_bins: int, rate: int, width: float) -> NDArray[np.bool_]:

@@ -199,7 +199,7 @@ def _lines(one: Reproduction) -> Iterator[str]:
     for (target, protocol), means in one.means.groupby(["target", "protocol"], sort=False):
         by_metric = means.set_index("metric")
         figures = (
-            f"{name.upper()} {mean['now']:.2f} ({mean['then']:.2f} ± {mean['allowed_db']:.2f})"
+            f"{str(name).upper()} {mean['now']:.2f} ({mean['then']:.2f} ± {mean['allowed_db']:.2f})"
             for name, mean in by_metric.reindex(metrics(str(protocol))).iterrows()
         )
         yield f"    {target}, {protocol}: {', '.join(figures)}"

@@ -251,7 +251,11 @@ class TransformSeparator(Separator):
     hop: int = 512
 
     def __post_init__(self) -> None:
-        stft.check_settings(self.n_fft, self.hop)
+        stft.check_settings(self.n_fft, self.hop, self.window_name())
+
+    def window_name(self) -> stft.WindowName:
+        """Return the transform's window, of analysis and synthesis; see `bench.stft`."""
+        return "sine"
 
     def alignment(self, rate: int) -> int:
         """Return the hop; see `Separator.alignment`."""
@@ -272,7 +276,7 @@ class MaskSeparator(TransformSeparator):
     def separate(self, mixture: Audio, rate: int) -> dict[str, Audio]:
         """Separate a mixture by masks; see `Separator.separate`."""
         check_mixture(mixture, rate, self)
-        spectrogram = stft.forward(mixture, self.n_fft, self.hop)
+        spectrogram = stft.forward(mixture, self.n_fft, self.hop, self.window_name())
         return apply(self.masks(spectrogram, rate), spectrogram, mixture.shape[-1], self)
 
 
@@ -346,8 +350,8 @@ def apply(
     masks: Masks, spectrogram: Spectrogram, n_samples: int, settings: TransformSeparator
 ) -> dict[str, Audio]:
     """Multiply each mask with the mixture's spectrogram and transform back."""
-    n_fft, hop = settings.n_fft, settings.hop
-    return {t: stft.inverse(masks[t] * spectrogram, n_samples, n_fft, hop) for t in TARGETS}
+    transform = settings.n_fft, settings.hop, settings.window_name()
+    return {t: stft.inverse(masks[t] * spectrogram, n_samples, *transform) for t in TARGETS}
 
 
 def check_mixture(mixture: Audio, rate: int, method: Separator) -> None:

@@ -60,6 +60,9 @@ METRICS = sorted({metric for name in PROTOCOLS for metric in aggregate.metrics(n
 Target = Annotated[str, AfterValidator(_one_of("target", TARGETS))]
 Metric = Annotated[str, AfterValidator(_one_of("metric", METRICS))]
 ProtocolName = Annotated[str, AfterValidator(_one_of("scoring protocol", PROTOCOLS))]
+#: What `MethodEntry.chosen` may be but the name of an experiment.
+CHOICES = ("published", "not tuned")
+Choice = Annotated[str, Field(pattern=rf"^({'|'.join(CHOICES)}|[a-z0-9_]*)$")]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Figures = dict[Target, dict[Metric, float | Literal["not recovered"]]]
 
@@ -86,6 +89,12 @@ class MethodEntry(Strict):
     published
         Published figures by target and metric over tracks, shown beside ours; ``not recovered``
         for one that is known to exist and could not be read.
+    published_note
+        One line on what sets the published figures apart from ours, such as other clips, a
+        permutation of the estimates, or a choice by test clips; they are marked with it.
+    chosen
+        How the constants that the method leaves open were chosen: ``published``, ``not tuned``, or
+        the name of the experiment that selected them on held-out tracks. Empty: not stated.
     note
         One line on how the row differs from its paper.
     """
@@ -95,6 +104,8 @@ class MethodEntry(Strict):
     fixed: dict[str, Any] = {}
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     published: Figures = {}
+    published_note: str = ""
+    chosen: Choice = ""
     note: str = ""
 
     def variants(self) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -16,7 +16,7 @@ import pandas as pd
 from bench.report.numbers import NOTHING, decibels, interval_text
 from bench.report.rows import GROUP_TITLES, Row, not_recovered
 from bench.report.statistics import ALPHA
-from bench.report.table import Entry, Grid, Line, Part
+from bench.report.table import SET_APART, Entry, Grid, Line, Part
 from bench.scoring.protocols import PROTOCOLS
 from bench.store.results import Results
 
@@ -58,6 +58,8 @@ def table_parts(
                     line = column[row.label]
                     is_unread = (row.label, metric) in unread_here
                     figure = _figure(line["published"], is_unread) if has_published else ""
+                    if row.published_note and figure not in ("", NOTHING):
+                        figure += SET_APART
                     entries[row.label][metric] = _entry(line, ranks.get(row.label, ""), figure)
             by_row = dict(list(numbers.groupby("row", sort=False)))
             lines = [Line(row, entries[row.label], _tracks(by_row[row.label], row)) for row in rows]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.plan.experiment import CHOICES
 from bench.report.statistics import ALPHA, bootstrap_interval, least_p_value, p_values_against
 from bench.report.track_tables import TrackTable
 from bench.scoring.aggregate import OVER_TRACKS, over_seeds
@@ -28,6 +29,8 @@ GROUP_TITLES = {
 }
 #: Groups that are never ranked: bounds, and scores that were not computed here.
 _UNRANKED = ("imported", "bound")
+#: Where the scores of a row come from, by group; those of all others are computed here.
+_STANDINGS = {"elsewhere": "rescored from audio", "imported": "imported"}
 #: The numbers of a row of which a cell is missing or failed.
 _NO_NUMBERS: dict[str, Any] = {
     **dict.fromkeys(["value", "spread", "half_width", "low", "high"], np.nan),
@@ -46,7 +49,7 @@ class Row:
 
     Attributes
     ----------
-    label, method, group, note
+    label, method, group, note, published_note, chosen
         As in the experiment.
     status
         ``done``; ``failed`` or ``missing`` if any of its cells is, with the number of such seeds
@@ -64,6 +67,20 @@ class Row:
     status: str
     n_seeds: int
     draws: bool = False
+    published_note: str = ""
+    chosen: str = ""
+
+    @property
+    def standing(self) -> str:
+        """Where its scores come from."""
+        return _STANDINGS.get(self.group, "computed here")
+
+    @property
+    def constants(self) -> str:
+        """How the constants that its method leaves open were chosen; empty where not stated."""
+        if not self.chosen or self.chosen in CHOICES:
+            return self.chosen
+        return f"selected by {self.chosen}"
 
     @property
     def has_one_draw(self) -> bool:
@@ -78,8 +95,8 @@ class Row:
 
 def table_rows(results: Results) -> list[Row]:
     """Return the rows of an experiment in the order of its file, grouped: bounds last."""
-    notes = {
-        label: entry.note for entry in results.experiment.methods for label, _ in entry.variants()
+    entries = {
+        label: entry for entry in results.experiment.methods for label, _ in entry.variants()
     }
     by_row: dict[str, list[Outcome]] = {}
     for outcome in results.outcomes:
@@ -92,14 +109,25 @@ def table_rows(results: Results) -> list[Row]:
                 label,
                 cell.method,
                 cell.group,
-                notes[label],
+                entries[label].note,
                 _row_status(outcomes),
                 n_seeds,
                 cell.seed is not None,
+                entries[label].published_note,
+                entries[label].chosen,
             )
         )
     order = list(GROUP_TITLES)
     return sorted(rows, key=lambda row: order.index(row.group))
+
+
+def rows_of_note(rows: Sequence[Row]) -> Sequence[Row]:
+    """Return the rows if it must be said where they come from, none where all go without saying.
+
+    It goes without saying where all are computed here and nothing is stated of their constants.
+    """
+    plain = all(row.standing == "computed here" and not row.chosen for row in rows)
+    return [] if plain else rows
 
 
 def _row_status(outcomes: Sequence[Outcome]) -> str:

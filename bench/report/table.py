@@ -14,6 +14,8 @@ from bench.report.rows import Row
 
 #: Mark of a value that is not significantly different from the best.
 CLOSE = "≈"
+#: Mark of a published figure that a note sets apart from ours.
+SET_APART = "†"
 
 
 @dataclass(frozen=True)

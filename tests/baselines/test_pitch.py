@@ -4,9 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
+from mir_eval import melody
 
-from baselines.algorithms.pitch import comb, labelled_pitch, pitch_track
+from baselines.algorithms.pitch import (
+    comb,
+    labelled_pitch,
+    pitch_of_sparse_voice,
+    pitch_track,
+)
 from baselines.pitch import PitchMask, PitchOracle
+from bench import stft
+from bench.datasets import open_dataset
 from bench.datasets.synthetic import Synthetic
 from bench.methods import chunks
 from bench.track import TARGETS, Track
@@ -51,6 +59,50 @@ def test_a_comb_keeps_a_voice_and_leaves_a_noise_between_its_harmonics():
     noise = 0.02 * np.random.default_rng(0).standard_normal((1, 2 * RATE))
     estimate = PitchMask().separate(voice + noise, RATE)["vocals"]
     assert np.sum((estimate - voice) ** 2) < 0.5 * np.sum(noise**2)
+
+
+def test_the_track_of_the_sparse_voice_is_right_far_more_often_than_that_of_the_mixture(shared):
+    """Raw pitch accuracy against the labels, by mir_eval, on clips of training songs."""
+    accuracy: dict[str, list[float]] = {"voice": [], "mixture": []}
+    hop, n_fft = 256, 1024
+    for track in open_dataset("mir1k_held_out_songs", shared / "data").tracks("test")[::9]:
+        channel = stft.forward(track.mixture, n_fft, hop)[0]
+        n_frames = channel.shape[1]
+        times_s = np.arange(n_frames) * hop / track.rate
+        labels = labelled_pitch(track.pitch, track.rate, hop, n_frames)
+        tracks = {
+            "voice": pitch_of_sparse_voice(channel, track.rate, n_fft, hop),
+            "mixture": pitch_track(track.mixture[0], track.rate, hop, n_frames),
+        }
+        for name, pitch in tracks.items():
+            scores = melody.evaluate(times_s, labels, times_s, pitch)
+            accuracy[name].append(scores["Raw Pitch Accuracy"])
+    voice, mixture = (float(np.mean(accuracy[name])) for name in ("voice", "mixture"))
+    print(f"raw pitch accuracy: {voice:.2f} on the sparse voice, {mixture:.2f} on the mixture")
+    assert voice > 0.35
+    assert voice > 1.5 * mixture
+
+
+def test_the_pitch_of_a_voice_is_found_over_a_louder_loop():
+    """A repeating loop that is louder than the voice misleads the track of the mixture."""
+    track = next(iter(Synthetic().tracks("test")))
+    mixture = track.references["vocals"] + 2 * track.references["accompaniment"]
+    channel = stft.forward(mixture, 1024, 256)[0]
+    n_frames = channel.shape[1]
+    true = pitch_track(track.references["vocals"][0], track.rate, 256, n_frames)
+    sung = true > 0
+    tracked = {
+        "voice": pitch_of_sparse_voice(channel, track.rate, 1024, 256),
+        "mixture": pitch_track(mixture[0], track.rate, 256, n_frames),
+    }
+    right = {
+        name: float(
+            np.mean(np.abs(np.log2(np.maximum(pitch, 1) / np.maximum(true, 1)))[sung] < 1 / 24)
+        )
+        for name, pitch in tracked.items()
+    }
+    print(right)
+    assert right["voice"] > right["mixture"]
 
 
 def test_the_first_label_stands_20_ms_into_the_clip():

@@ -9,6 +9,7 @@ from bench.report.curves import FigureData
 from bench.report.numbers import NOTHING, metric_name
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
+from bench.report.rows import Row, rows_of_note
 from bench.report.table import CLOSE, Entry, Grid, Part
 from bench.report.tabulate import ReportTables
 
@@ -37,6 +38,7 @@ def markdown(tables: ReportTables, figure: FigureData | None = None) -> str:
         out += [*_table(part), ""]
         out += [*_spreads(part), ""] if part.has_spreads else []
     out += [] if figure is None else _figure_section(figure)
+    out += _origins(rows_of_note(tables.rows))
     out += ["## Notes", "", *[f"- {escape_markdown(note)}" for note in notes(tables)]]
     return "\n".join(out).rstrip() + "\n"
 
@@ -86,6 +88,22 @@ def _spreads(part: Part) -> list[str]:
         cells = [text or NOTHING for text in (*texts, n)]
         out.append("| " + " | ".join([escape_markdown(row.label), *cells]) + " |")
     return out
+
+
+def _origins(rows: Sequence[Row]) -> list[str]:
+    """Return the lines of a section that says where each row comes from; none without rows."""
+    if not rows:
+        return []
+    out = [
+        "## Where each row comes from",
+        "",
+        "| method | scores | open constants |",
+        "|---|---|---|",
+    ]
+    for row in rows:
+        cells = [escape_markdown(row.label), row.standing, escape_markdown(row.constants)]
+        out.append("| " + " | ".join(cell or NOTHING for cell in cells) + " |")
+    return [*out, ""]
 
 
 def _grid_table(grid: Grid) -> list[str]:

@@ -25,7 +25,7 @@ from bench.report.numbers import NOTHING, decibels, metric_name, p_value
 from bench.report.prose.answer import answer_text
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
-from bench.report.rows import GROUP_TITLES
+from bench.report.rows import GROUP_TITLES, rows_of_note
 from bench.report.table import CLOSE
 from bench.report.tabulate import ReportTables
 
@@ -59,6 +59,7 @@ def html_page(
         spread=[part_charts(tables, part, n) for n, part in enumerate(tables.parts)],
         figure=inline_figure(data, drawing) if data else None,
         findings=findings(data) if data else [],
+        origins=rows_of_note(tables.rows),
         costs=costs(tables),
         examples=facts.get("examples", []),
         rows_without_clips=facts.get("rows_without_clips", 0),

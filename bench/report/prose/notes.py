@@ -7,7 +7,7 @@ import math
 from bench.report.numbers import metric_name
 from bench.report.rows import Row
 from bench.report.statistics import ALPHA, least_p_value
-from bench.report.table import CLOSE
+from bench.report.table import CLOSE, SET_APART
 from bench.report.tabulate import ReportTables
 from bench.store.results import Results
 
@@ -41,6 +41,11 @@ def notes(tables: ReportTables) -> list[str]:
         )
     if any(part.has_published for part in tables.parts):
         lines.append(f"Published figures: {results.experiment.published_source or 'not stated.'}")
+    lines += [
+        f"{SET_APART} {row.label}, published figures: {row.published_note}"
+        for row in rows
+        if row.published_note
+    ]
     lines += [f"{row.label}: {row.note}" for row in rows if row.note]
     lines += _failures(results)
     lines += [_unfinished(row) for row in rows if row.status.startswith("missing")]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pydantic
+import pytest
 
 from bench.plan.cells import Cell
-from bench.plan.experiment import Experiment
+from bench.plan.experiment import Experiment, MethodEntry
 from bench.report.formats.latex import latex
 from bench.report.formats.markdown import markdown
 from bench.report.formats.page import html_page
@@ -20,6 +23,7 @@ from bench.report.tabulate import tabulate
 from bench.report.write import scores_parquet
 from bench.store.results import Outcome, Results
 
+NO_FACTS = {"cells": [], "examples": []}
 METRICS = ("nsdr", "sdr", "sir", "sar")
 
 
@@ -126,7 +130,7 @@ def test_intervals_and_tests_are_over_songs_where_songs_have_several_tracks():
     assert "95 % over songs | 95 % over singers" in text
     assert "interval over songs" in latex(grouped)
     assert "interval over tracks" in latex(plain)
-    page = html_page(grouped, {"cells": [], "examples": []})
+    page = html_page(grouped, NO_FACTS)
     assert "interval over songs" in page
     assert "95&nbsp;% over singers" in page
 
@@ -150,5 +154,50 @@ def test_a_report_of_several_commits_or_uncommitted_changes_says_so_at_its_top()
     assert "1 of 3 rows by code with uncommitted changes" in warning
     tables = tabulate(several)
     assert markdown(tables).index("one clean commit") < markdown(tables).index("## Vocals")
-    page = html_page(tables, {"cells": [], "examples": []})
+    page = html_page(tables, NO_FACTS)
     assert page.index("one clean commit") < page.index('id="results"')
+
+
+def test_a_report_says_of_each_row_where_it_comes_from_where_there_is_something_to_tell():
+    plain = results_of({"One": {None: [1.0, 2.0]}, "Other": {None: [2.0, 3.0]}})
+    assert "comes from" not in markdown(tabulate(plain))
+    assert 'id="origins"' not in html_page(tabulate(plain), NO_FACTS)
+    first, second = plain.experiment.methods
+    methods = [first.model_copy(update={"chosen": "select_x"}), second]
+    told = replace(plain, experiment=plain.experiment.model_copy(update={"methods": methods}))
+    text = markdown(tabulate(told))
+    assert "| One | computed here | selected by select\\_x |" in text
+    assert "| Other | computed here | – |" in text
+    page = html_page(tabulate(told), NO_FACTS)
+    assert '<th scope="row">One</th><td>computed here</td><td>selected by select_x</td>' in page
+    outcome = plain.outcomes[1]
+    imported = replace(outcome, cell=replace(outcome.cell, group="imported"))
+    text = markdown(tabulate(replace(plain, outcomes=[plain.outcomes[0], imported])))
+    assert "| Other | imported | – |" in text
+
+
+def test_a_published_figure_that_something_sets_apart_is_marked_and_the_note_says_what():
+    plain = results_of({"One": {None: [1.0, 2.0]}, "Other": {None: [2.0, 3.0]}})
+    published = {"published": {"vocals": {"gnsdr": 10.94}}}
+    apart = {**published, "published_note": "chosen by test clips"}
+    entries = [
+        entry.model_copy(update=update)
+        for entry, update in zip(plain.experiment.methods, (apart, published), strict=True)
+    ]
+    told = replace(plain, experiment=plain.experiment.model_copy(update={"methods": entries}))
+    tables = tabulate(told)
+    lines = {line.row.label: line.entries for line in tables.parts[0].lines}
+    assert lines["One"]["gnsdr"].published == "10.94†"
+    assert lines["One"]["gsir"].published == "–"
+    assert lines["Other"]["gnsdr"].published == "10.94"
+    assert "† One, published figures: chosen by test clips" in notes(tables)
+    assert "10.94†" in html_page(tables, NO_FACTS)
+    assert "10.94\\textdagger{}" in latex(tables)
+
+
+def test_how_constants_were_chosen_is_one_of_three_things():
+    entry = {"method": "mixture", "label": "One"}
+    for chosen in ("published", "not tuned", "select_rpca"):
+        assert MethodEntry(**entry, chosen=chosen).chosen == chosen
+    with pytest.raises(pydantic.ValidationError):
+        MethodEntry(**entry, chosen="by ear")
