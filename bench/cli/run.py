@@ -159,11 +159,14 @@ def _compute(
     from bench.report.write import write_report
     from bench.runner.order import longest_first
     from bench.store.listening import prepare_clips
-    from bench.tracking import address
+    from bench.tracking import address, default_store
     from bench.tracking.recorder import Recorder
     from bench.tracking.tracker import Tracker
 
     results = manifest.results(outcomes)
+    set_aside = default_store.set_aside_if_broken(HERE)
+    if set_aside:
+        print(f"bench: {set_aside}", file=sys.stderr, flush=True)
     unrecorded = address.unrecorded(results, HERE)
     if not pending and not unrecorded:
         tables = tabulate(results)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from bench.cli.options import HERE, NameArgument, manifest_of
 from bench.cli.tables import prepare
 from bench.errors import BenchError
@@ -11,10 +13,14 @@ def track(name: NameArgument) -> None:
     """Record in MLflow, from the cells' folders, what the store does not have."""
     from bench.report.tabulate import tabulate
     from bench.report.write import write_report
+    from bench.tracking import default_store
     from bench.tracking.tracker import Tracker
 
     manifest = manifest_of(name)
     prepare(HERE.reports / manifest.experiment.name)
+    set_aside = default_store.set_aside_if_broken(HERE)
+    if set_aside:
+        print(f"bench: {set_aside}", file=sys.stderr)
     tracker = Tracker(manifest, HERE)
     tracker.connect()
     tracker.forget_missing()

@@ -19,7 +19,7 @@ from bench.store.files import locked, read_json, write_text
 from bench.store.manifest import Manifest
 from bench.store.results import read_outcome
 from bench.store.workspace import Workspace
-from bench.tracking import content
+from bench.tracking import content, default_store
 from bench.tracking.address import (
     address,
     default_uri,
@@ -77,6 +77,9 @@ class Tracker:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         try:
             with locked(self.workspace.store_lock):  # one process makes the tables
+                database = self.workspace.database
+                if self.uri == f"sqlite:///{database.resolve()}" and not database.exists():
+                    default_store.make(database)
                 self.client = MlflowClient(tracking_uri=self.uri)
                 self.store = self._identity(self.workspace)
                 self.experiment_id = self._experiment(self.workspace)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import uuid
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from bench.store.workspace import Workspace
+from bench.tracking import default_store
+from tests.command import bench, end, ran, start, wait_until
+
+SWEEP = """\
+title: Sweep
+why: A test.
+dataset: synthetic
+examples: false
+methods:
+  - {method: mixture, label: Mixture}
+  - {method: ideal_ratio_mask, label: Ratio}
+table: {targets: [vocals]}
+"""
+
+
+def recorded() -> set[str]:
+    """Return the rows that the default store of the working directory has.
+
+    A copy of it is read: this process may still hold the file that had its name before.
+    """
+    copy = Path(f"copy-{uuid.uuid4()}.db")
+    shutil.copy("mlflow.db", copy)
+    store = mlflow.MlflowClient(tracking_uri=f"sqlite:///{copy.resolve()}")
+    experiment = store.get_experiment_by_name("sweep")
+    runs = store.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'cell'")
+    return {run.data.tags["row"] for run in runs}
+
+
+def half_made(path: Path) -> None:
+    """Write what a process leaves that is killed among MLflow's migrations."""
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        database.execute("CREATE TABLE _alembic_tmp_experiments (experiment_id INTEGER)")
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"no database " * 1000)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spoil", [half_made, garbage])
+def test_a_store_that_cannot_be_opened_is_set_aside_and_filled_again(workspace, spoil):
+    Path("sweep.yaml").write_text(SWEEP)
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert recorded() == {"Mixture", "Ratio"}
+    Path("mlflow.db").unlink()
+    spoil(Path("mlflow.db"))
+    before = Path("mlflow.db").read_bytes()
+    said = ran("run", "sweep.yaml")
+    assert "bench: mlflow.db is no store that MLflow can open: it is now mlflow.db.broken-1" in said
+    assert "2 cells: 0 computed, 2 reused, 0 failed" in said
+    assert Path("mlflow.db.broken-1").read_bytes() == before
+    assert recorded() == {"Mixture", "Ratio"}
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_while_the_store_is_made_goes_on(bare_workspace):
+    Path("sweep.yaml").write_text(SWEEP)
+    run = start("run", "sweep.yaml", "--workers", "0")
+    wait_until(lambda: Path("mlflow.db.new").exists(), "the first tables")
+    run.send_signal(signal.SIGKILL)
+    end(run)
+    assert not Path("mlflow.db").exists()
+    assert "2 cells: 2 computed, 0 reused, 0 failed" in ran("run", "sweep.yaml", "--workers", "0")
+    assert recorded() == {"Mixture", "Ratio"}
+    assert not list(Path().glob("mlflow.db?*"))
+
+
+def test_a_sound_store_stays_where_it_is_also_while_it_is_in_use(workspace):
+    path = Workspace().database
+    assert default_store.set_aside_if_broken(Workspace()) == ""
+    with sqlite3.connect(path, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert not default_store.is_broken(path)
+    assert [p.name for p in Path().glob("mlflow.db*")] == ["mlflow.db"]
+
+
+def test_an_empty_file_and_another_version_of_mlflow_are_left_to_mlflow(workspace, empty_store):
+    Path("empty.db").touch()
+    assert not default_store.is_broken(Path("empty.db"))
+    shutil.copy(empty_store, "older.db")
+    with sqlite3.connect("older.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'another'")
+    assert not default_store.is_broken(Path("older.db"))
+
+
+def test_a_store_of_another_name_is_not_looked_at(workspace, monkeypatch):
+    Path("mlflow.db").unlink()
+    garbage(Path("mlflow.db"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
+    assert default_store.set_aside_if_broken(Workspace()) == ""
+    assert Path("mlflow.db").exists()
