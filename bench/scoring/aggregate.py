@@ -5,8 +5,9 @@ plain SDR). ``bss_eval_v4`` and ``museval``: the median over a track's windows, 
 ``usdr`` and ``si_sdr``: the mean over tracks.
 
 An undefined score is left out and counted, by window where the protocol has windows; an infinite
-one stays. The median of an even count is the mean of the two in the middle. Seeds are put together
-last: a mean, a standard deviation and an interval. Nothing is rounded here.
+one stays, but under ``museval``, which leaves it out of its medians as museval does. The median of
+an even count is the mean of the two in the middle. Seeds are put together last: a mean, a standard
+deviation and an interval. Nothing is rounded here.
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ OVER_TRACKS: dict[str, tuple[Aggregate, Names]] = {
     "usdr": (mean, {"usdr": "usdr"}),
     "si_sdr": (mean, {"si_sdr": "si_sdr", "si_sdri": "si_sdri"}),
 }
+
+
+#: Protocols whose medians leave infinite scores out: museval stores them as NaN.
+FINITE_ALONE = ("museval",)
 
 
 def metrics(protocol: str) -> list[str]:
@@ -138,6 +143,9 @@ def track_values(scores: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
         An undefined value is NaN.
     """
     keys = [*by, "target", "protocol", "metric", "track"]
+    left_out = scores["protocol"].isin(FINITE_ALONE) & np.isinf(scores["value"])
+    if left_out.any():
+        scores = scores.assign(value=scores["value"].mask(left_out))
     values = scores.groupby(keys, sort=False, observed=True)[["value", "n_samples"]]
     # The median of one score is that score, an infinite one too.
     return values.median().reset_index()

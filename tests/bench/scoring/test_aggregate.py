@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from bench.scoring.aggregate import over_tracks, weighted_mean
 
@@ -39,6 +40,26 @@ def test_a_median_of_an_even_count_is_the_mean_of_the_middle_two():
     row = over_tracks(scores).iloc[0]
     assert (row["metric"], row["value"]) == ("sdr", 4.0)  # between 3 and 5
     assert (row["n_tracks"], row["n_undefined"]) == (2, 1)
+
+
+def test_infinite_windows_count_as_in_musevals_own_medians():
+    museval = pytest.importorskip("museval", reason="needs ffmpeg", exc_type=Exception)
+    windows = {"a": [np.inf, 1.0, 3.0, np.nan], "b": [np.inf, np.inf, 7.0, 9.0]}
+    store = museval.EvalStore()
+    for name, values in windows.items():
+        track = museval.TrackStore(name)
+        track.add_target("vocals", dict.fromkeys(["SDR", "SIR", "SAR", "ISR"], np.array(values)))
+        store.add_track(track)
+    expected = store.agg_frames_tracks_scores().loc["vocals", "SAR"]
+    rows = [(name, "vocals", "sar", v, 10) for name, values in windows.items() for v in values]
+    scores = tidy(rows)
+    museval_row, v4_row = (
+        over_tracks(scores.assign(protocol=protocol)).iloc[0]
+        for protocol in ("museval", "bss_eval_v4")
+    )
+    assert museval_row["value"] == pytest.approx(expected) == 5.0
+    assert (museval_row["n_infinite"], museval_row["n_undefined"]) == (3, 1)
+    assert v4_row["value"] == np.inf
 
 
 def test_groups_are_kept_apart():
