@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -30,9 +31,13 @@ def score(
     museval_json: Annotated[
         Path | None, typer.Option(help="Write museval's JSON there too, a file a track.")
     ] = None,
+    any_length: Annotated[
+        bool, typer.Option("--any-length", help="Fill or cut estimates of another length.")
+    ] = False,
     data: DataOption = Path("data"),
 ) -> None:
     """Score estimates that were made elsewhere, from WAV or FLAC files."""
+    from bench.datasets.folder import track_names
     from bench.datasets.references import find_references
     from bench.store.external import score_estimates
 
@@ -40,15 +45,25 @@ def score(
     if museval_json and "museval" not in protocols:
         protocols = [*protocols, "museval"]
     console = Console()
+    tracks = find_references(references, data)
+    strangers = sorted(set(track_names(estimates)) - set(tracks.names))
+    if strangers:
+        named = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
+        print(
+            f"bench: {len(strangers)} folder(s) in {estimates} match no track of the references "
+            f"and are not scored: {named}",
+            file=sys.stderr,
+        )
     with console.status("scoring") as status:
         row = score_estimates(
             HERE.runs,
-            find_references(references, data),
+            tracks,
             estimates,
             protocols,
             label or estimates.resolve().name,
             into,
             lambda n_done, n: status.update(f"scoring track {n_done + 1}/{n}"),
+            any_length,
         )
     if museval_json:
         from bench.scoring import museval_json as files

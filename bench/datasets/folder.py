@@ -106,6 +106,34 @@ def load_estimates(root: Path, track: Track) -> dict[str, Audio]:
     return estimates
 
 
+def length_differences(root: Path, track: Track) -> dict[str, int]:
+    """Return by how many samples each estimate of a track is longer than its reference.
+
+    Parameters
+    ----------
+    root
+        The folder of all estimates.
+    track
+        The track.
+
+    Returns
+    -------
+    dict
+        For each target that has another length the difference, negative where it is shorter.
+
+    Raises
+    ------
+    BenchError
+        A file is missing or damaged.
+    """
+    differences = {}
+    for target in TARGETS:
+        n_samples = audio.header(_find_audio(root / track.name, target)).n_samples
+        if n_samples != track.n_samples:
+            differences[target] = n_samples - track.n_samples
+    return differences
+
+
 def digest(root: Path, names: list[str]) -> str:
     """Return the SHA-256 of the names and contents of the files of these tracks."""
     sha = hashlib.sha256()

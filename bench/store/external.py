@@ -35,6 +35,8 @@ from bench.store.manifest import Manifest, add_external, external_entry, load_ma
 #: The methods of the two kinds of cells.
 _SCORED_HERE, _IMPORTED = "elsewhere", "imported"
 _MUSEVAL = museval_json.PROTOCOL
+#: By so many samples an estimate may be longer or shorter than its reference without a word.
+FEW_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def score_estimates(
     label: str,
     into: str | None,
     report_progress: Callable[[int, int], None],
+    any_length: bool = False,
 ) -> ExternalRow:
     """Score the estimates of every track in a folder, unless that was done before.
 
@@ -80,17 +83,19 @@ def score_estimates(
         Name of the experiment to add it to; None for one of its own.
     report_progress
         Called before each track with the numbers of tracks that are done and in all.
+    any_length
+        Whether estimates may differ in length from their references by more than `FEW_SAMPLES`;
+        the row then says how many do.
 
     Raises
     ------
     BenchError
-        A protocol is unknown; a track or an estimate is missing or cannot be scored; or the
-        experiment is of other tracks or protocols, or has another row of that label.
+        A protocol is unknown; a track or an estimate is missing, of another length, or cannot be
+        scored; or the experiment is of other tracks or protocols, or has another row of that label.
     """
     digest = folder.digest(estimates, list(references.names))
-    cell = _cell(
-        label, _SCORED_HERE, {"estimates": digest}, references.dataset, references.digest, protocols
-    )
+    values = {"estimates": digest, **_check_lengths(references, estimates, any_length)}
+    cell = _cell(label, _SCORED_HERE, values, references.dataset, references.digest, protocols)
     manifest = None if into is None else load_manifest(runs, into)
     if manifest is not None:
         _check_references(manifest, cell)
@@ -215,6 +220,39 @@ def _paired(manifest: Manifest, cell: Cell, imported: pd.DataFrame) -> Cell:
         remark += f" {n_others} of them are of another length here: not the same audio."
     values = {**cell.hyperparameters, "note": f"{cell.hyperparameters['note']}{remark}"}
     return dataclasses.replace(cell, dataset=manifest.experiment.dataset, hyperparameters=values)
+
+
+def _check_lengths(
+    references: ReferenceTracks, estimates: Path, any_length: bool
+) -> dict[str, str]:
+    """Return a note on estimates of another length, as hyperparameters; none where none has.
+
+    Raises
+    ------
+    BenchError
+        An estimate is longer or shorter than its reference by more than `FEW_SAMPLES`, and that is
+        not allowed.
+    """
+    n_others = 0
+    for name in references.names:
+        track = references.load(name)
+        differences = folder.length_differences(estimates, track)
+        for target, difference in differences.items():
+            if abs(difference) > FEW_SAMPLES and not any_length:
+                word = "longer" if difference > 0 else "shorter"
+                raise BenchError(
+                    f"the estimate of {target} in {estimates / name} is "
+                    f"{abs(difference) / track.rate:.3g} s {word} than its reference of "
+                    f"{track.duration_s:.3g} s; --any-length fills or cuts it"
+                )
+        n_others += any(abs(difference) > FEW_SAMPLES for difference in differences.values())
+    if not n_others:
+        return {}
+    note = (
+        f"made elsewhere, scored from files; {n_others} of {len(references.names)} tracks have "
+        "estimates of another length, which were filled with zeros or cut."
+    )
+    return {"note": note}
 
 
 def _score(

@@ -130,6 +130,11 @@ def nan(root):
     soundfile.write(path, np.full((17_000, 2), np.nan), 8000, subtype="FLOAT")
 
 
+def short(root):
+    path = root / "my system" / "two two" / "vocals.wav"
+    soundfile.write(path, np.ones((13_000, 2)), 8000)
+
+
 def no_references(root):
     shutil.rmtree(root / "references")
 
@@ -144,6 +149,7 @@ def no_references(root):
         (other_rate, "has 9000 Hz and its reference 8000 Hz"),
         (mono, "the estimate of vocals of track 'two two' has shape (1, 17000), not (2, samples)"),
         (nan, "the estimate of vocals of track 'two two' has samples that are NaN"),
+        (short, "vocals in my system/two two is 0.5 s shorter than its reference of 2.12 s"),
         (no_references, "no references 'references': expected a folder of tracks or one of mir1k"),
     ],
 )
@@ -157,6 +163,28 @@ def test_files_that_cannot_be_scored_are_refused_in_one_line_with_nothing_writte
     assert message in err
     assert err.count("\n") == 1
     assert sorted(folders.rglob("*")) == before
+
+
+def test_another_length_is_allowed_by_name_and_the_row_says_so(folders, capsys):
+    short(folders)
+    assert bench("score", "references", "my system", "--any-length") == 0
+    text = Path("reports/my-system/table.md").read_text()
+    assert "1 of 2 tracks have estimates of another length, which were filled" in text
+    for target in TARGETS:  # within a few samples nothing is said
+        path = folders / "my system" / "two two" / f"{target}.wav"
+        soundfile.write(path, np.random.default_rng(0).standard_normal((17_004, 2)), 8000)
+    assert bench("score", "references", "my system", "--as", "Nearly") == 0
+    assert "another length" not in Path("reports/Nearly/table.md").read_text()
+
+
+def test_folders_of_estimates_that_match_no_track_are_named(folders, capsys):
+    shutil.copytree("my system/one", "my system/unknown")
+    assert bench("score", "references", "my system") == 0
+    err = capsys.readouterr().err
+    assert err == (
+        "bench: 1 folder(s) in my system match no track of the references and are not scored: "
+        "unknown\n"
+    )
 
 
 def test_a_guest_of_other_references_or_of_no_experiment_is_refused(folders, capsys):
