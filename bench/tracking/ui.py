@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
+import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -89,7 +90,7 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
     Raises
     ------
     BenchError
-        There is no store yet, or no such experiment.
+        There is no store yet, or no such experiment, or the port is taken.
     """
     uri = default_uri(workspace)
     if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).is_file():
@@ -98,30 +99,71 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
         address = without_secret(uri).rstrip("/") + page(uri, experiment)
         print(f"the store is a server already: open {address}")
         return
+    _check_free(port)
     server = f"http://127.0.0.1:{port}"
     address = server + page(uri, experiment)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    print(f"MLflow: {address}\nend it with Ctrl-C", flush=True)
-    process = subprocess.Popen(command, env=environment)
-    if show:
-        threading.Thread(target=_open_when_up, args=(server, address), daemon=True).start()
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    # A session of its own: what the server starts is ended with it.
+    # Its own words go to standard error, so that ours are all there is on standard output.
+    process = subprocess.Popen(command, env=environment, stdout=2, start_new_session=True)
     try:
+        if _answers(server, process):
+            print(f"MLflow: {address}\nend it with Ctrl-C", flush=True)
+            if show:
+                webbrowser.open(address)
         process.wait()
     except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
-    if process.returncode > 0:
-        raise BenchError(f"MLflow's server ended with status {process.returncode}: see above")
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        status = process.poll()
+        _end(process)
+    if status:
+        raise BenchError(f"MLflow's server ended with status {status}: see above")
 
 
-def _open_when_up(server: str, address: str) -> None:
-    """Open an address in a browser as soon as its server answers."""
+def _interrupt(*_: object) -> None:
+    """Do at SIGTERM what Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def _check_free(port: int) -> None:
+    """Refuse a port that another process listens at.
+
+    Raises
+    ------
+    BenchError
+        It does.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise BenchError(
+                f"port {port} of 127.0.0.1 cannot be used ({error.strerror}); name another by "
+                "--port"
+            ) from None
+
+
+def _answers(server: str, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until a server answers; tell whether it does so before its process ends."""
     until = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < until:
+    while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(urllib.error.URLError, OSError):
             urllib.request.urlopen(f"{server}/health", timeout=2).close()  # noqa: S310 - our own
-            webbrowser.open(address)
-            return
-        time.sleep(0.5)
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a server and all that it has started."""
+    for number, patience_s in ((signal.SIGTERM, 10.0), (signal.SIGKILL, None)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(patience_s)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -46,17 +46,34 @@ def address(tmp_path_factory):
         [*command, "--port", str(free_port())], cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
+    found = ""
     try:
         first = process.stdout.readline()
-        assert first.startswith("MLflow: http://127.0.0.1:")
+        assert first.startswith("MLflow: http://127.0.0.1:"), first
         found = first.removeprefix("MLflow: ").strip()
         wait_for(found.split("/#/")[0] + "/health", process)
         yield found
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGINT)
+        process.send_signal(signal.SIGINT)
         process.wait(60)
         process.stdout.close()
+    port = int(found.split(":")[2].split("/")[0])
+    with socket.socket() as probe:  # nobody is left who listens there
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_a_port_that_is_taken_is_refused_at_once(workspace, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert bench("ui", "--port", str(port)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == (
+        f"bench: port {port} of 127.0.0.1 cannot be used (Address already in use); name another by "
+        "--port\n"
+    )
 
 
 @pytest.fixture(scope="module")
