@@ -1,4 +1,4 @@
-"""``bench list``: experiments, methods and datasets by name."""
+"""``bench list``: experiments, methods and datasets by name, and one method in full."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.options import HERE
+from bench.cli.options import HERE, complete_method
 from bench.errors import check_known
 
 
@@ -18,21 +18,53 @@ def list_names(
     kind: Annotated[
         str | None,
         typer.Argument(
-            help="experiments, methods or datasets.",
-            autocompletion=lambda incomplete: [k for k in KINDS if k.startswith(incomplete)],
+            metavar="[KIND|METHOD]",
+            help="experiments, methods or datasets; or a method, for its hyperparameters.",
+            autocompletion=lambda incomplete: _complete(incomplete),
         ),
     ] = None,
 ) -> None:
     """List experiments, methods and datasets by the names that files and commands take."""
-    if kind is not None:
-        check_known("list of", kind, KINDS)
     console = Console()
+    if kind is not None and kind not in KINDS:
+        _print_method(console, kind)
+        return
     for title in [kind] if kind else KINDS:
         table = Table("name", "what it is", title=title, title_justify="left", box=None)
         for name, description in KINDS[title]():
             table.add_row(Text(name), Text(description))
         console.print(table)
         console.print()
+
+
+def _complete(incomplete: str) -> Iterator[str]:
+    """Yield the kinds and the methods that begin with `incomplete`."""
+    yield from (kind for kind in KINDS if kind.startswith(incomplete))
+    yield from complete_method(incomplete)
+
+
+def _print_method(console: Console, name: str) -> None:
+    """Print what a method is, and each of its hyperparameters.
+
+    Raises
+    ------
+    BenchError
+        There is no such method, nor such a list.
+    """
+    from bench.methods import registry
+    from bench.methods.describe import describe
+
+    if ":" not in name:
+        check_known("list or method", name, [*KINDS, *registry.table()])
+    cls = registry.find_method(name)
+    first_line = (cls.__doc__ or "").strip().splitlines()[0]
+    table = Table(
+        "hyperparameter", "default", "allowed", "what it is", title_justify="left", box=None
+    )
+    for one in describe(cls):
+        table.add_row(*map(Text, (one.name, one.default, one.values, one.meaning)))
+    console.print(Text(f"{name} ({cls.GROUP}): {first_line}"))
+    console.print(table)
 
 
 def _experiments() -> Iterator[tuple[str, str]]:
