@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.errors import BenchError, nearest
 from bench.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -69,6 +70,24 @@ def experiment_name(name: str) -> str:
         if name.endswith((".yaml", ".yml"))
         else name
     )
+
+
+def experiment_path(path: Path) -> Path:
+    """Return the file of an experiment that is given by its file, or its name in ``experiments/``.
+
+    Raises
+    ------
+    BenchError
+        There are experiments, and none has that name.
+    """
+    if path.is_file() or path.suffix or len(path.parts) > 1:
+        return path
+    known = {file.stem: file for file in sorted(HERE.experiments.glob("*.yaml"))}
+    if known and path.name not in known:
+        raise BenchError(
+            f"no experiment {path.name!r} in experiments/; {nearest(path.name, known)}"
+        )
+    return known.get(path.name, path)
 
 
 def manifest_of(name: str) -> Manifest:

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from bench.cli.compute import Tally, compute_cells, interruptible, job_of
-from bench.cli.options import HERE, DataOption, complete_file
+from bench.cli.options import HERE, DataOption, complete_file, experiment_path
 from bench.cli.tables import prepare, print_tables
 
 if TYPE_CHECKING:
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 def run(
     experiment: Annotated[
-        Path, typer.Argument(help="An experiment file.", autocompletion=complete_file)
+        Path,
+        typer.Argument(
+            help="An experiment file, or its name in experiments/.", autocompletion=complete_file
+        ),
     ],
     data: DataOption = Path("data"),
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -70,7 +73,7 @@ def run(
     from bench.store.status import DAMAGED, cell_status
 
     console = Console()
-    spec = experiment_file.read_experiment(experiment, override or ())
+    spec = experiment_file.read_experiment(experiment_path(experiment), override or ())
     dataset = open_dataset(spec.dataset, data)
     with console.status("reading the corpus"):
         cells = cells_of(spec, dataset)

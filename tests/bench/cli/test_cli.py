@@ -451,6 +451,14 @@ def test_a_wrong_command_is_refused_in_one_line(bare_workspace, capsys, words, m
     assert [p.name for p in bare_workspace.iterdir()] == ["tiny.yaml"]
 
 
+def test_an_experiment_may_be_named_without_its_file(copy, capsys):
+    assert bench("run", "tiny", "--dry-run") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "5 cells: 0 to compute, 5 reused"
+    assert bench("run", "tinny") == 2
+    err = capsys.readouterr().err
+    assert err == "bench: no experiment 'tinny' in experiments/; did you mean 'tiny'?\n"
+
+
 def test_lists_name_what_files_may_name(copy, capsys):
     assert bench("list") == 0
     out = capsys.readouterr().out
