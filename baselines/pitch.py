@@ -48,15 +48,12 @@ class PitchMask(ChannelMaskSeparator):
         What pYIN is given: ``voice``, which robust PCA finds in the mixture, or ``mixture``.
     width
         Width of a tooth of the comb in hertz.
-    n_fft, hop
-        Window length and step of the transform in samples.
     """
 
     VERSION: ClassVar[int] = 2
 
     tracked: Literal["voice", "mixture"] = "voice"
     width: float = Field(80.0, gt=0)
-    hop: int = 256
 
     def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
         """Return the comb as the voice's mask, and what it leaves as the accompaniment's."""

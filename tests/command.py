@@ -129,7 +129,8 @@ def end(command: Command) -> None:
     """Kill what is left of the process group of a command."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(command.pid, signal.SIGKILL)
-    command.wait()
+    command.process.kill()  # one that has no group of its own yet
+    command.wait(60)
     command.log.unlink(missing_ok=True)
 
 

@@ -57,7 +57,7 @@ def _print_method(console: Console, name: str) -> None:
     if ":" not in name:
         check_known("list or method", name, [*KINDS, *registry.table()])
     cls = registry.find_method(name)
-    first_line = (cls.__doc__ or "").strip().splitlines()[0]
+    first_line = next(iter((cls.__doc__ or "").strip().splitlines()), "")
     table = Table(
         "hyperparameter", "default", "allowed", "what it is", title_justify="left", box=None
     )
@@ -84,7 +84,7 @@ def _methods() -> Iterator[tuple[str, str]]:
 
     for name in registry.table():
         cls = registry.find_method(name)
-        first_line = (cls.__doc__ or "").strip().splitlines()[0]
+        first_line = next(iter((cls.__doc__ or "").strip().splitlines()), "")
         yield name, f"{first_line} Hyperparameters: {', '.join(registry.fields(cls))}"
 
 

@@ -179,12 +179,14 @@ def _check_fresh(place: Workspace, commit: str) -> None:
     """
     from bench.store.files import read_json
 
-    for path in sorted(place.runs.glob("*/scores/*.json")):
+    markers = [*place.runs.glob("*/scores/*.json"), *place.runs.glob("*/fit.json")]
+    for path in sorted(markers):
         facts = read_json(path) or {}
         then = facts.get("provenance", {}).get("commit")
-        if then != commit:
+        if then != commit or commit == "unknown" or commit.endswith("-dirty"):
             raise BenchError(
-                f"{place.root} holds cells of commit {str(then)[:12]}, and this is {commit[:12]}; "
+                f"{place.root} holds cells of commit {str(then)[:12]}, and this is {commit[:12]}"
+                f"{', with uncommitted changes' if commit.endswith('-dirty') else ''}; "
                 "remove the folder, or name another by --into"
             )
 

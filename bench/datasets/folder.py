@@ -124,13 +124,16 @@ def length_differences(root: Path, track: Track) -> dict[str, int]:
     Raises
     ------
     BenchError
-        A file is missing or damaged.
+        A file is missing or damaged, or its rate is not the track's.
     """
     differences = {}
     for target in TARGETS:
-        n_samples = audio.header(_find_audio(root / track.name, target)).n_samples
-        if n_samples != track.n_samples:
-            differences[target] = n_samples - track.n_samples
+        path = _find_audio(root / track.name, target)
+        header = audio.header(path)
+        if header.rate != track.rate:
+            raise BenchError(f"{path} has {header.rate} Hz and its reference {track.rate} Hz")
+        if header.n_samples != track.n_samples:
+            differences[target] = header.n_samples - track.n_samples
     return differences
 
 

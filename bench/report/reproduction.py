@@ -57,8 +57,8 @@ class Reproduction:
         Columns target, protocol, metric, ``then``, ``now`` and ``allowed_db``: the means over
         tracks, and seeds, in the report and here; without a row where it was not computed.
     largest_db
-        The largest difference of a score of one track or window in dB; NaN where none is defined
-        in both.
+        The largest difference of a score of one track or window in dB; NaN where the row was not
+        computed.
     """
 
     row: str
@@ -81,12 +81,14 @@ def compare(report: Results, computed: Sequence[Outcome]) -> Iterator[Reproducti
     """
     here = Results(report.experiment, report.corpus, computed)
     then_means, now_means = _seed_means(report.scores), _seed_means(here.scores)
-    spread = _training_sd(then_means)
+    learning = {outcome.cell.row for outcome in report.outcomes if outcome.cell.learns}
+    spread = _training_sd(then_means[then_means["row"].isin(learning)])
     for row in dict.fromkeys(outcome.cell.row for outcome in computed):
         outcomes = [outcome for outcome in computed if outcome.cell.row == row]
         errors = [outcome.error for outcome in outcomes if outcome.status != "done"]
         if errors:
-            yield Reproduction(row, False, f"failed: {errors[0]}", _no_means(), np.nan)
+            why = f"failed: {errors[0]}" if errors[0] else "was not computed"
+            yield Reproduction(row, False, why, _no_means(), np.nan)
             continue
         seeds = {-1 if o.cell.seed is None else o.cell.seed for o in outcomes}
         then, now = (
@@ -168,7 +170,9 @@ def _judged(
     if not learns and largest <= PROCESSOR_DB:
         verdict = "same but for another processor's rounding"
         return Reproduction(row, True, verdict, means, largest)
-    apart = (means["now"] - means["then"]).abs()
+    both_undefined = means["now"].isna() & means["then"].isna()
+    is_equal = (means["now"] == means["then"]) | both_undefined  # two infinities, too
+    apart = (means["now"] - means["then"]).abs().mask(is_equal, 0.0)
     beyond = means[~(apart <= means["allowed_db"])]
     if not learns or len(beyond):
         excess = (apart - means["allowed_db"]).fillna(np.inf).to_numpy()

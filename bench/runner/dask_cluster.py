@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -68,7 +68,7 @@ def connected(workers: Workers, preload: Sequence[str] = ()) -> Iterator[Any]:
             logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised in one line
     with dask.config.set(settings):
         if not workers.scheduler:
-            with _local(workers, preload) as cluster, Client(cluster) as client:
+            with _local(workers, preload, limits) as cluster, Client(cluster) as client:
                 yield client
         elif workers.scheduler == "slurm":
             with _slurm(workers.n_workers) as cluster, Client(cluster) as client:
@@ -85,7 +85,7 @@ def connected(workers: Workers, preload: Sequence[str] = ()) -> Iterator[Any]:
                 yield client
 
 
-def _local(workers: Workers, preload: Sequence[str]) -> Any:
+def _local(workers: Workers, preload: Sequence[str], limits: Mapping[str, str]) -> Any:
     """Return a cluster of local workers. As many as there are GPUs offer one each."""
     import dask
     from dask.distributed import LocalCluster
@@ -107,7 +107,10 @@ def _local(workers: Workers, preload: Sequence[str]) -> Any:
     n_each = workers.trainer_options.get("devices", 1)  # GPUs of one training
     for i in range(workers.n_workers):
         spec = {**cluster.new_spec, "options": dict(cluster.new_spec["options"])}
-        spec["options"]["env"] = dict(os.environ)  # a fork has that of the server's first minute
+        spec["options"]["env"] = {
+            **os.environ,
+            **limits,
+        }  # a fork has that of the server's first minute
         if i < workers.n_gpus // n_each:
             visible = ",".join(str(i * n_each + k) for k in range(n_each))
             spec["options"]["resources"] = GPU

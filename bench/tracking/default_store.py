@@ -74,7 +74,7 @@ def is_broken(path: Path) -> bool:
                 return True
             return database.execute("SELECT 1 FROM experiments").fetchone() is None
     except sqlite3.DatabaseError as error:
-        return error.sqlite_errorcode in _DAMAGED
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
 
 
 def _remove(path: Path) -> None:

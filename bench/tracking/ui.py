@@ -8,6 +8,7 @@ that does not know it shows its own default.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -104,8 +105,11 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
     address = server + page(uri, experiment)
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    # Nothing here sends jobs to the server; their runner would take a second process's memory.
+    without_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {**without_jobs, **os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    ends = (signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, _interrupt) for number in ends]
     # A session of its own: what the server starts is ended with it.
     # Its own words go to standard error, so that ours are all there is on standard output.
     process = subprocess.Popen(command, env=environment, stdout=2, start_new_session=True)
@@ -118,9 +122,13 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGTERM, before)
         status = process.poll()
+        for number in (signal.SIGINT, *ends):
+            signal.signal(number, signal.SIG_IGN)  # a second one must not leave the server behind
         _end(process)
+        for number, handler in zip(ends, before, strict=True):
+            signal.signal(number, handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if status:
         raise BenchError(f"MLflow's server ended with status {status}: see above")
 
@@ -152,9 +160,10 @@ def _check_free(port: int) -> None:
 def _answers(server: str, process: subprocess.Popen[bytes]) -> bool:
     """Wait until a server answers; tell whether it does so before its process ends."""
     until = time.monotonic() + _PATIENCE_S
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() < until and process.poll() is None:
-        with contextlib.suppress(urllib.error.URLError, OSError):
-            urllib.request.urlopen(f"{server}/health", timeout=2).close()  # noqa: S310 - our own
+        with contextlib.suppress(urllib.error.URLError, OSError, http.client.HTTPException):
+            direct.open(f"{server}/health", timeout=2).close()
             return True
         time.sleep(0.2)
     return False

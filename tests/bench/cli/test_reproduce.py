@@ -40,8 +40,9 @@ def reported(tmp_path_factory, empty_store) -> Path:
 
 
 @pytest.fixture
-def report(reported, bare_workspace) -> Path:
+def report(reported, bare_workspace, monkeypatch) -> Path:
     """A copy of the report alone in an empty working directory, as a reviewer has it."""
+    monkeypatch.setattr("bench.provenance.commit", lambda: "a" * 40)  # clean, whatever is here
     return Path(shutil.copytree(reported, bare_workspace / "reports" / "sweep"))
 
 
@@ -84,10 +85,13 @@ def test_another_corpus_or_version_or_label_is_refused_before_any_work(report, c
     assert not Path("reproduced").exists()
 
 
-def test_cells_of_another_commit_are_not_taken_for_new_ones(report, capsys):
+def test_cells_of_another_commit_are_not_taken_for_new_ones(report, capsys, monkeypatch):
     words = ["reproduce", "sweep", "--rows", "Ratio", "--workers", "0", "--into", "again"]
     assert bench(*words) == 0
     (marker,) = Path("again").glob("runs/*/scores/*.json")
+    monkeypatch.setattr("bench.provenance.commit", lambda: "a" * 40 + "-dirty")
+    assert bench(*words) == 2  # two states with uncommitted changes cannot be told apart
+    monkeypatch.setattr("bench.provenance.commit", lambda: "a" * 40)
     facts = json.loads(marker.read_text())
     facts["provenance"]["commit"] = "f" * 40
     marker.write_text(json.dumps(facts))

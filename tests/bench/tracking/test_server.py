@@ -38,7 +38,8 @@ def serve(folder: str, port: int):
     words = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     words += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     words += ["--artifacts-destination", f"{folder}/artifacts"]
-    process = start(*words, module="mlflow", MLFLOW_DISABLE_TELEMETRY="true")
+    settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    process = start(*words, module="mlflow", **settings)
 
     def answers() -> bool:
         assert process.poll() is None, process.communicate()[0]

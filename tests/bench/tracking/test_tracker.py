@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +61,8 @@ def mlflow_server(folder, database):
     command += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     log = (folder / "server.log").open("w")
-    process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment)
     try:
         wait_for(f"http://127.0.0.1:{port}/health", process)
         yield f"http://127.0.0.1:{port}"
