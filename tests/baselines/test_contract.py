@@ -92,7 +92,7 @@ OTHER = {
         "precision": "bfloat16",
         "seed": 1,
     },
-    "pitch": {"n_fft": 2048, "hop": 256, "width": 40.0},
+    "pitch": {"n_fft": 2048, "hop": 256, "width": 40.0, "tracked": "mixture"},
     "repet": {
         "n_fft": 2048,
         "hop": 512,
@@ -104,7 +104,15 @@ OTHER = {
     },
     "repet_sim": {"n_fft": 2048, "hop": 512, "similar": 5, "apart_s": 0.3},
     "hpss": {"long_ms": 128.0, "short_ms": 16.0, "kernel": 31},
-    "rpca": {"n_fft": 512, "hop": 512, "mask": "binary", "gain": 2.0, "k": 1.5, "rho": 1.2},
+    "rpca": {
+        "n_fft": 512,
+        "hop": 512,
+        "mask": "binary",
+        "gain": 2.0,
+        "k": 1.5,
+        "rho": 1.2,
+        "window": "hann",
+    },
     "nmf": {
         "n_fft": 2048,
         "hop": 256,
