@@ -48,6 +48,7 @@ class RPCA(ChannelMaskSeparator):
     """
 
     VERSION: ClassVar[int] = 2
+    ADDED: ClassVar[Mapping[str, Any]] = {"window": "sine"}
 
     mask: Literal["soft", "binary"] = "soft"
     gain: float = Field(1.0, gt=0)
@@ -55,11 +56,6 @@ class RPCA(ChannelMaskSeparator):
     rho: float = Field(1.5, gt=1)
     window: stft.WindowName = "sine"
     hop: int = 256
-
-    @classmethod
-    def fingerprint_values(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Leave out a sine window: cells of the time before there was another keep theirs."""
-        return {k: v for k, v in values.items() if (k, v) != ("window", "sine")}
 
     def window_name(self) -> stft.WindowName:
         """Return the window; see `TransformSeparator.window_name`."""

@@ -52,18 +52,17 @@ def _print_method(console: Console, name: str) -> None:
         There is no such method, nor such a list.
     """
     from bench.methods import registry
-    from bench.methods.describe import describe
+    from bench.methods.describe import describe, summary
 
     if ":" not in name:
         check_known("list or method", name, [*KINDS, *registry.table()])
     cls = registry.find_method(name)
-    first_line = next(iter((cls.__doc__ or "").strip().splitlines()), "")
     table = Table(
         "hyperparameter", "default", "allowed", "what it is", title_justify="left", box=None
     )
     for one in describe(cls):
         table.add_row(*map(Text, (one.name, one.default, one.values, one.meaning)))
-    console.print(Text(f"{name} ({cls.GROUP}): {first_line}"))
+    console.print(Text(f"{name} ({cls.GROUP}): {summary(cls)}"))
     console.print(table)
 
 
@@ -81,11 +80,11 @@ def _experiments() -> Iterator[tuple[str, str]]:
 def _methods() -> Iterator[tuple[str, str]]:
     """Yield each built-in method, with what it is and its hyperparameters."""
     from bench.methods import registry
+    from bench.methods.describe import summary
 
     for name in registry.table():
         cls = registry.find_method(name)
-        first_line = next(iter((cls.__doc__ or "").strip().splitlines()), "")
-        yield name, f"{first_line} Hyperparameters: {', '.join(registry.fields(cls))}"
+        yield name, f"{summary(cls)} Hyperparameters: {', '.join(registry.fields(cls))}"
 
 
 def _datasets() -> Iterator[tuple[str, str]]:

@@ -65,10 +65,11 @@ def reproduce(
     place.runs.mkdir(parents=True, exist_ok=True)
     folders = [CellFolder(place.runs, cell) for cell in cells]
     pending = [f for f in folders if not f.is_done()]
-    where = parse_workers(workers, 1, "", "cpu", len(pending))
     _warn_of_changes(recorded, cells, console)
-    with interruptible("bench: stopped; what is finished is kept, the same command goes on"):
-        compute_cells(job_of(place.runs, data, where), pending, where, console)
+    if pending:
+        where = parse_workers(workers, 1, "", "cpu", len(pending))
+        with interruptible("bench: stopped; what is finished is kept, the same command goes on"):
+            compute_cells(job_of(place.runs, data, where), pending, where, console)
     name = results.experiment.name
     computed = [
         dataclasses.replace(read_outcome(f, name), cell=cell)

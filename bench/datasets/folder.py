@@ -96,14 +96,7 @@ def load_estimates(root: Path, track: Track) -> dict[str, Audio]:
     BenchError
         A file is missing or damaged, or its rate is not the track's.
     """
-    estimates = {}
-    for target in TARGETS:
-        path = _find_audio(root / track.name, target)
-        rate = audio.header(path).rate
-        estimates[target] = audio.read_audio(path)
-        if rate != track.rate:
-            raise BenchError(f"{path} has {rate} Hz and its reference {track.rate} Hz")
-    return estimates
+    return {target: audio.read_audio(_find_estimate(root, track, target)[0]) for target in TARGETS}
 
 
 def length_differences(root: Path, track: Track) -> dict[str, int]:
@@ -128,13 +121,25 @@ def length_differences(root: Path, track: Track) -> dict[str, int]:
     """
     differences = {}
     for target in TARGETS:
-        path = _find_audio(root / track.name, target)
-        header = audio.header(path)
-        if header.rate != track.rate:
-            raise BenchError(f"{path} has {header.rate} Hz and its reference {track.rate} Hz")
-        if header.n_samples != track.n_samples:
-            differences[target] = header.n_samples - track.n_samples
+        _, n_samples = _find_estimate(root, track, target)
+        if n_samples != track.n_samples:
+            differences[target] = n_samples - track.n_samples
     return differences
+
+
+def _find_estimate(root: Path, track: Track, target: str) -> tuple[Path, int]:
+    """Return the file of an estimate and the number of its samples.
+
+    Raises
+    ------
+    BenchError
+        There is none, or more than one, or its rate is not the track's.
+    """
+    path = _find_audio(root / track.name, target)
+    header = audio.header(path)
+    if header.rate != track.rate:
+        raise BenchError(f"{path} has {header.rate} Hz and its reference {track.rate} Hz")
+    return path, header.n_samples
 
 
 def digest(root: Path, names: list[str]) -> str:

@@ -35,6 +35,11 @@ class Hyperparameter:
     meaning: str
 
 
+def summary(cls: type[Separator]) -> str:
+    """Return the first line of a method's docstring, empty where it has none."""
+    return next(iter((cls.__doc__ or "").strip().splitlines()), "")
+
+
 def describe(cls: type[Separator]) -> list[Hyperparameter]:
     """Return the hyperparameters of a method, in the order of its fields."""
     schema = pydantic.TypeAdapter(cls).json_schema()["properties"]

@@ -56,6 +56,9 @@ class Separator(ABC):
     AFTER_TRAINING
         Hyperparameters that matter in separation alone: cells that differ in no others share one
         training.
+    ADDED
+        Fields that joined the method after cells of its `VERSION` had been computed, each with the
+        value at which the method is the same as before; see `fingerprint_values`.
     ON_GPU
         Whether the method is faster on a GPU: in a sweep it then waits for one.
     device
@@ -65,6 +68,7 @@ class Separator(ABC):
     VERSION: ClassVar[int] = 1
     GROUP: ClassVar[str] = "unsupervised"
     AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset()
+    ADDED: ClassVar[Mapping[str, Any]] = {}
     ON_GPU: ClassVar[bool] = False
     device: ClassVar[str] = "cpu"
 
@@ -159,17 +163,17 @@ class Separator(ABC):
 
     @classmethod
     def fingerprint_values(cls, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what of the hyperparameters identifies a cell; all of them by default.
+        """Return what of the hyperparameters identifies a cell.
 
-        A method that gains a field leaves it out where the field has the value at which the method
-        is the same as before: cells that were computed earlier keep their fingerprint.
+        Fields of `ADDED` are left out where they change nothing: cells that were computed before a
+        method gained them keep their fingerprint.
 
         Parameters
         ----------
         values
             Every hyperparameter by its name.
         """
-        return dict(values)
+        return {k: v for k, v in values.items() if k not in cls.ADDED or v != cls.ADDED[k]}
 
     def learned(self) -> dict[str, Any]:
         """Return the attributes that `fit` set: those that end in an underscore."""

@@ -126,7 +126,7 @@ def rows_of_note(rows: Sequence[Row]) -> Sequence[Row]:
 
     It goes without saying where all are computed here and nothing is stated of their constants.
     """
-    plain = all(row.standing == "computed here" and not row.chosen for row in rows)
+    plain = all(row.group not in _STANDINGS and not row.chosen for row in rows)
     return [] if plain else rows
 
 

@@ -52,7 +52,7 @@ def connected(workers: Workers, preload: Sequence[str] = ()) -> Iterator[Any]:
     from dask.distributed import Client
 
     limits = {f"{name}_NUM_THREADS": str(workers.threads) for name in ("OMP", "MKL", "OPENBLAS")}
-    settings = {
+    settings: dict[str, Any] = {
         "distributed.nanny.pre-spawn-environ": limits,
         "distributed.scheduler.allowed-failures": DEATHS,
         "distributed.logging.distributed": "critical",
@@ -63,6 +63,8 @@ def connected(workers: Workers, preload: Sequence[str] = ()) -> Iterator[Any]:
         "distributed.admin.system-monitor.interval": "10s",
         "distributed.admin.tick.interval": "1s",
     }
+    if FORKSERVER in multiprocessing.get_all_start_methods():
+        settings["distributed.worker.multiprocessing-method"] = FORKSERVER
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised in one line
@@ -87,12 +89,10 @@ def connected(workers: Workers, preload: Sequence[str] = ()) -> Iterator[Any]:
 
 def _local(workers: Workers, preload: Sequence[str], limits: Mapping[str, str]) -> Any:
     """Return a cluster of local workers. As many as there are GPUs offer one each."""
-    import dask
     from dask.distributed import LocalCluster
     from distributed.utils import get_mp_context
 
     if FORKSERVER in multiprocessing.get_all_start_methods():
-        dask.config.set({"distributed.worker.multiprocessing-method": FORKSERVER})
         context = get_mp_context()  # Dask names modules of its own for the server, once
         context.set_forkserver_preload(["distributed", *preload])
     cluster = LocalCluster(
@@ -107,10 +107,8 @@ def _local(workers: Workers, preload: Sequence[str], limits: Mapping[str, str]) 
     n_each = workers.trainer_options.get("devices", 1)  # GPUs of one training
     for i in range(workers.n_workers):
         spec = {**cluster.new_spec, "options": dict(cluster.new_spec["options"])}
-        spec["options"]["env"] = {
-            **os.environ,
-            **limits,
-        }  # a fork has that of the server's first minute
+        # Else a fork has the environment in which its server was started.
+        spec["options"]["env"] = {**os.environ, **limits}
         if i < workers.n_gpus // n_each:
             visible = ",".join(str(i * n_each + k) for k in range(n_each))
             spec["options"]["resources"] = GPU

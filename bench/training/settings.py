@@ -97,9 +97,6 @@ class TrainingSettings(LevelledSeparator):
         clip of 8 s at 16 kHz whose sources have norm 100.
     MASK_EPSILON
         Constant in the denominator of the masking layer.
-    ADDED
-        Fields that joined the method after cells of its `VERSION` had been computed, each with the
-        value at which the method is the same as before; see `fingerprint_values`.
     """
 
     GROUP: ClassVar[str] = "supervised"
@@ -259,10 +256,10 @@ class TrainingSettings(LevelledSeparator):
     def fingerprint_values(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what of the hyperparameters identifies a cell; see the base class.
 
-        Fields of `ADDED` are left out where they change nothing. The constant of the KL divergence
-        follows the level since it moved; before, it had the authors' value.
+        The constant of the KL divergence follows the level since it moved; before, it had the
+        authors' value.
         """
-        identity = {k: v for k, v in values.items() if k not in cls.ADDED or v != cls.ADDED[k]}
+        identity = super().fingerprint_values(values)
         if values.get("objective") == "kl":
             identity["kl_constant"] = "relative to the level"
         return identity
