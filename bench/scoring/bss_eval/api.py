@@ -24,7 +24,8 @@ in the square of its size. Version 3 needs no signals: with b the products of th
 with e, and x the filters of P_j e, |P_j e|^2 = x'b, and what is left of b, ``r = b - G x``, gives
 |P e - P_j e|^2 = r' G^-1 r without cancellation, however small it is. Version 4 takes all energies
 in the frequency domain by Parseval, without an inverse transform. All is computed in float64.
-References that nearly depend on each other go by their signals instead: see `dependent`.
+References that nearly depend on each other, rounded channels of a panned voice among them, go by
+their signals instead, and memory then grows with the track: see `dependent`.
 
 References
 ----------
