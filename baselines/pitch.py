@@ -26,6 +26,7 @@ import numpy as np
 from pydantic import Field
 
 from baselines.algorithms.pitch import (
+    audio_of,
     comb,
     labelled_pitch,
     pitch_of_sparse_voice,
@@ -50,20 +51,19 @@ class PitchMask(ChannelMaskSeparator):
         Width of a tooth of the comb in hertz.
     """
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     tracked: Literal["voice", "mixture"] = "voice"
     width: float = Field(80.0, gt=0)
 
     def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
         """Return the comb as the voice's mask, and what it leaves as the accompaniment's."""
-        n_bins, n_frames = channel.shape
         if self.tracked == "voice":
             pitch = pitch_of_sparse_voice(channel, rate, self.n_fft, self.hop)
         else:
-            audio = stft.inverse(channel[None], n_frames * self.hop, self.n_fft, self.hop)[0]
-            pitch = pitch_track(audio, rate, self.hop, n_frames)
-        voice = comb(pitch, n_bins, rate, self.width).astype(np.float64)
+            audio = audio_of(channel, self.n_fft, self.hop)
+            pitch = pitch_track(audio, rate, self.n_fft, self.hop)
+        voice = comb(pitch, len(channel), rate, self.width).astype(np.float64)
         return {"vocals": voice, "accompaniment": 1.0 - voice}
 
 
@@ -77,18 +77,21 @@ class PitchOracle(Oracle):
         Width of a tooth of the comb in hertz.
     """
 
+    VERSION: ClassVar[int] = 2
+
     width: float = Field(80.0, gt=0)
 
     def separate_track(self, track: Track) -> dict[str, Audio]:
         """Separate the mixture of a track by the comb at its labelled pitch."""
         spectrogram = stft.forward(track.mixture, self.n_fft, self.hop)
-        _, n_bins, n_frames = spectrogram.shape
+        n_bins = spectrogram.shape[1]
         if track.pitch is None:
             voice = track.references["vocals"].mean(axis=0)
-            pitch = pitch_track(voice, track.rate, self.hop, n_frames)
+            pitch = pitch_track(voice, track.rate, self.n_fft, self.hop)
         else:
-            first_s = track.start / track.rate
-            pitch = labelled_pitch(track.pitch, track.rate, self.hop, n_frames, first_s)
+            pitch = labelled_pitch(
+                track.pitch, track.rate, self.n_fft, self.hop, track.n_samples, track.start
+            )
         share = comb(pitch, n_bins, track.rate, self.width).astype(np.float64)
         voice_mask = np.broadcast_to(share, spectrogram.shape)
         shares = {"vocals": voice_mask, "accompaniment": 1.0 - voice_mask}

@@ -96,7 +96,7 @@ class RPCAh(ChannelMaskSeparator):
         Window length and step of the transform in samples.
     """
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
 
     k: float = Field(1.75, gt=0)
     pull: float = Field(8.0, ge=0)

@@ -67,7 +67,7 @@ class RPCAhFASST(RPCAh):
         Seed of the random starts.
     """
 
-    VERSION: ClassVar[int] = 2
+    VERSION: ClassVar[int] = 3
     GROUP: ClassVar[str] = "supervised"
 
     drums: int = Field(20, ge=1)

@@ -79,6 +79,19 @@ def n_frames(n_samples: int, n_fft: int, hop: int) -> int:
     return (n_fft - hop + n_samples - 1) // hop + 1
 
 
+def lead(n_fft: int, hop: int) -> int:
+    """Return how many frames of `forward` have their centre before the first sample.
+
+    The centre of frame ``k`` is sample ``(k - lead) hop``.
+
+    Examples
+    --------
+    >>> lead(n_fft=1024, hop=512), lead(n_fft=1024, hop=256)
+    (0, 1)
+    """
+    return n_fft // (2 * hop) - 1
+
+
 @overload
 def forward(
     audio: NDArray[Any], n_fft: int = 1024, hop: int = 512, window_name: WindowName = "sine"

@@ -27,8 +27,11 @@ LABEL_STEP_S = 0.02
 FRAME = 2048
 
 
-def pitch_track(audio: Vector, rate: int, hop: int, n_frames: int) -> Vector:
-    """Return the pitch of a monophonic or dominant voice, in hertz, 0 where there is none.
+def pitch_track(audio: Vector, rate: int, n_fft: int, hop: int) -> Vector:
+    """Return the pitch of a monophonic or dominant voice in each frame of the transform.
+
+    pYIN's frames and the transform's have their centres at the same samples. A frame whose centre
+    lies outside the audio has no pitch.
 
     Parameters
     ----------
@@ -36,13 +39,19 @@ def pitch_track(audio: Vector, rate: int, hop: int, n_frames: int) -> Vector:
         ``(samples,)``.
     rate
         Sampling rate in hertz.
-    hop, n_frames
-        Step of the track in samples, and number of its frames: those of the transform.
+    n_fft, hop
+        Window length and step of the transform in samples.
+
+    Returns
+    -------
+    ndarray
+        Pitch of each frame in hertz, 0 where there is none; ``(frames,)``.
     """
     import librosa
 
+    pitch_of_frames = np.zeros(stft.n_frames(len(audio), n_fft, hop))
     if not audio.any() or len(audio) < 2:
-        return np.zeros(n_frames)
+        return pitch_of_frames
     frame = 2 ** int(np.ceil(np.log2(FRAME * rate / 16_000)))
     with warnings.catch_warnings(action="ignore"):
         pitch, voiced, _ = librosa.pyin(
@@ -53,8 +62,10 @@ def pitch_track(audio: Vector, rate: int, hop: int, n_frames: int) -> Vector:
             frame_length=frame,
             hop_length=hop,
         )
-    pitch = np.where(voiced, np.nan_to_num(pitch), 0.0)
-    return np.resize(np.pad(pitch, (0, max(0, n_frames - len(pitch)))), n_frames)
+    first = stft.lead(n_fft, hop)
+    tracked = pitch_of_frames[first : first + len(pitch)]
+    tracked[:] = np.where(voiced, np.nan_to_num(pitch), 0.0)[: len(tracked)]
+    return pitch_of_frames
 
 
 def pitch_of_sparse_voice(
@@ -81,9 +92,17 @@ def pitch_of_sparse_voice(
     """
     low, sparse = robust_pca(np.abs(channel))
     share = np.abs(sparse) / np.maximum(np.abs(sparse) + np.abs(low), 1e-300)
-    n_frames = channel.shape[1]
-    voice = stft.inverse((share * channel)[None], n_frames * hop, n_fft, hop)
-    return pitch_track(voice[0], rate, hop, n_frames)
+    return pitch_track(audio_of(share * channel, n_fft, hop), rate, n_fft, hop)
+
+
+def audio_of(channel: NDArray[np.complexfloating], n_fft: int, hop: int) -> Vector:
+    """Return the longest audio that has the frames of one channel's spectrogram, ``(samples,)``.
+
+    It is up to ``hop - 1`` samples of silence longer than the audio that was transformed.
+    """
+    n_samples = channel.shape[1] * hop - (n_fft - hop)
+    audio: Vector = stft.inverse(channel[None], n_samples, n_fft, hop)[0]
+    return audio
 
 
 def comb(pitch: Vector, n_bins: int, rate: int, width: float) -> NDArray[np.bool_]:
@@ -109,7 +128,7 @@ def comb(pitch: Vector, n_bins: int, rate: int, width: float) -> NDArray[np.bool
 
 
 def labelled_pitch(
-    labels: Vector, rate: int, hop: int, n_frames: int, first_s: float = 0.0
+    labels: Vector, rate: int, n_fft: int, hop: int, n_samples: int, start: int = 0
 ) -> Vector:
     """Return the pitch of each frame in hertz, 0 where the nearest label is 0 or there is none.
 
@@ -119,12 +138,21 @@ def labelled_pitch(
         Semitones every `LABEL_STEP_S`; see `Track.pitch`.
     rate
         Sampling rate in hertz.
-    hop, n_frames
-        Step in samples from one frame to the next, and number of frames.
-    first_s
-        Time of the centre of the first frame in seconds, on the clock of the labels.
+    n_fft, hop
+        Window length and step of the transform in samples.
+    n_samples
+        Length of the audio in samples.
+    start
+        Sample of the labels' clock at which the audio starts.
+
+    Returns
+    -------
+    ndarray
+        ``(frames,)``.
     """
-    times_s = first_s + np.arange(n_frames) * hop / rate
+    n_frames = stft.n_frames(n_samples, n_fft, hop)
+    centres = start + (np.arange(n_frames) - stft.lead(n_fft, hop)) * hop
+    times_s = centres / rate
     nearest = np.round(times_s / LABEL_STEP_S).astype(int) - 1
     known = (nearest >= 0) & (nearest < len(labels))
     semitones = np.zeros(n_frames)

@@ -47,10 +47,10 @@ def test_a_comb_holds_the_harmonics_and_nothing_of_unvoiced_frames():
 def test_a_sung_note_is_tracked_and_silence_is_unvoiced():
     time = np.arange(RATE) / RATE
     note = sum(np.sin(2 * np.pi * h * 220 * time) / h for h in range(1, 6)) * (time > 0.5)
-    pitch = pitch_track(note, RATE, 512, RATE // 512 + 1)
+    pitch = pitch_track(note, RATE, 1024, 512)
     assert np.median(pitch[20:30]) == pytest.approx(220, rel=0.01)
     assert not pitch[:12].any()
-    assert not pitch_track(np.zeros(RATE), RATE, 512, 20).any()
+    assert not pitch_track(np.zeros(RATE), RATE, 1024, 512).any()
 
 
 def test_a_comb_keeps_a_voice_and_leaves_a_noise_between_its_harmonics():
@@ -67,12 +67,11 @@ def test_the_track_of_the_sparse_voice_is_right_far_more_often_than_that_of_the_
     hop, n_fft = 256, 1024
     for track in open_dataset("mir1k_held_out_songs", shared / "data").tracks("test")[::9]:
         channel = stft.forward(track.mixture, n_fft, hop)[0]
-        n_frames = channel.shape[1]
-        times_s = np.arange(n_frames) * hop / track.rate
-        labels = labelled_pitch(track.pitch, track.rate, hop, n_frames)
+        times_s = (np.arange(channel.shape[1]) - stft.lead(n_fft, hop)) * hop / track.rate
+        labels = labelled_pitch(track.pitch, track.rate, n_fft, hop, track.n_samples)
         tracks = {
             "voice": pitch_of_sparse_voice(channel, track.rate, n_fft, hop),
-            "mixture": pitch_track(track.mixture[0], track.rate, hop, n_frames),
+            "mixture": pitch_track(track.mixture[0], track.rate, n_fft, hop),
         }
         for name, pitch in tracks.items():
             scores = melody.evaluate(times_s, labels, times_s, pitch)
@@ -88,12 +87,11 @@ def test_the_pitch_of_a_voice_is_found_over_a_louder_loop():
     track = next(iter(Synthetic().tracks("test")))
     mixture = track.references["vocals"] + 2 * track.references["accompaniment"]
     channel = stft.forward(mixture, 1024, 256)[0]
-    n_frames = channel.shape[1]
-    true = pitch_track(track.references["vocals"][0], track.rate, 256, n_frames)
+    true = pitch_track(track.references["vocals"][0], track.rate, 1024, 256)
     sung = true > 0
     tracked = {
         "voice": pitch_of_sparse_voice(channel, track.rate, 1024, 256),
-        "mixture": pitch_track(mixture[0], track.rate, 256, n_frames),
+        "mixture": pitch_track(mixture[0], track.rate, 1024, 256),
     }
     right = {
         name: float(
@@ -106,14 +104,37 @@ def test_the_pitch_of_a_voice_is_found_over_a_louder_loop():
 
 
 def test_the_first_label_stands_20_ms_into_the_clip():
-    pitch = labelled_pitch(np.array([69.0, 0.0, 81.0]), RATE, 320, 6)
+    pitch = labelled_pitch(np.array([69.0, 0.0, 81.0]), RATE, 640, 320, n_samples=6 * 320 - 320)
     assert np.allclose(pitch, [0, 440, 0, 880, 0, 0])
+
+
+def test_a_pitch_belongs_to_the_frame_in_whose_middle_it_sounds():
+    """A glide is tracked at the true pitch of each frame's centre, whatever the overlap."""
+    time_s = np.arange(2 * RATE) / RATE
+    octaves_per_s = 0.5
+    true = 200 * 2 ** (octaves_per_s * time_s)
+    phase = 2 * np.pi * np.cumsum(true) / RATE
+    glide = sum(np.sin(h * phase) / h for h in range(1, 6))
+    for hop in (512, 256, 128):
+        pitch = pitch_track(glide, RATE, 1024, hop)
+        start_of_frame = np.arange(len(pitch)) * hop - (1024 - hop)
+        centre = start_of_frame + 512
+        inside = (centre > 4096) & (centre < len(glide) - 4096)
+        cents = 1200 * np.log2(pitch[inside] / true[centre[inside]])
+        print(hop, np.mean(cents))
+        # A track that is 256 samples late would be 9.6 cents off.
+        assert abs(np.mean(cents)) < 3
+        labels = 69 + 12 * np.log2(true[::320][1:] / 440)
+        labelled = labelled_pitch(labels, RATE, 1024, hop, len(glide))
+        cents = 1200 * np.log2(labelled[inside] / true[centre[inside]])
+        assert abs(np.mean(cents)) < 3
 
 
 def test_frames_of_an_excerpt_meet_the_labels_of_their_place_in_the_piece():
     labels = np.arange(60.0, 85.0)
-    whole = labelled_pitch(labels, RATE, 320, 20)
-    assert np.array_equal(labelled_pitch(labels, RATE, 320, 12, first_s=8 * 0.02), whole[8:])
+    whole = labelled_pitch(labels, RATE, 640, 320, n_samples=19 * 320)
+    excerpt = labelled_pitch(labels, RATE, 640, 320, n_samples=11 * 320, start=8 * 320)
+    assert np.array_equal(excerpt, whole[8:])
 
 
 def test_the_bound_at_the_labels_is_the_same_in_chunks_as_on_the_whole_song(monkeypatch):
