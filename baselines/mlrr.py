@@ -19,17 +19,15 @@ Mairal, Bach, Ponce, Sapiro: Online dictionary learning for sparse coding, ICML 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.decomposition import MiniBatchDictionaryLearning
-from sklearn.exceptions import ConvergenceWarning
 
 from baselines.algorithms.low_rank import Matrix, singular_value_threshold, soft_threshold
+from baselines.algorithms.nmf import ignored_convergence
 from bench import masks, stft
 from bench.masks import Masks
 from bench.methods.context import FitContext
@@ -111,6 +109,8 @@ def learnt_dictionary(
     ndarray
         ``(bins, atoms)``, each atom of norm 1 at most.
     """
+    from sklearn.decomposition import MiniBatchDictionaryLearning
+
     rng = np.random.default_rng(seed)
     model = MiniBatchDictionaryLearning(
         atoms,
@@ -122,7 +122,7 @@ def learnt_dictionary(
         batch_size=min(BATCH, len(frames)),
         random_state=seed,
     )
-    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
+    with ignored_convergence():
         for done in range(iterations):
             model.partial_fit(frames[rng.choice(len(frames), min(BATCH, len(frames)), False)])
             context.report_progress(done + 1, iterations)

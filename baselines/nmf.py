@@ -29,7 +29,6 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn import decomposition
 
 from baselines.algorithms.nmf import ignored_convergence, levelled, semi_supervised
 from bench import masks, stft
@@ -72,6 +71,8 @@ class NMF(MaskSeparator):
         self, tracks: Sequence[Track], dev: Sequence[Track] = (), context: FitContext | None = None
     ) -> Self:
         """Learn the dictionaries from the references of `tracks`; see `Separator.fit`."""
+        from sklearn import decomposition
+
         rate, tracks = common_rate(tracks), fit_in_memory(tracks, self.seed)
         context = context or FitContext()
         dictionaries = {}
@@ -92,6 +93,8 @@ class NMF(MaskSeparator):
 
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
         """Return each target's part of the model of the mixture."""
+        from sklearn import decomposition
+
         n_channels, n_bins, n_frames = spectrogram.shape
         if not spectrogram.any():
             return masks.soft({target: np.zeros(spectrogram.shape) for target in TARGETS})

@@ -25,7 +25,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn import decomposition
 
 from baselines.algorithms.low_rank import Matrix
 from baselines.algorithms.nmf import ignored_convergence, levelled, semi_supervised
@@ -79,6 +78,8 @@ class RPCAhFASST(RPCAh):
         self, tracks: Sequence[Track], dev: Sequence[Track] = (), context: FitContext | None = None
     ) -> Self:
         """Learn spectra of drums from the accompaniments of `tracks`; see `Separator.fit`."""
+        from sklearn import decomposition
+
         rate, context = common_rate(tracks), context or FitContext()
         frames = []
         for done, track in enumerate(tracks):

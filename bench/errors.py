@@ -7,11 +7,18 @@ from collections.abc import Iterable
 
 
 class BenchError(ValueError):
-    """Input that cannot be used: says what, where and what to do, in one line.
+    """Input that cannot be used: says what, where and what to do, in one line for each fault.
 
     The command line prints its message without a traceback; anything else that is raised
     is a defect of ours and keeps its traceback.
     """
+
+
+def raise_all(errors: Iterable[BenchError]) -> None:
+    """Raise one error with the line of each of `errors`, each line once; nothing where none is."""
+    lines = dict.fromkeys(str(error) for error in errors)
+    if lines:
+        raise BenchError("\n".join(lines))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

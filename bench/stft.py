@@ -7,20 +7,24 @@ divides ``n_fft / 2``, and the inverse is exact. A method may ask for the period
 for every hop that divides ``n_fft / 4``. The signal is padded with zeros so that each
 sample lies under the full number of windows. The released code of Huang et al. does not pad:
 it drops the last partial frame and lets the first and last half window fade.
+
+PyTorch computes it and is imported when a transform is first made: commands that only name methods
+start without it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Names of the windows.
 WindowName = Literal["sine", "hann"]
@@ -70,6 +74,8 @@ def from_seconds(window_s: float, hop_s: float, rate: int) -> tuple[int, int]:
 
 def window(n_fft: int, name: WindowName = "sine") -> Tensor:
     """Return the window of `n_fft` samples, float64."""
+    import torch
+
     sine = torch.sin(math.pi / n_fft * torch.arange(n_fft, dtype=torch.float64))
     return sine if name == "sine" else sine.square()
 
@@ -132,6 +138,8 @@ def forward(
     >>> forward(np.ones((2, 4096)), n_fft=1024, hop=512).shape
     (2, 513, 9)
     """
+    import torch
+
     check_settings(n_fft, hop, window_name)
     if isinstance(audio, np.ndarray):
         return forward(as_tensor(audio), n_fft, hop, window_name).numpy()
@@ -145,6 +153,8 @@ def forward_unpadded(
     audio: Tensor, n_fft: int, hop: int, window_name: WindowName = "sine"
 ) -> Tensor:
     """Transform the whole frames that lie inside `audio` ``(channels, samples)``."""
+    import torch
+
     w = window(n_fft, window_name).to(audio)
     return torch.stft(audio, n_fft, hop, window=w, center=False, return_complex=True)
 
@@ -193,6 +203,8 @@ def inverse(
     BenchError
         The settings have no inverse.
     """
+    import torch
+
     check_settings(n_fft, hop, window_name)
     if isinstance(spectrogram, np.ndarray):
         tensor = as_tensor(spectrogram)
@@ -221,6 +233,8 @@ def mean_power(blocks: Iterable[NDArray[Any]], n_fft: int, hop: int) -> NDArray[
     array
         ``(channels,)``.
     """
+    import torch
+
     check_settings(n_fft, hop)
     left = n_fft - hop
     kept: Tensor | None = None
@@ -250,4 +264,6 @@ def mean_power(blocks: Iterable[NDArray[Any]], n_fft: int, hop: int) -> NDArray[
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
     """Share an array's memory with PyTorch, or copy it where it is read-only."""
+    import torch
+
     return torch.from_numpy(np.require(array, requirements=["W"]))

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
 
 Matrix = NDArray[np.float64]
 
@@ -90,6 +89,8 @@ def semi_supervised(
 
 def ignored_convergence() -> warnings.catch_warnings[None]:
     """Return a context in which reaching the last iteration, as is meant, gives no warning."""
+    from sklearn.exceptions import ConvergenceWarning
+
     return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
 
 

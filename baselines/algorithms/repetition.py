@@ -11,7 +11,7 @@ repeating musical structure, ICASSP 2012 (a period that changes).
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
+import scipy
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]

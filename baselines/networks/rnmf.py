@@ -5,7 +5,7 @@ few steps
 
     o = relu(x - W h - weight),   h = relu(h + step (W' (x - W h - o) - ridge h))
 
-`SupervisedRNMF` unrolls `LAYERS` such steps into a network whose matrices and thresholds are its
+`SupervisedRNMF` unrolls ten such steps into a network whose matrices and thresholds are its
 own in every layer, starts it at the solver's, and trains it on the training clips to give the true
 voice and accompaniment: the form to which the published score belongs. Masks are in proportion to
 both parts.
@@ -23,93 +23,25 @@ using robust low-rank modeling, ISMIR 2012.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
-from torch import Tensor, nn
 
 from baselines.algorithms.nmf import TINY, robust_nmf
 from bench import stft
 from bench.methods.separator import separator
 from bench.track import TARGETS
-from bench.training.excerpts import TrainingExcerpts
-from bench.training.inference import clip_outputs
 from bench.training.network_separator import NetworkSeparator
 from bench.training.optimizers import Scheduled
 from bench.training.precision import Precision
 from bench.training.settings import Memory
 
-LAYERS = 10
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-
-class Unrolled(nn.Module):
-    """The network: steps of the solver, each with matrices and thresholds of its own.
-
-    Parameters
-    ----------
-    w
-        Dictionary of the solver that it starts at, ``(bins, atoms)``.
-    ridge, weight
-        Weights of the solver's cost.
-    """
-
-    def __init__(self, w: Tensor, ridge: float, weight: float) -> None:
-        super().__init__()
-        n_bins, atoms = w.shape
-        step = 1.0 / (float(torch.linalg.matrix_norm(w, 2)) ** 2 + ridge)
-        self.synthesis = nn.Parameter(w.repeat(LAYERS + 1, 1, 1))
-        self.analysis = nn.Parameter((step * w.T).repeat(LAYERS, 1, 1))
-        self.memory = nn.Parameter(((1 - step * ridge) * torch.eye(atoms)).repeat(LAYERS, 1, 1))
-        self.threshold = nn.Parameter(torch.full((LAYERS + 1, n_bins), float(weight)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map magnitudes ``(..., bins)`` to both parts ``(..., targets, bins)``, voice first."""
-        h = x.new_zeros(*x.shape[:-1], self.memory.shape[-1])
-        for layer in range(LAYERS):
-            rest = x - h @ self.synthesis[layer].T
-            o = torch.relu(rest - self.threshold[layer])
-            h = torch.relu(h @ self.memory[layer].T + (rest - o) @ self.analysis[layer].T)
-        backing = torch.relu(h @ self.synthesis[LAYERS].T)
-        voice = torch.relu(x - backing - self.threshold[LAYERS])
-        return torch.stack([voice, backing], dim=-2)
-
-
-class EpochCosine(torch.optim.lr_scheduler.LRScheduler):
-    """Learning rate that falls to 0 along half a cosine and is constant within an epoch.
-
-    Parameters
-    ----------
-    optimizer
-        The optimiser, with the rate of the first epoch.
-    epochs
-        Epochs of the training.
-    n_steps
-        Steps of an epoch.
-    """
-
-    def __init__(self, optimizer: torch.optim.Optimizer, epochs: int, n_steps: int) -> None:
-        self.n_steps = n_steps
-        self.rates = _cosine_rates(optimizer.param_groups[0]["lr"], epochs)
-        super().__init__(optimizer)
-
-    def get_lr(self) -> list[float | Tensor]:
-        """Return the rate of the coming step, for each group of parameters."""
-        epoch = min(self.last_epoch // self.n_steps, len(self.rates) - 1)
-        return [self.rates[epoch]] * len(self.optimizer.param_groups)
-
-
-def _cosine_rates(learning_rate: float, epochs: int) -> list[float]:
-    """Return the rate of each epoch by PyTorch's own schedule, and that after the last one."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    rates = [learning_rate]
-    for _ in range(epochs):
-        optimizer.step()
-        schedule.step()
-        rates.append(float(optimizer.param_groups[0]["lr"]))
-    return rates
+    from baselines.networks.unrolled import Unrolled
+    from bench.training.excerpts import TrainingExcerpts
 
 
 @separator
@@ -161,15 +93,23 @@ class SupervisedRNMF(NetworkSeparator):
 
     def network(self, n_bins: int, rate: int) -> Unrolled:
         """Return the unrolled solver of any dictionary; `prepare` sets its own."""
+        import torch
+
+        from baselines.networks.unrolled import Unrolled
+
         return Unrolled(torch.eye(n_bins, self.atoms), self.ridge, self.weight)
 
     def prepare(self, network: Unrolled, excerpts: TrainingExcerpts) -> None:
         """Start at the solver whose dictionary is learnt from the training accompaniments."""
+        from baselines.networks.unrolled import Unrolled
+
         start = Unrolled(self._dictionary(excerpts), self.ridge, self.weight)
         network.load_state_dict(start.state_dict())
 
     def _dictionary(self, excerpts: TrainingExcerpts) -> Tensor:
         """Return spectra of the accompaniment by robust NMF of a part of its training frames."""
+        import torch
+
         backing = excerpts.clips[TARGETS.index("accompaniment")].cpu().double().numpy()
         magnitude = np.abs(stft.forward(backing[None], self.n_fft, self.hop))[0]
         chosen = np.random.default_rng(self.seed).permutation(magnitude.shape[1])[:2000]
@@ -186,9 +126,15 @@ class SupervisedRNMF(NetworkSeparator):
 
     def adam(self, parameters: Iterable[nn.Parameter], n_steps: int) -> Scheduled:
         """Return Adam, its rate falling along half a cosine from the first epoch on."""
+        import torch
+
+        from baselines.networks.unrolled import EpochCosine
+
         optimizer = torch.optim.Adam(parameters, lr=self.learning_rate)
         return optimizer, EpochCosine(optimizer, self.epochs, n_steps // self.epochs)
 
     def estimates(self, network: Unrolled, magnitudes: Tensor) -> Tensor:
         """Return both parts as the solver gives them; see `NetworkSeparator.estimates`."""
+        from bench.training.inference import clip_outputs
+
         return clip_outputs(self, network, magnitudes.transpose(1, 2)).permute(0, 2, 3, 1)

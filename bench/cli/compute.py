@@ -84,6 +84,7 @@ def job_of(
         began=time.time(),
         keep_estimates=keep_estimates,
         clips=clips,
+        modules=Path.cwd(),
         trainer_options=workers.trainer_options,
     )
 

@@ -49,4 +49,4 @@ def check_data(
     if any(state.n_missing for state in states):
         console.print(Text(f"to get what is missing: {corpus.SOURCE}"))
     console.print(Text(f"Cite: {corpus.CITATION}\nLicence: {corpus.LICENCE}."))
-    raise typer.Exit(1 if any(state.damaged for state in states) else 0)
+    raise typer.Exit(1 if any(state.damaged or state.n_missing for state in states) else 0)

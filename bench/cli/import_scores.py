@@ -21,5 +21,5 @@ def import_scores(
     """Read museval's JSON, such as SiSEC 2018's submissions, as a row marked as imported."""
     from bench.store.external import import_museval
 
-    row = import_museval(HERE.runs, folder, label, into)
+    row = import_museval(HERE, folder, label, into)
     finish_external(Console(), row, record or into is not None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,9 +52,11 @@ def _options(
 
 
 def main() -> None:
-    """Run a command. A `BenchError` is printed in one line and ends with status 2."""
+    """Run a command. A `BenchError` is printed, a line a fault, and ends with status 2."""
+    sys.path.append(str(Path.cwd()))  # modules of methods lie there; after all that is installed
     try:
         app()
     except BenchError as error:
-        print(f"bench: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"bench: {line}", file=sys.stderr)
         sys.exit(2)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -24,8 +25,25 @@ from bench.store.status import duration_text, progress_text, time_left_text
 #: Polling interval of the folders, and shortest time between two plain lines of one stage, in
 #: seconds.
 POLL_S, LINE_S = 0.5, 60.0
-#: What each stage counts.
-UNITS = {"fit": "step", "separate": "track", "score": "track"}
+#: The stages of a running cell.
+STAGES = ("fit", "separate", "score")
+#: Time in seconds after which a line is printed, where there is no terminal to show a spinner.
+SILENT_S = 0.5
+
+
+@contextlib.contextmanager
+def shown_stage(console: Console, text: str) -> Iterator[None]:
+    """Show what is being done: a spinner on a terminal, a line elsewhere unless it is soon over."""
+    if console.is_terminal:
+        with console.status(text):
+            yield
+        return
+    timer = threading.Timer(SILENT_S, lambda: print(text, flush=True))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 class Monitor:
@@ -82,11 +100,12 @@ class Monitor:
             with self.lock:
                 for folder, (_, before) in self.running.items():
                     state = folder.state()
-                    if state.get("stage") in UNITS and state["time"] > before:
+                    if state.get("stage") in STAGES and state["time"] > before:
                         self._show(folder, state)
 
     def _show(self, folder: CellFolder, state: Mapping[str, Any]) -> None:
-        name, stage, left = folder.cell.name, state["stage"], time_left_text(state)
+        name, stage = folder.cell.name, state["stage"]
+        left = ", ".join(filter(None, [state["text"], time_left_text(state)[2:]]))
         if not self.console.is_terminal:
             last = self.printed_at.get((folder, stage))
             if last is None or time.monotonic() - last > LINE_S:
@@ -94,11 +113,15 @@ class Monitor:
                 self._print(f"{name}: {progress_text(state)}")
         if folder not in self.tasks or self.tasks[folder][0] != stage:
             self._remove(folder)
-            task = self.progress.add_task(
-                f"{name}: {stage}", total=state["total"], unit=UNITS[stage], left=""
-            )
+            task = self.progress.add_task(f"{name}: {stage}", unit="", left="")
             self.tasks[folder] = stage, task
-        self.progress.update(self.tasks[folder][1], completed=state["done"], left=left[2:])
+        self.progress.update(
+            self.tasks[folder][1],
+            total=state["total"] or None,
+            completed=state["done"],
+            unit=state["unit"],
+            left=left,
+        )
 
     def _print(self, text: str) -> None:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -62,11 +63,13 @@ def run(
 
     Cells that failed before are left alone, unless --retry-failed is given.
     """
+    from bench.cli.progress import shown_stage
     from bench.datasets import open_dataset
     from bench.plan import experiment_file
     from bench.plan.cells import cells as cells_of
     from bench.runner import hosts
     from bench.runner.workers import parse_workers
+    from bench.store import owner
     from bench.store.cell_folder import CellFolder
     from bench.store.manifest import load_manifest, save_manifest
     from bench.store.results import read_outcome
@@ -74,8 +77,11 @@ def run(
 
     console = Console()
     spec = experiment_file.read_experiment(experiment_path(experiment), override or ())
+    file = owner.file_in(HERE, experiment_path(experiment))
+    is_named = any(word.startswith("name=") for word in override or ())
+    replaced = "" if dry_run else owner.check_file(HERE, spec.name, file, override or (), is_named)
     dataset = open_dataset(spec.dataset, data)
-    with console.status("reading the corpus"):
+    with shown_stage(console, "reading the corpus"):
         cells = cells_of(spec, dataset)
     folders = [CellFolder(HERE.runs, cell) for cell in cells]
     outcomes = [read_outcome(folder, spec.name) for folder in folders]
@@ -100,7 +106,9 @@ def run(
         return
     prepare(HERE.reports / spec.name)
     prepare(HERE.runs)
-    save_manifest(HERE.runs, spec, dataset, cells, override or [])
+    save_manifest(HERE.runs, spec, dataset, cells, override or [], file)
+    if replaced:
+        print(replaced)
     for folder, status in statuses:
         if status.why == DAMAGED:
             print(f"{folder.cell.name}: {DAMAGED}")
@@ -108,6 +116,9 @@ def run(
     with interruptible(kept):
         manifest = load_manifest(HERE.runs, spec.name)
         tally = _compute(manifest, outcomes, pending, data, where, console)
+    print(f"compare the runs: bench ui {spec.name}")
+    if n_failed + tally.failed:
+        print(f"see why cells failed: bench status {spec.name} --traceback")
     if n_failed:
         print(f"{n_failed} failed before and were not tried again: --retry-failed tries them")
     print(
@@ -157,9 +168,10 @@ def _compute(
     BenchError
         A folder can no longer be written, or the workers have gone. What is finished is kept.
     """
+    from bench.cli.progress import shown_stage
     from bench.datasets import open_dataset
     from bench.report.tabulate import tabulate
-    from bench.report.write import write_report
+    from bench.report.write import is_current, write_report
     from bench.runner.order import longest_first
     from bench.store.listening import prepare_clips
     from bench.tracking import address, default_store
@@ -173,7 +185,10 @@ def _compute(
     unrecorded = address.unrecorded(results, HERE)
     if not pending and not unrecorded:
         tables = tabulate(results)
-        print_tables(console, tables, write_report(tables, HERE))
+        there = HERE.reports / results.experiment.name
+        print_tables(
+            console, tables, there if is_current(results, HERE) else write_report(tables, HERE)
+        )
         return Tally()
     tracker = Tracker(manifest, HERE)
     tracker.open()
@@ -181,23 +196,26 @@ def _compute(
         print(f"bench: {tracker.trouble}", file=sys.stderr, flush=True)
     clips: Sequence[ListeningClip] = ()
     if pending and manifest.experiment.examples:
-        with console.status("choosing tracks to listen to"):
+        with shown_stage(console, "choosing tracks to listen to"):
             dataset = open_dataset(manifest.experiment.dataset, data)
             clips = prepare_clips(HERE.runs, dataset, pending[0].cell.digests["test"])
     keep = manifest.experiment.keep_estimates
     job = job_of(HERE.runs, data, workers, clips, keep)
     ordered = longest_first(pending, results.outcomes)
     try:
-        with Recorder(tracker, unrecorded) as recorder:
+        with contextlib.ExitStack() as last, Recorder(tracker, unrecorded) as recorder:
             tally = compute_cells(job, ordered, workers, console, recorder.begin, recorder.end)
+            last.enter_context(shown_stage(console, "recording in MLflow what is left"))
     except KeyboardInterrupt:
         tracker.interrupt()
         raise
     results = manifest.results(results.outcomes)
-    tables = tabulate(results)
-    report_folder = write_report(tables, HERE)
+    with shown_stage(console, "writing the report"):
+        tables = tabulate(results)
+        report_folder = write_report(tables, HERE)
     n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
-    tracker.close(n_failed, report_folder)
+    with shown_stage(console, "recording the report in MLflow"):
+        tracker.close(n_failed, report_folder)
     if tracker.trouble:
         print(f"bench: {tracker.trouble}", file=sys.stderr)
     print_tables(console, tables, report_folder)

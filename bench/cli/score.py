@@ -56,7 +56,7 @@ def score(
         )
     with console.status("scoring") as status:
         row = score_estimates(
-            HERE.runs,
+            HERE,
             tracks,
             estimates,
             protocols,

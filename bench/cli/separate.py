@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -17,26 +17,39 @@ from rich.progress import (
     TaskID,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
-from bench.cli.options import complete_method
+from bench.cli.options import HERE, complete_method
 from bench.errors import BenchError
+
+#: Endings of the files in a folder that are taken as songs.
+SUFFIXES = (
+    ".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".mp4", ".aif", ".aiff", ".w64",
+)  # fmt: skip
+#: Rate in hertz of a song whose header is not read before it is decoded.
+COMMON_RATE = 44_100
 
 
 def separate(
-    songs: Annotated[list[Path], typer.Argument(help="Files that soundfile or ffmpeg reads.")],
+    songs: Annotated[
+        list[Path],
+        typer.Argument(help="Files that soundfile or ffmpeg reads, or folders of them."),
+    ],
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--with",
             autocompletion=complete_method,
             help="A method's name, an MLflow run (runs:/ID) or model (models:/…), or a folder of "
-            "weights.",
+            "weights. Default: the best trained run of this folder, or a method without training.",
         ),
-    ],
+    ] = None,
     out: Annotated[Path, typer.Option(help="Estimates go to OUT/SONG/.")] = Path("separated"),
     flac: Annotated[bool, typer.Option("--flac", help="Write FLAC, not WAV.")] = False,
+    bits: Annotated[
+        int | None,
+        typer.Option(help="16, 24 or (WAV alone) 32 bits a sample. Default: WAV 32, FLAC 24."),
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Separate songs into vocals and accompaniment, which add up to the song."""
@@ -45,23 +58,29 @@ def separate(
     from bench.songs.separate import separate_file
     from bench.songs.write import Format
 
+    if bits not in (None, 16, 24, 32):
+        raise BenchError(f"--bits {bits}: 16, 24 or 32")
+    form = Format("flac" if flac else "wav", cast(Any, bits) or (24 if flac else 32))
+    songs = _files(songs)
     stems = [song.stem for song in songs]
     repeated = sorted({name for name in stems if stems.count(name) > 1})
     if repeated:
         raise BenchError(f"two songs are named {repeated[0]!r}: separate them into different --out")
+    if method is None:
+        method, why = _choose(songs)
+        print(why)
     loaded = load(method)
     loaded.method.to(device_here(device))
-    suffix: Format = "flac" if flac else "wav"
     n_failed = 0
     for song in songs:
         try:
             with _log_on_terminal(), _progress_bar() as bar:
-                task = bar.add_task(song.name, total=1.0)
+                task = bar.add_task(song.name, total=1.0, left="")
 
                 def update(share: float, bar: Progress = bar, task: TaskID = task) -> None:
-                    bar.update(task, completed=share)
+                    bar.update(task, completed=share, left=_left_text(bar, task, share))
 
-                separated = separate_file(loaded, song, out, suffix, update)
+                separated = separate_file(loaded, song, out, form, update)
         except BenchError as error:
             print(f"bench: {error}", file=sys.stderr)
             n_failed += 1
@@ -71,6 +90,44 @@ def separate(
             f"real-time factor {separated.real_time_factor:.2f}: {separated.folder}"
         )
     raise typer.Exit(2 if n_failed else 0)
+
+
+def _files(songs: list[Path]) -> list[Path]:
+    """Return the songs, those in a folder in its place.
+
+    Raises
+    ------
+    BenchError
+        A folder holds no song.
+    """
+    files = []
+    for song in songs:
+        inside = [song]
+        if song.is_dir():
+            inside = sorted(path for path in song.iterdir() if path.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise BenchError(f"{song} holds no song: no file that ends in {' '.join(SUFFIXES)}")
+        files += inside
+    return files
+
+
+def _choose(songs: list[Path]) -> tuple[str, str]:
+    """Return the method for songs of these rates, and why; see `bench.songs.choose`."""
+    from bench import audio
+    from bench.songs.choose import chosen_method
+
+    rates = [COMMON_RATE]
+    with contextlib.suppress(BenchError):  # what soundfile does not read is decoded later
+        rates = [audio.header(song).rate for song in songs]
+    return chosen_method(HERE, max(rates))
+
+
+def _left_text(bar: Progress, task: TaskID, share: float) -> str:
+    """Return the time that a song still needs, at the pace so far."""
+    from bench.store.status import duration_text
+
+    elapsed = next(one.elapsed for one in bar.tasks if one.id == task) or 0.0
+    return f"about {duration_text(elapsed * (1 - share) / share)} left" if 0 < share < 1 else ""
 
 
 @contextlib.contextmanager
@@ -96,8 +153,7 @@ def _progress_bar() -> Progress:
         BarColumn(bar_width=24),
         TextColumn("{task.percentage:3.0f} %"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
         console=console,
         transient=True,
         disable=not console.is_terminal,

@@ -34,12 +34,14 @@ def prepare(folder: Path) -> None:
 
 
 def print_tables(console: Console, tables: ReportTables, report_folder: Path) -> None:
-    """Print the tables of an experiment, and the folder of its report."""
-    from bench.report.formats.terminal import terminal_tables
+    """Print the tables of an experiment, what their marks mean, and where to look on."""
+    from bench.report.formats.terminal import marks, terminal_tables
 
     for table in terminal_tables(tables):
         console.print(table)
-    print(f"report: {report_folder}")
+    for line in marks(tables):
+        console.print(line, highlight=False)
+    print(f"report: {report_folder}/index.html")
 
 
 def finish_external(console: Console, row: ExternalRow, record: bool) -> None:

@@ -11,11 +11,14 @@ a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Protocol, Self
 
 import numpy as np
 
+from bench.errors import BenchError
 from bench.methods.oracle import Oracle
 from bench.methods.separator import Separator
 from bench.track import TARGETS, Audio, Track
@@ -52,6 +55,58 @@ class Method(Protocol):
     def separate(self, mixture: Audio, rate: int) -> Estimates:
         """Separate a chunk."""
         ...
+
+
+def estimates_of(method: Method, mixture: Audio, rate: int) -> Estimates:
+    """Return the estimates of one chunk, where the method keeps its promises.
+
+    Parameters
+    ----------
+    method
+        The method.
+    mixture
+        ``(channels, samples)``.
+    rate
+        Sampling rate in hertz.
+
+    Raises
+    ------
+    BenchError
+        The method lacks a target, an estimate has another shape than the mixture or is not finite,
+        or a method from elsewhere raises an error: which promise was broken, and by whom.
+    """
+    name = f"{type(method).__module__}:{type(method).__qualname__}"
+    try:
+        estimates = method.separate(mixture, rate)
+    except BenchError:
+        raise
+    except Exception as error:
+        if name.startswith(("bench.", "baselines.")):
+            raise  # a defect of ours, which needs its traceback
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise BenchError(
+            f"{name}.separate raised {type(error).__name__}: {error} "
+            f"({Path(last.filename).name}, line {last.lineno})"
+        ) from error
+    if not isinstance(estimates, Mapping):
+        raise BenchError(
+            f"{name}.separate returned a {type(estimates).__name__}; it must return a dict with an "
+            f"array for each of {', '.join(TARGETS)}"
+        )
+    for target in TARGETS:
+        if target not in estimates:
+            raise BenchError(f"{name}.separate returned no estimate of {target}")
+        estimate = np.asarray(estimates[target])
+        if estimate.shape != mixture.shape:
+            raise BenchError(
+                f"{name}.separate returned {target} of shape {estimate.shape}; it must have the "
+                f"mixture's, {mixture.shape}: (channels, samples)"
+            )
+        if not np.isfinite(estimate).all():
+            raise BenchError(
+                f"{name}.separate returned {target} with samples that are NaN or infinite"
+            )
+    return dict(estimates)
 
 
 def cuts(
@@ -156,7 +211,7 @@ def stream(
         blocks = (read(a, min(block, n_samples - a)) for a in range(0, n_samples, block))
         method = method.for_song(blocks, rate)
     yield from overlap_add(
-        song_chunks, rate, lambda a, b: method.separate(read(a, b - a), rate), lookahead
+        song_chunks, rate, lambda a, b: estimates_of(method, read(a, b - a), rate), lookahead
     )
 
 
@@ -165,7 +220,7 @@ def separate_mixture(method: Method, mixture: Audio, rate: int) -> Estimates:
     n_channels, n_samples = mixture.shape if mixture.ndim == 2 else (1, 0)
     lookahead = method.lookahead(rate)
     if len(cuts(n_samples, n_channels, rate, method.alignment(rate), lookahead)) == 1:
-        return method.separate(mixture, rate)
+        return estimates_of(method, mixture, rate)
     parts = stream(method, lambda a, n: mixture[:, a : a + n], n_channels, n_samples, rate)
     return joined(parts)
 

@@ -35,8 +35,18 @@ class FitContext:
     def log_picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
         """Keep a picture of `step`: ``(bins, frames)`` with values in [0, 1]."""
 
-    def report_progress(self, done: int, total: int) -> None:
-        """Report that `done` of `total` steps are finished."""
+    def report_progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
+        """Report that `done` of `total` steps are finished.
+
+        Parameters
+        ----------
+        done, total
+            Number of finished steps, and of all.
+        unit
+            What a step is, in the plural.
+        text
+            What else to show, such as the loss.
+        """
 
     def call_hosts(self) -> None:
         """Tell the other hosts that a training on several hosts begins now."""

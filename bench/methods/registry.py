@@ -6,12 +6,15 @@ import dataclasses
 import importlib
 import inspect
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pydantic
 
-from bench.errors import BenchError, nearest
+from bench.errors import BenchError, nearest, raise_all
+from bench.methods.describe import describe
 from bench.methods.separator import Separator
 
 #: Where a table may show a method that is run here.
@@ -28,6 +31,12 @@ def moved() -> dict[str, str]:
     """Return the class paths of earlier releases, each with the path of the class today."""
     paths: dict[str, str] = importlib.import_module("baselines").MOVED
     return paths
+
+
+def look_in(folder: Path) -> None:
+    """Find modules of methods in a folder too, after everything that is installed."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
 
 
 def find_method(name: str) -> type[Separator]:
@@ -52,6 +61,17 @@ def find_method(name: str) -> type[Separator]:
         raise BenchError(f"no method {name!r}; {nearest(name, known)}")
     try:
         cls = getattr(importlib.import_module(module_name), class_name)
+    except ModuleNotFoundError as error:
+        if error.name not in (module_name, module_name.partition(".")[0]):
+            raise BenchError(f"method {name!r} cannot be imported: {error}") from None
+        raise BenchError(
+            f"method {name!r}: there is no module {module_name}: put {module_name}.py into the "
+            "folder in which bench is run, or install its package"
+        ) from None
+    except AttributeError:
+        raise BenchError(
+            f"method {name!r}: module {module_name} has no class {class_name}"
+        ) from None
     except Exception as error:  # noqa: BLE001 - whatever a stranger's module does at import
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BenchError(f"method {name!r} cannot be imported: {reason}") from None
@@ -97,7 +117,9 @@ def learns(cls: type[Separator]) -> bool:
     return cls.fit is not Separator.fit
 
 
-def make(cls: type[Separator], hyperparameters: Mapping[str, Any], where: str) -> Separator:
+def make(
+    cls: type[Separator], hyperparameters: Mapping[str, Any], where: str | Callable[[str], str]
+) -> Separator:
     """Make a method from its hyperparameters.
 
     Parameters
@@ -107,7 +129,8 @@ def make(cls: type[Separator], hyperparameters: Mapping[str, Any], where: str) -
     hyperparameters
         Values by field name.
     where
-        How to name the place of these values in a message.
+        How to name the place of these values in a message: in words, or a function that returns
+        them for the name of a hyperparameter, which is empty where several clash.
 
     Raises
     ------
@@ -118,7 +141,8 @@ def make(cls: type[Separator], hyperparameters: Mapping[str, Any], where: str) -
     for key in hyperparameters:
         if key not in known:
             raise BenchError(
-                f"{where}: {cls.__name__} has no hyperparameter {key!r}; {nearest(key, known)}"
+                f"{_at(where, key)}: {cls.__name__} has no hyperparameter {key!r}; "
+                f"{nearest(key, known)}"
             )
     try:
         method = cls(**hyperparameters)
@@ -126,12 +150,26 @@ def make(cls: type[Separator], hyperparameters: Mapping[str, Any], where: str) -
         return method
     except TypeError:
         raise BenchError(
-            f"{where}: the hyperparameters of {cls.__name__} must be numbers, strings, or lists "
-            "and mappings of them"
+            f"{_at(where)}: the hyperparameters of {cls.__name__} must be numbers, strings, or "
+            "lists and mappings of them"
         ) from None
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "value_error":  # the method's own word on values that clash
-            raise BenchError(f"{where}: {first['ctx']['error']}") from None
-        place = ".".join(str(part) for part in first["loc"])
-        raise BenchError(f"{where}: {place} = {first['input']!r}: {first['msg']}") from None
+        raise_all(
+            BenchError(f"{_at(where, *map(str, fault['loc'][:1]))}: {_reason(cls, fault)}")
+            for fault in error.errors()
+        )
+        raise
+
+
+def _at(where: str | Callable[[str], str], name: str = "") -> str:
+    """Return the place of a hyperparameter in words; see `make`."""
+    return where if isinstance(where, str) else where(name)
+
+
+def _reason(cls: type[Separator], fault: Any) -> str:
+    """Return why a value is refused, from what pydantic says of it, with the values allowed."""
+    if fault["type"] == "value_error":  # the method's own word on values that clash
+        return str(fault["ctx"]["error"])
+    name = str(fault["loc"][0])
+    allowed = next(one.values for one in describe(cls) if one.name == name)
+    return f"{name} = {fault['input']!r} is refused; allowed: {allowed}"

@@ -78,10 +78,13 @@ class SongSeparator:
 
     def for_rate(self, rate: int) -> chunks.Method:
         """Return the method for music of a rate in hertz; log where that means resampling."""
-        if self.rate in (None, rate):
+        if self.rate is None or self.rate == rate:
             return self.method
-        log.info("%s was trained at %d Hz: %d Hz are resampled", self.name, self.rate, rate)
-        return Resampling(self.method, int(self.rate or rate))
+        text = f"{self.name} was trained at {self.rate} Hz: {rate} Hz are resampled"
+        if self.rate < rate:
+            text += f", and nothing above {self.rate // 2} Hz can be voice"
+        log.info(text)
+        return Resampling(self.method, self.rate)
 
 
 class Resampling:
@@ -131,7 +134,7 @@ class Resampling:
         resampled = np.ascontiguousarray(soxr.resample(mixture.T, rate, self.rate).T)
         if resampled.shape[1] == 0:  # shorter than one sample of the other rate
             resampled = mixture[:, :1]
-        voice = self.method.separate(resampled, self.rate)["vocals"]
+        voice = chunks.estimates_of(self.method, resampled, self.rate)["vocals"]
         back = soxr.resample(voice.T, self.rate, rate).T[:, : mixture.shape[1]]
         back = np.pad(back, ((0, 0), (0, mixture.shape[1] - back.shape[1])))
         return {"vocals": back, "accompaniment": mixture - back}

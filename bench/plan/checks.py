@@ -6,13 +6,13 @@ Each check refuses one kind of mistake, and names the line of the file that hold
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench import datasets
-from bench.errors import BenchError, check_known, nearest
+from bench.errors import BenchError, check_known, nearest, raise_all
 from bench.methods import registry
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.scoring import aggregate
@@ -31,16 +31,23 @@ class Source:
         The file.
     lines
         Line, from 1, of each key and list item by its place.
+    overrides
+        What the command line set in the content of the file, ``key=value`` by its place.
     """
 
     path: Path
     lines: Mapping[Place, int]
+    overrides: Mapping[Place, str] = field(default_factory=dict)
 
     def where(self, *place: str | int) -> str:
-        """Return ``path:line`` of a place, or of the nearest part that encloses it."""
-        while place and place not in self.lines:
+        """Return ``path:line`` or the override of a place, or of the nearest part around it."""
+        while place:
+            if place in self.overrides:
+                return f"-o {self.overrides[place]}"
+            if place in self.lines:
+                return f"{self.path}:{self.lines[place]}"
             place = place[:-1]
-        return f"{self.path}:{self.lines[place]}" if place else str(self.path)
+        return str(self.path)
 
 
 def check_experiment(experiment: Experiment, source: Source) -> None:
@@ -49,15 +56,23 @@ def check_experiment(experiment: Experiment, source: Source) -> None:
     Raises
     ------
     BenchError
-        The first mistake, with its line.
+        The mistakes, a line each. Rows are checked where all methods and their hyperparameters are
+        known.
     """
-    _check_dataset(experiment, source)
-    _check_metrics(experiment, source)
-    _check_figure(experiment, source)
+    errors = []
+
+    def attempt(check: Callable[..., None], *arguments: Any) -> None:
+        try:
+            check(*arguments, source)
+        except BenchError as error:
+            errors.append(error)
+
+    for check in (_check_dataset, _check_metrics, _check_figure):
+        attempt(check, experiment)
     for i, entry in enumerate(experiment.methods):
-        _check_entry(entry, i, source)
-    rows = _check_rows(experiment, source)
-    _check_pivot(experiment, rows, source)
+        attempt(_check_entry, entry, i)
+    raise_all(errors)
+    _check_pivot(experiment, _check_rows(experiment, source), source)
 
 
 def _check_dataset(experiment: Experiment, source: Source) -> None:
@@ -128,11 +143,16 @@ def _check_rows(experiment: Experiment, source: Source) -> dict[str, dict[str, A
     for i, entry in enumerate(experiment.methods):
         cls = registry.find_method(entry.method)
         common = experiment.transform(cls, None)
+
+        def where(name: str, i: int = i, entry: MethodEntry = entry) -> str:
+            part = "sweep" if name in entry.sweep else "fixed"
+            return source.where("methods", i, part, name)
+
         for label, values in entry.variants():
-            method = registry.make(cls, {**common, **values}, source.where("methods", i, "fixed"))
+            method = registry.make(cls, {**common, **values}, where)
             if label in rows:
-                where = source.where("methods", i, "label")
-                raise BenchError(f"{where}: two rows are named {label!r}")
+                line = source.where("methods", i, "label")
+                raise BenchError(f"{line}: two rows are named {label!r}")
             rows[label] = method.hyperparameters()
             canonical = json.dumps([entry.method, rows[label]], sort_keys=True)
             twin = label_of.setdefault(canonical, label)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bench.errors import BenchError, nearest
+from bench.errors import BenchError, nearest, raise_all
 from bench.plan import checks
 from bench.plan.checks import Place, Source
 from bench.plan.experiment import (
@@ -67,15 +67,27 @@ def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         raise BenchError(f"{where}: not readable as YAML: {problem}") from None
     if not isinstance(content, dict):
         raise BenchError(f"{path}: an experiment file is a mapping of keys to values")
-    source = Source(path, lines)
+    overrides = list(overrides)
+    source = Source(path, lines, {_place(word): word for word in overrides})
     experiment = _typed(_overridden({"name": path.stem, **content}, overrides), source)
     checks.check_experiment(experiment, source)
     return experiment
 
 
-def _overridden(content: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+def _place(override: str) -> Place:
+    """Return the keys and list indices that an override leads through.
+
+    Examples
+    --------
+    >>> _place("methods[3].fixed.gamma=0.1")
+    ('methods', 3, 'fixed', 'gamma')
+    """
+    parts = re.findall(r"[^.\[\]]+", override.partition("=")[0])
+    return tuple(int(part) if part.isdecimal() else part for part in parts)
+
+
+def _overridden(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the content of a file with the values of a dot-list set in it."""
-    overrides = list(overrides)
     if not overrides:
         return content
     try:
@@ -88,10 +100,22 @@ def _overridden(content: dict[str, Any], overrides: Iterable[str]) -> dict[str, 
             raise BenchError(f"-o {override}: write key=value, such as -o seeds=[0,1]")
         try:
             OmegaConf.update(config, key, yaml.safe_load(value), force_add=True)
-        except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError, IndexError) as error:
+        except IndexError:
+            raise BenchError(f"-o {override}: {_lengths(content, override)}") from None
+        except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
             raise BenchError(f"-o {override}: {str(error).splitlines()[0]}") from None
     changed: Any = OmegaConf.to_container(config, resolve=False)
     return {str(key): value for key, value in changed.items()}
+
+
+def _lengths(content: Any, override: str) -> str:
+    """Return which list on the way of an override ends before its index, and its length."""
+    for i, part in enumerate(_place(override)):
+        if isinstance(content, list) and isinstance(part, int) and part >= len(content):
+            name = ".".join(map(str, _place(override)[:i]))
+            return f"{name} has {len(content)} items, numbered from 0"
+        content = content[part]
+    return "a list on the way is too short"
 
 
 def _typed(content: Mapping[str, Any], source: Source) -> Experiment:
@@ -100,27 +124,34 @@ def _typed(content: Mapping[str, Any], source: Source) -> Experiment:
     Raises
     ------
     BenchError
-        A key is unknown or missing, or a value is refused: the gravest of all such errors.
+        Keys are unknown or missing, or values are refused, a line each. Where a part of the file
+        has a misspelt key, the keys that it lacks are not named.
     """
     try:
         return Experiment.model_validate(content)
     except pydantic.ValidationError as error:
-        gravest = min(error.errors(), key=_gravity)
-        place = tuple(
-            key for key in gravest["loc"] if isinstance(key, str | int) and key != "[key]"
-        )
-        raise BenchError(f"{source.where(*place)}: {_explained(gravest, place)}") from None
+        faults: dict[Place, Any] = {}
+        for fault in error.errors():
+            faults.setdefault(_place_of(fault, content), fault)
+    misspelt = {place[:-1] for place, fault in faults.items() if fault["type"] == "extra_forbidden"}
+    raise_all(
+        BenchError(f"{source.where(*place)}: {_explained(fault, place)}")
+        for place, fault in faults.items()
+        if fault["type"] != "missing" or place[:-1] not in misspelt
+    )
+    raise AssertionError("pydantic refused the content without a reason")
 
 
-def _gravity(error: Any) -> int:
-    """Return the place of an error in the order of report.
-
-    A misspelt key is the cause where another is missing, and a value of the wrong type where a name
-    is unknown.
-    """
-    if error["type"] == "extra_forbidden":
-        return 0
-    return 2 if error["type"] in (UNKNOWN_NAME, LISTED_TWICE) else 1
+def _place_of(fault: Any, content: Any) -> Place:
+    """Return the keys and indices that lead to a fault; pydantic adds names of types to them."""
+    place: list[str | int] = []
+    for key in fault["loc"]:
+        is_there = isinstance(content, Mapping) and key in content
+        if not is_there and not (isinstance(content, list) and isinstance(key, int)):
+            break
+        place.append(key)
+        content = content[key]
+    return (*place, fault["loc"][-1]) if fault["type"] == "missing" else tuple(place)
 
 
 def _explained(error: Any, place: Place) -> str:

@@ -53,6 +53,7 @@ def load_committed(folder: Path) -> Results:
             value["corpus"],
             list(_outcomes(value["cells"], scores)),
             value["overrides"],
+            value.get("file"),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BenchError(

@@ -30,8 +30,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import scipy.special
-import scipy.stats
+import scipy
 from numpy.typing import NDArray
 
 from bench.scoring.aggregate import Aggregate, tracks_of_units

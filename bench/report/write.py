@@ -74,6 +74,19 @@ def write_report(tables: ReportTables, workspace: Workspace) -> Path:
     return folder
 
 
+def is_current(results: Results, workspace: Workspace) -> bool:
+    """Tell whether the report that is there was written by this code from these outcomes, whole."""
+    folder = workspace.reports / results.experiment.name
+    before = read_json(folder / "provenance.json") or {}
+    facts = json.loads(json.dumps(_provenance(results)))
+    facts["report"]["time"] = before.get("report", {}).get("time")
+    names = ["index.html", "table.md", "table.tex", "rows.csv", "scores.parquet"]
+    if results.experiment.figure:
+        names.append("figure.svg")
+    names += before.get("example_files", {})
+    return facts.items() <= before.items() and all((folder / name).is_file() for name in names)
+
+
 def report_files(tables: ReportTables, facts: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files that show scores, by name: the same bytes for the same scores.
 
@@ -138,6 +151,7 @@ def _provenance(results: Results) -> dict[str, Any]:
             "versions": provenance.versions(),
         },
         "experiment": results.experiment.model_dump(),
+        **({} if results.file is None else {"file": results.file}),
         "overrides": list(results.overrides),
         "corpus": results.corpus,
         "schema_version": SCHEMA_VERSION,

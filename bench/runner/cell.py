@@ -12,14 +12,15 @@ import threadpoolctl
 import torch
 
 from bench.datasets import open_dataset
-from bench.methods import chunks
+from bench.methods import chunks, registry
 from bench.methods.separator import Separator
 from bench.plan.cells import Cell
 from bench.runner.context import BusyError, CellContext, ProgressWriter
 from bench.runner.failure import record_failure
 from bench.runner.job import Job, JobResult, device_here
 from bench.runner.usage import Usage
-from bench.scoring.protocols import Prepared, score_track
+from bench.scoring.prepared import Prepared
+from bench.scoring.protocols import score_track
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import Claim, claimed
 from bench.store.estimates import keep, kept
@@ -34,6 +35,8 @@ PREPARED_BYTES = 1 << 29
 
 def compute(job: Job, cell: Cell) -> JobResult:
     """Compute a cell, unless another process has computed it or computes it now."""
+    if job.modules is not None:
+        registry.look_in(job.modules)
     folder = CellFolder(job.runs, cell)
     if not job.runs.is_dir():
         why = f"{job.runs} is not on {platform.node()}: all hosts must share that folder"
@@ -151,7 +154,7 @@ class Separation:
         if stored is None:
             estimates = self._separate(track, n_done, n_tracks)
         else:
-            self._progress.write("score", n_done, n_tracks)
+            self._progress.write("score", n_done, n_tracks, "tracks")
             estimates, seconds = stored
             self.seconds += seconds
         write_estimates(self._folder, self._job.clips, track, estimates)
@@ -161,7 +164,7 @@ class Separation:
         """Separate a track by the method, which is trained first if it has to be."""
         if self._method is None:
             self._method = _trained(self._job, self._folder, self._claim)
-        self._progress.write("separate", n_done, n_tracks)
+        self._progress.write("separate", n_done, n_tracks, "tracks")
         start = time.perf_counter()
         estimates = chunks.separate_track(self._method, track)
         seconds = time.perf_counter() - start
@@ -199,7 +202,7 @@ def _train(job: Job, training: CellFolder, waiting: CellFolder, claim: Claim) ->
     start = time.perf_counter()
     with Usage() as usage:
         context = CellContext(training, waiting, claim, job.trainer_options, usage)
-        context.report_progress(0, 1)
+        context.report_progress(0, 0)
         method = cell.build().to(device_here(job.device))
         method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
         method.save(training.fit_folder)

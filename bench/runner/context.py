@@ -29,12 +29,13 @@ class ProgressWriter:
         self._folder, self._written_at, self._stage = folder, 0.0, ""
         self._stage_start: dict[str, float] = {}
 
-    def write(self, stage: str, done: int, total: int) -> None:
-        """Write that `done` of `total` steps of a stage are finished."""
+    def write(self, stage: str, done: int, total: int, unit: str, text: str = "") -> None:
+        """Write that `done` of `total` steps of a stage are finished; see `FitContext`."""
         if stage != self._stage:
             self._stage_start = {"since": time.time(), "from": done}
         if stage != self._stage or time.monotonic() - self._written_at > PROGRESS_S:
-            self._folder.write_state(stage, done=done, total=total, **self._stage_start)
+            values = {"done": done, "total": total, "unit": unit, "text": text}
+            self._folder.write_state(stage, **values, **self._stage_start)
             self._written_at, self._stage = time.monotonic(), stage
 
 
@@ -91,8 +92,8 @@ class CellContext(FitContext):
         if self.trainer_options.get("num_nodes", 1) > 1:
             self._training.call()
 
-    def report_progress(self, done: int, total: int) -> None:
-        """Write the progress.
+    def report_progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
+        """Write the progress; a `total` of 0 says that it is not known yet.
 
         Raises
         ------
@@ -101,7 +102,7 @@ class CellContext(FitContext):
         """
         if not self._claim.holds():
             raise BusyError
-        self._progress.write("fit", done, total)
+        self._progress.write("fit", done, total, unit, text)
 
 
 class JoinedContext(FitContext):

@@ -13,8 +13,6 @@ import sys
 import time
 from collections.abc import Sequence
 
-import torch
-
 from bench.datasets import open_dataset
 from bench.errors import BenchError
 from bench.runner.context import JoinedContext
@@ -62,6 +60,8 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
     trainings = {t.path: t for t in map(training_folder, pending) if t.cell.learns}
     answered: set[str] = set()
     n_joined = 0
+    import torch
+
     torch.set_num_threads(job.threads)
     while trainings:
         for path, training in list(trainings.items()):

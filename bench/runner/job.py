@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from bench import provenance
 from bench.errors import BenchError
 from bench.store.listening import ListeningClip
@@ -58,6 +56,8 @@ class Job:
         Whether the estimates of all tracks stay in the cell's folder.
     clips
         The clips to listen to, of which each cell writes its estimates.
+    modules
+        Folder in which modules of methods lie that are not installed.
     trainer_options
         Keyword arguments for Lightning's Trainer; see `bench.methods.context.FitContext`.
     """
@@ -70,6 +70,7 @@ class Job:
     began: float = math.inf
     keep_estimates: bool = False
     clips: Sequence[ListeningClip] = ()
+    modules: Path | None = None
     trainer_options: Mapping[str, Any] = field(default_factory=dict)
 
     def provenance(self) -> dict[str, Any]:
@@ -85,6 +86,8 @@ def device_here(name: str) -> str:
     BenchError
         CUDA is asked for and there is none.
     """
+    import torch
+
     if name == "cuda" and not torch.cuda.is_available():
         raise BenchError(f"PyTorch finds no CUDA device on {platform.node()}; use --device cpu")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-
 from bench.errors import BenchError
 from bench.runner.hosts import rank
 from bench.runner.job import device_here
@@ -98,6 +96,10 @@ def parse_workers(
     node = rank(n_nodes) if n_nodes > 1 else 0
     if scheduler:
         return Workers(max(1, n_workers), threads, scheduler, device, trainer_options=options)
+    if not n_cells and device != "cuda":
+        return Workers(n_workers, threads, "", "cpu", trainer_options=options, node=node)
+    import torch
+
     device = device_here(device)
     n_gpus = torch.cuda.device_count() if device == "cuda" else 0
     if device == "cuda" and options.get("devices", 1) > n_gpus:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import scipy.special
+import scipy
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -30,16 +30,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar, Protocol, TypedDict
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, check_known
-from bench.scoring.bss_eval.api import References
-from bench.scoring.bss_eval.ratios import Scores
 from bench.track import TARGETS, Audio, Track
+
+if TYPE_CHECKING:
+    from bench.scoring.bss_eval.ratios import Scores
+    from bench.scoring.prepared import Prepared
 
 #: In a score row, the window of a score that belongs to the whole track.
 WHOLE_TRACK = -1
@@ -50,43 +51,6 @@ USDR_CONSTANT = 1e-7
 
 Signals = NDArray[np.float64]
 Values = Mapping[str, NDArray[np.float64]]
-
-
-class Prepared(References):
-    """The references of a track, prepared once for every protocol and every estimate of it.
-
-    What is prepared never depends on what was scored before, to the last bit.
-
-    Raises
-    ------
-    BenchError
-        The references are so loud or so soft that plain ratios of their squares do not exist.
-    """
-
-    def __init__(self, track: Track) -> None:
-        super().__init__(np.stack([track.references[target] for target in TARGETS]))
-        if self.exponent:
-            raise BenchError(
-                f"track {track.name!r} has a peak beyond 1e±100: scale its references and estimates"
-            )
-        _ = self.lags
-
-    @property
-    def array(self) -> Signals:
-        """The references, ``(target, channels, samples)``."""
-        return np.asarray(self.signals)
-
-    @cached_property
-    def mixture_sdr(self) -> NDArray[np.float64]:
-        """SDR of the mixture, taken for each target, by version 3."""
-        mixture = np.broadcast_to(self.array.sum(axis=0), self.array.shape)
-        return self.score_sources(mixture).sdr
-
-    @property
-    def n_bytes(self) -> int:
-        """Memory that it may come to take, about: signals, and the factors of all and of one."""
-        n = len(self.rows) * self.taps
-        return self.rows.nbytes + n * n * 8 * 5 // 4
 
 
 class ScoreRow(TypedDict):
@@ -299,6 +263,8 @@ def score_track(
         The protocol is unknown, a target is missing, the channels differ, or an estimate is not
         finite.
     """
+    from bench.scoring.prepared import Prepared
+
     chosen = protocol(name)
     missing = [target for target in TARGETS if target not in estimates]
     if missing:

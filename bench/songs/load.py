@@ -15,8 +15,12 @@ from bench.methods import registry
 from bench.methods.saved import load_saved
 from bench.methods.separator import Separator
 from bench.methods.song import SongSeparator
+from bench.songs.choose import trained_runs
 from bench.store.trained import cell_folder_at, load_method
 from bench.store.workspace import Workspace
+
+#: Number of trained runs that a message names at most.
+MOST_NAMED = 5
 
 
 def load(name: str, workspace: Workspace | None = None) -> SongSeparator:
@@ -57,9 +61,10 @@ def _method(name: str, workspace: Workspace) -> Separator:
         )
     cls = registry.find_method(name)
     if registry.learns(cls):
+        here = [run.text for run in trained_runs(workspace, name)[:MOST_NAMED]]
         raise BenchError(
             f"{name} must be trained: name a run of it (--with runs:/ID), a model (models:/…) or "
-            "the folder of its weights; `bench run` trains"
+            f"the folder of its weights; trained here: {'; '.join(here) or 'none (bench run)'}"
         )
     return registry.make(cls, {}, name)
 

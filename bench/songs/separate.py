@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.methods import chunks
 from bench.methods.song import SongSeparator
 from bench.songs.decode import checked_reader, readable
-from bench.songs.write import Format, added_up, written
+from bench.songs.write import FLOATS, Format, added_up, written
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def separate_file(
     method: SongSeparator,
     song: Path,
     out: Path,
-    suffix: Format = "wav",
+    form: Format = FLOATS,
     report_progress: Callable[[float], None] = lambda share: None,
 ) -> SeparatedSong:
     """Separate one file into ``out/<its name>/vocals`` and ``accompaniment``.
@@ -58,8 +58,8 @@ def separate_file(
         A file that soundfile or ffmpeg reads.
     out
         The folder below which each song has a folder of its own.
-    suffix
-        ``wav`` (32 bit float) or ``flac`` (24 bit).
+    form
+        The format of the files.
     report_progress
         Called with the finished share of the song, up to 1.
 
@@ -70,7 +70,7 @@ def separate_file(
         half-written.
     """
     folder = out / song.stem
-    targets = {t: folder / f"{t}.{suffix}" for t in ("vocals", "accompaniment")}
+    targets = {t: folder / f"{t}.{form.suffix}" for t in ("vocals", "accompaniment")}
     if any(path.exists() and path.samefile(song) for path in targets.values() if song.exists()):
         raise BenchError(f"{song} would be written over; choose another --out")
     start = time.perf_counter()
@@ -79,12 +79,12 @@ def separate_file(
         read = checked_reader(path, song, head)
         size = (head.n_channels, head.n_samples, head.rate)
         segments = chunks.stream(method.for_rate(head.rate), read, *size)
-        with written(targets, head, suffix) as write:
+        with written(targets, head, form) as write:
             n_done = 0
             for estimates in segments:
                 voice = estimates["vocals"]
                 mixture = read(n_done, voice.shape[1])
-                write(*added_up(mixture, voice, suffix, song))
+                write(*added_up(mixture, voice, form, song))
                 n_done += voice.shape[1]
                 report_progress(n_done / head.n_samples)
     return SeparatedSong(folder, head.n_samples / head.rate, time.perf_counter() - start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -14,32 +15,73 @@ from bench import audio
 from bench.errors import BenchError
 from bench.track import Audio
 
-Format = Literal["wav", "flac"]
-#: Sample format of each file format: floats, which never clip; FLAC holds at most 24 bit integers.
-SUBTYPES = {"wav": "FLOAT", "flac": "PCM_24"}
-#: Step between two values of a 24 bit sample.
-STEP = 2.0**-23
+Suffix = Literal["wav", "flac"]
+Bits = Literal[16, 24, 32]
 
 
-def added_up(mixture: Audio, voice: Audio, suffix: str, song: Path) -> tuple[Audio, Audio]:
+@dataclass(frozen=True)
+class Format:
+    """The format of the files of estimates.
+
+    Attributes
+    ----------
+    suffix
+        ``wav`` or ``flac``.
+    bits
+        Of a sample: 16 or 24, integers, or in WAV 32, floats, which never clip.
+
+    Raises
+    ------
+    BenchError
+        FLAC of 32 bits, which it does not hold.
+    """
+
+    suffix: Suffix = "wav"
+    bits: Bits = 32
+
+    def __post_init__(self) -> None:
+        if self.suffix == "flac" and self.bits == 32:
+            raise BenchError("FLAC holds samples of 16 or 24 bits, not 32: write WAV")
+
+    @property
+    def step(self) -> float:
+        """Difference between two neighbouring integers of full scale 1; 0 for floats."""
+        return 0.0 if self.bits == 32 else 2.0 ** (1 - self.bits)
+
+    @property
+    def subtype(self) -> str:
+        """The name of the sample format in soundfile."""
+        return "FLOAT" if self.bits == 32 else f"PCM_{self.bits}"
+
+
+#: WAV of 32 bit floats.
+FLOATS = Format()
+
+
+def added_up(mixture: Audio, voice: Audio, form: Format, song: Path) -> tuple[Audio, Audio]:
     """Return voice and accompaniment as they will be written: they add up to the mixture.
 
-    Integers of FLAC hold no more than full scale, so the voice gives way where it, or what it
-    leaves, would not fit.
+    Integers hold no more than full scale, so the voice gives way where it, or what it leaves, would
+    not fit. A mixture with finer steps than theirs is rounded first.
     """
-    if suffix == "flac":
-        if np.abs(mixture).max() > 1.0:
-            raise BenchError(f"{song} goes beyond full scale, which FLAC cannot hold: write WAV")
-        low, high = np.maximum(-1.0, mixture - 1.0 + STEP), np.minimum(1.0 - STEP, mixture + 1.0)
-        voice = np.round(np.clip(voice, low, high) / STEP) * STEP
-    else:
+    step = form.step
+    if not step:
         voice = voice.astype(np.float32).astype(np.float64)
+        return voice, mixture - voice
+    if np.abs(mixture).max() > 1.0:
+        raise BenchError(
+            f"{song} goes beyond full scale, which {form.bits} bit integers cannot hold: write WAV "
+            "of 32 bits"
+        )
+    mixture = np.round(mixture / step) * step
+    low, high = np.maximum(-1.0, mixture - 1.0 + step), np.minimum(1.0 - step, mixture + 1.0)
+    voice = np.round(np.clip(voice, low, high) / step) * step
     return voice, mixture - voice
 
 
 @contextlib.contextmanager
 def written(
-    targets: dict[str, Path], head: audio.Header, suffix: str
+    targets: dict[str, Path], head: audio.Header, form: Format
 ) -> Iterator[Callable[[Audio, Audio], None]]:
     """Yield a function that appends voice and accompaniment, ``(channels, samples)`` each.
 
@@ -51,8 +93,8 @@ def written(
         File of each target.
     head
         Header of the song: rate in hertz, channels and samples.
-    suffix
-        ``wav`` or ``flac``.
+    form
+        The format of the files.
 
     Raises
     ------
@@ -62,8 +104,8 @@ def written(
     import soundfile
 
     # A plain WAV file ends at 4 GiB.
-    large = head.n_samples * head.n_channels * 4 > 0xFFFF0000
-    form = "FLAC" if suffix == "flac" else "RF64" if large else "WAV"
+    large = head.n_samples * head.n_channels * form.bits // 8 > 0xFFFF0000
+    container = "FLAC" if form.suffix == "flac" else "RF64" if large else "WAV"
     parts = {t: path.with_name(f".{path.name}.{os.getpid()}.part") for t, path in targets.items()}
     folder = targets["vocals"].parent
     is_new = not folder.exists()
@@ -73,7 +115,7 @@ def written(
             files = [
                 stack.enter_context(
                     soundfile.SoundFile(
-                        part, "w", head.rate, head.n_channels, SUBTYPES[suffix], format=form
+                        part, "w", head.rate, head.n_channels, form.subtype, format=container
                     )
                 )
                 for part in parts.values()

@@ -27,10 +27,13 @@ from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
 from bench.scoring import museval_json
-from bench.scoring.protocols import Museval, Prepared, protocol, score_track
+from bench.scoring.prepared import Prepared
+from bench.scoring.protocols import Museval, protocol, score_track
 from bench.store.cell_folder import CellFolder
 from bench.store.listening import read_clips, write_estimates
 from bench.store.manifest import Manifest, add_external, external_entry, load_manifest
+from bench.store.owner import NO_FILE, check_scores
+from bench.store.workspace import Workspace
 
 #: The methods of the two kinds of cells.
 _SCORED_HERE, _IMPORTED = "elsewhere", "imported"
@@ -56,7 +59,7 @@ class ExternalRow:
 
 
 def score_estimates(
-    runs: Path,
+    workspace: Workspace,
     references: ReferenceTracks,
     estimates: Path,
     protocols: Sequence[str],
@@ -69,8 +72,8 @@ def score_estimates(
 
     Parameters
     ----------
-    runs
-        The folder that holds all cells.
+    workspace
+        The working directory.
     references
         The tracks to score against.
     estimates
@@ -91,16 +94,19 @@ def score_estimates(
     ------
     BenchError
         A protocol is unknown; a track or an estimate is missing, of another length, or cannot be
-        scored; or the experiment is of other tracks or protocols, or has another row of that label.
+        scored; the name belongs to another report; or the experiment is of other tracks or
+        protocols, or has another row of that label.
     """
     digest = folder.digest(estimates, list(references.names))
     values = {"estimates": digest, **_check_lengths(references, estimates, any_length)}
     cell = _cell(label, _SCORED_HERE, values, references.dataset, references.digest, protocols)
-    manifest = None if into is None else load_manifest(runs, into)
-    if manifest is not None:
+    if into is None:
+        check_scores(workspace, _own_name(cell), cell.fingerprint)
+    else:
+        manifest = load_manifest(workspace.runs, into)
         _check_references(manifest, cell)
         _check_label(manifest, cell)
-    cell_folder = CellFolder(runs, cell)
+    cell_folder = CellFolder(workspace.runs, cell)
     if not cell_folder.is_done():
         scores, audio_s = _score(cell_folder, references, estimates, report_progress)
         _keep(cell_folder, scores, audio_s, len(references.names))
@@ -118,12 +124,12 @@ def score_estimates(
     return _own_experiment(cell_folder, why, corpus)
 
 
-def import_museval(runs: Path, files: Path, label: str, into: str | None) -> ExternalRow:
+def import_museval(workspace: Workspace, files: Path, label: str, into: str | None) -> ExternalRow:
     """Keep the scores in museval's files as those of a cell.
 
     Parameters
     ----------
-    runs, label, into
+    workspace, label, into
         As for `score_estimates`.
     files
         A folder of ``test/<track>.json``.
@@ -146,8 +152,10 @@ def import_museval(runs: Path, files: Path, label: str, into: str | None) -> Ext
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
     cell = _cell(label, _IMPORTED, values, _IMPORTED, digest, [_MUSEVAL])
     if into is not None:
-        cell = _paired(load_manifest(runs, into), cell, scores)
-    cell_folder = CellFolder(runs, cell)
+        cell = _paired(load_manifest(workspace.runs, into), cell, scores)
+    else:
+        check_scores(workspace, _own_name(cell), cell.fingerprint)
+    cell_folder = CellFolder(workspace.runs, cell)
     if not cell_folder.is_done():
         _keep(cell_folder, {_MUSEVAL: scores}, float(lengths_s.sum()), len(names))
     if into is not None:
@@ -308,11 +316,18 @@ def _own_experiment(cell_folder: CellFolder, why: str, corpus: dict[str, Any]) -
     """Return external scores as an experiment that holds nothing else, named after their label."""
     cell = cell_folder.cell
     experiment = Experiment(
-        name=re.sub(r"[^A-Za-z0-9_.-]+", "-", cell.row).strip("-.") or "scores",
+        name=_own_name(cell),
         title=f"Scores of {cell.row}",
         why=why,
         dataset=cell.dataset,
         protocols=list(cell.protocols),
         methods=[external_entry(cell)],
     )
-    return ExternalRow(cell_folder, Manifest(cell_folder.path.parent, experiment, corpus, [cell]))
+    return ExternalRow(
+        cell_folder, Manifest(cell_folder.path.parent, experiment, corpus, [cell], file=NO_FILE)
+    )
+
+
+def _own_name(cell: Cell) -> str:
+    """Return the name of the experiment that holds external scores alone."""
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", cell.row).strip("-.") or "scores"

@@ -31,7 +31,7 @@ class Manifest:
     ----------
     runs
         The folder that holds all cells.
-    experiment, corpus, overrides
+    experiment, corpus, overrides, file
         As in `bench.store.results.Results`.
     cells
         In the order of the experiment file, external scores last.
@@ -42,6 +42,7 @@ class Manifest:
     corpus: dict[str, Any]
     cells: Sequence[Cell]
     overrides: Sequence[str] = ()
+    file: str | None = None
 
     @property
     def folders(self) -> list[CellFolder]:
@@ -65,7 +66,7 @@ class Manifest:
                 outcomes.append(read_outcome(folder, name))
             else:
                 outcomes.append(before.with_mlflow_runs_of(folder, name))
-        return Results(self.experiment, self.corpus, outcomes, self.overrides)
+        return Results(self.experiment, self.corpus, outcomes, self.overrides, self.file)
 
 
 def save_manifest(
@@ -74,9 +75,10 @@ def save_manifest(
     dataset: Dataset,
     cells: Sequence[Cell],
     overrides: Sequence[str],
+    file: str,
 ) -> None:
     """Write the list of an experiment's cells; external scores that it has stay."""
-    path = _path(runs, experiment.name)
+    path = manifest_path(runs, experiment.name)
     n_test = len(dataset.names("test"))
     value = {
         "experiment": experiment.model_dump(),
@@ -90,6 +92,7 @@ def save_manifest(
             "groups": dataset.test_groups(),
         },
         "cells": [cell.to_json() for cell in cells],
+        "file": file,
         "overrides": list(overrides),
         "guests": (read_json(path) or {}).get("guests", []),  # the file's word for external scores
     }
@@ -99,7 +102,7 @@ def save_manifest(
 
 def add_external(runs: Path, name: str, cell: Cell) -> None:
     """Add external scores to an experiment, in the place of those that have the same label."""
-    path = _path(runs, name)
+    path = manifest_path(runs, name)
     value = read_json(path) or {}
     others = [other for other in value.get("guests", []) if other["row"] != cell.row]
     value["guests"] = [*others, cell.to_json()]
@@ -114,7 +117,7 @@ def load_manifest(runs: Path, name: str) -> Manifest:
     BenchError
         The experiment was never run here, or its list is damaged.
     """
-    path = _path(runs, name)
+    path = manifest_path(runs, name)
     value = read_json(path)
     if value is None:
         raise BenchError(
@@ -131,7 +134,8 @@ def load_manifest(runs: Path, name: str) -> Manifest:
     labels = {label for entry in experiment.methods for label, _ in entry.variants()}
     entries = [external_entry(cell) for cell in external if cell.row not in labels]
     experiment = experiment.model_copy(update={"methods": [*experiment.methods, *entries]})
-    return Manifest(runs, experiment, corpus, [*cells, *external], value.get("overrides", []))
+    overrides, file = value.get("overrides", []), value.get("file")
+    return Manifest(runs, experiment, corpus, [*cells, *external], overrides, file)
 
 
 def load_results(runs: Path, name: str) -> Results:
@@ -153,5 +157,6 @@ def external_entry(cell: Cell) -> MethodEntry:
     return MethodEntry(method=cell.method, label=cell.row, note=note)
 
 
-def _path(runs: Path, name: str) -> Path:
+def manifest_path(runs: Path, name: str) -> Path:
+    """Return the file that holds the list of an experiment's cells."""
     return runs / "experiments" / f"{name}.json"

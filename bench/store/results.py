@@ -80,12 +80,16 @@ class Results:
         One a cell, in the order of the experiment file, external scores last.
     overrides
         What the command line changed of the experiment file, ``key=value``.
+    file
+        The experiment file as seen from the working directory; see `bench.store.owner`. None where
+        an earlier release did not record it.
     """
 
     experiment: Experiment
     corpus: Mapping[str, Any]
     outcomes: Sequence[Outcome]
     overrides: Sequence[str] = ()
+    file: str | None = None
 
     @cached_property
     def scores(self) -> pd.DataFrame:

@@ -53,7 +53,11 @@ def progress_text(state: Mapping[str, Any]) -> str:
     """Return stage, steps done and time left of a cell's ``state.json``; empty if it has none."""
     if "total" not in state:
         return ""
-    return f"{state['stage']} {state['done']}/{state['total']}{time_left_text(state)}"
+    if not state["total"]:
+        return f"{state['stage']} begun"
+    count = f"{state['stage']} {state['done']}/{state['total']}"
+    unit, text = state.get("unit", ""), state.get("text", "")
+    return f"{count} {unit}{', ' if text else ''}{text}".rstrip() + time_left_text(state)
 
 
 def time_left_text(state: Mapping[str, Any]) -> str:

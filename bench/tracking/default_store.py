@@ -2,22 +2,39 @@
 
 MLflow makes its tables in some forty steps. A process that is killed among them leaves a file that
 no MLflow opens again, so the tables are made in a file of another name, which is then renamed.
+
+MLflow writes the full path of each run's artifacts into its tables. In a working directory that was
+copied or moved these paths are those of the old place; they are changed before the store is used.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
+import re
 import sqlite3
 from pathlib import Path
 
 from bench.store.files import locked
 from bench.store.workspace import Workspace
+from bench.tracking.address import default_uri
 
 #: What SQLite calls a file that is no database, or a damaged one.
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 #: Files that SQLite keeps beside a database.
 _BESIDE = ("", "-journal", "-wal", "-shm")
+#: Tables and columns of MLflow that hold the place of artifacts.
+_PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+def is_meant(workspace: Workspace) -> bool:
+    """Tell whether the store of a workspace is its own SQLite file."""
+    return default_uri(workspace) == f"sqlite:///{workspace.database.resolve()}"
 
 
 def make(path: Path) -> None:
@@ -40,7 +57,7 @@ def set_aside_if_broken(workspace: Workspace) -> str:
         One line on what was done; empty where the store is sound, is another, or is not there.
     """
     path = workspace.database
-    if os.environ.get("MLFLOW_TRACKING_URI") or not path.is_file():
+    if not is_meant(workspace) or not path.is_file():
         return ""
     with locked(workspace.store_lock):
         if not path.is_file() or not is_broken(path):
@@ -75,6 +92,34 @@ def is_broken(path: Path) -> bool:
             return database.execute("SELECT 1 FROM experiments").fetchone() is None
     except sqlite3.DatabaseError as error:
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+
+
+def follow_move(workspace: Workspace) -> None:
+    """Let the store of a copied or moved workspace find its artifacts beside it.
+
+    Nothing of the old place is read or written. Places of artifacts that are not beside the store
+    stay as they are.
+    """
+    if not is_meant(workspace) or not workspace.database.is_file():
+        return
+    home = workspace.artifacts.resolve().as_uri()
+    place = re.compile(rf"file://.*/{workspace.artifacts.name}(/(?P<first>[^/]+).*)?")
+    with contextlib.closing(sqlite3.connect(workspace.database, timeout=60)) as database, database:
+        tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+        for table, column in _PLACES:
+            if table not in tables:
+                continue
+            # The names are constants above, never data.
+            known = database.execute(f"SELECT DISTINCT {column} FROM {table}")  # noqa: S608
+            for (before,) in known.fetchall():
+                match = place.fullmatch(before or "")
+                if match is None or before.startswith(f"{home}/") or before == home:
+                    continue
+                if match["first"] and not (workspace.artifacts / match["first"]).exists():
+                    continue
+                now = home + (match[1] or "")
+                change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"  # noqa: S608
+                database.execute(change, (now, before))
 
 
 def _remove(path: Path) -> None:

@@ -16,6 +16,7 @@ from bench.methods.saved import load_saved
 from bench.methods.separator import Separator
 from bench.store.trained import cell_folder_at, load_method
 from bench.store.workspace import Workspace
+from bench.tracking import default_store
 from bench.tracking.address import default_uri, first_line, without_secret
 
 
@@ -109,4 +110,5 @@ def _existing_store(workspace: Workspace) -> str:
     uri = default_uri(workspace)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
         raise BenchError(f"no MLflow store here ({uri}): nothing was run in this folder")
+    default_store.follow_move(workspace)
     return uri

@@ -78,8 +78,9 @@ class Tracker:
         try:
             with locked(self.workspace.store_lock):  # one process makes the tables
                 database = self.workspace.database
-                if self.uri == f"sqlite:///{database.resolve()}" and not database.exists():
+                if default_store.is_meant(self.workspace) and not database.exists():
                     default_store.make(database)
+                default_store.follow_move(self.workspace)
                 self.client = MlflowClient(tracking_uri=self.uri)
                 self.store = self._identity(self.workspace)
                 self.experiment_id = self._experiment(self.workspace)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from bench.track import TARGETS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Augmentation:
 
     def gains(self, n: int, generator: torch.Generator) -> Tensor:
         """Return a factor for each target of `n` sequences, ``(n, targets)``."""
+        import torch
+
         gain = torch.ones(n, len(TARGETS))
         if self.gain_db:
             decibels = (2 * torch.rand(gain.shape, generator=generator) - 1) * self.gain_db
@@ -50,6 +54,8 @@ class Augmentation:
 
     def hidden_bins(self, n: int, n_bins: int, generator: torch.Generator) -> Tensor:
         """Return the first bin hidden in each of `n` sequences and that after the last, (n, 2)."""
+        import torch
+
         if not self.spectral_mask:
             return torch.zeros(n, 2, dtype=torch.long)
         fraction, position = torch.rand(2, n, generator=generator)
@@ -71,6 +77,8 @@ def with_hidden_bins(mixture: Tensor, hidden: Tensor) -> Tensor:
     hidden
         First bin hidden in each sequence and the bin after the last, ``(sequences, 2)``.
     """
+    import torch
+
     bins = torch.arange(mixture.shape[-1])
     is_hidden = (bins >= hidden[:, :1]) & (bins < hidden[:, 1:])
     return mixture.masked_fill(is_hidden.to(mixture.device).unsqueeze(1), 0.0)

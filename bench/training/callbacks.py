@@ -34,7 +34,8 @@ class ProgressCallback(Callback):
         rate = trainer.optimizers[0].param_groups[0]["lr"]
         values = {k: float(v) for k, v in trainer.callback_metrics.items()}
         self.context.log_metrics(done, values | {"train/learning_rate": rate})
-        self.context.report_progress(done, trainer.max_epochs or done)
+        text = f"loss {values['train/loss']:.3g}" if "train/loss" in values else ""
+        self.context.report_progress(done, trainer.max_epochs or done, "epochs", text)
         module = cast(TrainingModule, pl_module)
         if module.dev and done & (done - 1) == 0:  # 1, 2, 4, 8...: changes come early
             for name, picture in module.pictures().items():

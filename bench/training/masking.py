@@ -14,9 +14,10 @@ Networks for Monaural Source Separation, IEEE/ACM TASLP 23(12), 2015, section II
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MaskFunction = Literal["abs", "square", "linear", "none"]
 

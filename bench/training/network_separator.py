@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from bench import masks
 from bench.errors import BenchError
@@ -31,11 +29,11 @@ from bench.methods.context import FitContext
 from bench.methods.separator import Spectrogram, common_rate, separator
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
-from bench.training.excerpts import TrainingExcerpts, mono_references, rms
-from bench.training.inference import clip_estimates
 from bench.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from bench.training.lightning import TrainingModule
 
 
@@ -68,6 +66,7 @@ class NetworkSeparator(TrainingSettings):
         cache
             Folder of what trainings make of the clips once; see `FitContext.cache`.
         """
+        from bench.training.excerpts import TrainingExcerpts, mono_references
         from bench.training.lightning import RECIPES
 
         excerpts = TrainingExcerpts(
@@ -90,12 +89,16 @@ class NetworkSeparator(TrainingSettings):
 
     def _new_network(self, rate: int) -> nn.Module:
         """Return the network with weights that depend on the seed alone."""
+        import torch
+
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             return self.network(self.n_fft // 2 + 1, rate)
 
     def _levelled(self, references: Tensor) -> Tensor:
         """Return a dev clip ``(targets, samples)`` whose mixture has the level `LEVEL`."""
+        from bench.training.excerpts import rms
+
         mixture = references.sum(0, keepdim=True).double()
         return references * (self.LEVEL / max(rms(mixture, self.n_fft, self.hop), 1e-12))
 
@@ -145,21 +148,25 @@ class NetworkSeparator(TrainingSettings):
         Tensor
             ``(channels, targets, bins, frames)``.
         """
+        from bench.training.inference import clip_estimates
+
         return clip_estimates(self, network, magnitudes)
 
-    @torch.no_grad()
     def masks(self, spectrogram: Spectrogram, rate: int) -> Masks:
         """Return each target's share; channels are separated one by one.
 
         Without any mask the shares are the estimates over the mixture, which need not add up.
         """
+        import torch
+
         network = self._new_network(rate)
         network.load_state_dict({k: torch.from_numpy(v) for k, v in self.weights_.items()})
         network = network.to(self.device).eval()
         magnitudes = np.abs(spectrogram)
         scaled = magnitudes * (self.LEVEL / self.level(magnitudes))
         inputs = torch.from_numpy(scaled).float().to(self.device)
-        arrays = self.estimates(network, inputs).cpu().double().numpy()
+        with torch.no_grad():
+            arrays = self.estimates(network, inputs).cpu().double().numpy()
         estimates = {target: arrays[:, i] for i, target in enumerate(TARGETS)}
         if self.test_mask == "binary":
             return masks.binary(estimates)

@@ -10,10 +10,10 @@ other source: less interference for more artifacts.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from torch import Tensor
-from torch.nn.functional import mse_loss
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Objective = Literal["squared_error", "kl"]
 
@@ -27,6 +27,8 @@ UNIT_NORM_LEVEL = 0.09
 
 def squared_error(estimate: Tensor, reference: Tensor, constant: float = 0.0) -> Tensor:
     """Return ``1/2 sum (estimate - reference)^2``; `constant` is that of `kl`, and not needed."""
+    from torch.nn.functional import mse_loss
+
     return 0.5 * mse_loss(estimate, reference, reduction="sum")
 
 

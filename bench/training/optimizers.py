@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, TypeAlias
 
-import torch
-from torch import nn
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 #: Share of Adam's steps over which the learning rate rises.
 _WARM_UP = 0.05
@@ -15,7 +17,7 @@ _WARM_UP = 0.05
 _MEMORY, _LINE_SEARCH = 50, 25
 
 #: An optimiser, and the schedule of its rate, which is advanced after each step.
-Scheduled = tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]
+Scheduled: TypeAlias = "tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]"
 
 
 def adam(parameters: Iterable[nn.Parameter], learning_rate: float, n_steps: int) -> Scheduled:
@@ -34,6 +36,8 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, n_steps: int)
     n_steps
         Steps of the whole training.
     """
+    import torch
+
     optimizer = torch.optim.Adam(parameters, lr=learning_rate, fused=True)
     rise = max(1.0, _WARM_UP * n_steps)
 
@@ -46,6 +50,8 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, n_steps: int)
 
 def lbfgs(parameters: Iterable[nn.Parameter]) -> torch.optim.LBFGS:
     """Return L-BFGS as the authors set it, one iteration a step."""
+    import torch
+
     return torch.optim.LBFGS(
         parameters,
         lr=1.0,

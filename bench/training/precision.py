@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import time
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Precision = Literal["auto", "float32", "bfloat16"]
 UsedPrecision = Literal["float32", "bfloat16"]
@@ -42,6 +43,8 @@ def used_precision(precision: Precision, device: str) -> UsedPrecision:
 @functools.cache
 def _has_bfloat16(device: str) -> bool:
     """Return whether a device multiplies bfloat16 matrices faster than float32 ones."""
+    import torch
+
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = _capabilities()
@@ -52,12 +55,16 @@ def _has_bfloat16(device: str) -> bool:
 
 def _capabilities() -> dict[str, object]:
     """Return the processor's flags by name; nothing where PyTorch is too old to ask."""
+    import torch
+
     ask = getattr(torch.cpu, "get_capabilities", None)  # since PyTorch 2.11
     return dict(ask()) if ask is not None else {}
 
 
 def _product_s(dtype: torch.dtype) -> float:
     """Return the seconds of the fastest of the products measured in `_MEASURED_S`."""
+    import torch
+
     matrix = torch.ones(_SIDE, _SIDE, dtype=dtype)
     fastest, begin = float("inf"), time.perf_counter()
     while True:

@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
-from torch import Tensor, nn
 
 from bench.errors import BenchError
 from bench.methods.separator import LevelledSeparator, separator
 from bench.training import masking, optimizers
 from bench.training.augmentation import NO_AUGMENTATION, Augmentation
-from bench.training.excerpts import TrainingExcerpts
 from bench.training.objective import discriminative
 from bench.training.precision import Precision, UsedPrecision, used_precision
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bench.training.excerpts import TrainingExcerpts
 
 Memory = Literal["none", "past", "sequence"]
 

@@ -64,18 +64,20 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
             callbacks.append(
                 EarlyStopping(DEV_METRIC, patience=module.settings.patience, mode="max")
             )
-        trainer = _quiet_trainer(
-            max_epochs=module.settings.epochs,
-            accelerator="gpu" if device == "cuda" else "cpu",
-            callbacks=[*callbacks, PeriodicCheckpoint(last)],
-            gradient_clip_val=module.clip_norm,
-            **context.trainer_options,
-        )
-        if trainer.world_size > 1 and not module.automatic_optimization:
-            raise BenchError("lbfgs trains on one device; leave out --trainer")
         with warnings.catch_warnings():
             # The loader is a plain iterable by design: batches are drawn, not read.
             warnings.filterwarnings("ignore", module="pytorch_lightning")
+            # The runner submits the jobs of a SLURM cluster: srun on the path means nothing here.
+            warnings.filterwarnings("ignore", message="The `srun` command")
+            trainer = _quiet_trainer(
+                max_epochs=module.settings.epochs,
+                accelerator="gpu" if device == "cuda" else "cpu",
+                callbacks=[*callbacks, PeriodicCheckpoint(last)],
+                gradient_clip_val=module.clip_norm,
+                **context.trainer_options,
+            )
+            if trainer.world_size > 1 and not module.automatic_optimization:
+                raise BenchError("lbfgs trains on one device; leave out --trainer")
             try:
                 checkpoint = last if _is_readable(last) else None
                 context.call_hosts()

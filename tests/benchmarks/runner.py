@@ -119,7 +119,8 @@ class Swept:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             Path("b.yaml").write_text(sweep(n))
             spec, dataset = experiment_file.read_experiment(Path("b.yaml")), Synthetic()
-            save_manifest(HERE.runs, spec, dataset, cells.cells(spec, dataset), [])
+            planned = cells.cells(spec, dataset)
+            save_manifest(HERE.runs, spec, dataset, planned, [], "b.yaml")
             manifest = load_manifest(HERE.runs, spec.name)
             workers_here = parse_workers(workers, 1, "", "cpu", n)
             tracker = Tracker(manifest, HERE)

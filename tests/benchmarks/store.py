@@ -60,7 +60,7 @@ def write_cells(runs: Path) -> None:
             values = scores.assign(value=rng.normal(5, 2, len(scores)), n_samples=LENGTH)
             folder.write_scores("bss_eval_v3", values, {"n_tracks": N_TRACKS})
             cells.append(cell)
-    save_manifest(runs, experiment, Synthetic(), cells, [])
+    save_manifest(runs, experiment, Synthetic(), cells, [], "many.yaml")
 
 
 def load_and_tabulate(runs: Path) -> tuple[float, float]:

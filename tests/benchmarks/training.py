@@ -180,7 +180,7 @@ class Clock(FitContext):
         self.folder = folder
         self.ends: list[float] = []
 
-    def report_progress(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int, unit: str = "", text: str = "") -> None:
         """Note the time."""
         self.ends.append(time.perf_counter())
 

@@ -26,19 +26,21 @@ Networks for Monaural Source Separation, IEEE/ACM TASLP 23(12), 2015.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
-from baselines.networks.drnn.network import DRNNNetwork
 from bench import stft
 from bench.errors import BenchError
 from bench.methods.separator import separator
-from bench.training.excerpts import TrainingExcerpts
 from bench.training.network_separator import NetworkSeparator
 from bench.training.settings import Memory
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from baselines.networks.drnn.network import DRNNNetwork
+    from bench.training.excerpts import TrainingExcerpts
 
 
 @separator
@@ -93,6 +95,8 @@ class DRNN(NetworkSeparator):
 
     def network(self, n_bins: int, rate: int) -> DRNNNetwork:
         """Return a network of these hyperparameters, its weights not yet set."""
+        from baselines.networks.drnn.network import DRNNNetwork
+
         return DRNNNetwork(
             n_bins,
             self.context,
@@ -106,6 +110,8 @@ class DRNN(NetworkSeparator):
 
     def prepare(self, network: DRNNNetwork, excerpts: TrainingExcerpts) -> None:
         """Draw the authors' start, and fit the normalisation of features to the training clips."""
+        import torch
+
         network.initialise(torch.Generator().manual_seed(self.seed))
         if self.features != "magnitude":
             mixture = excerpts.clips.sum(0, keepdim=True)

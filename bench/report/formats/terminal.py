@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report.numbers import metric_name
+from bench.report.statistics import ALPHA
 from bench.report.table import CLOSE, Entry
 from bench.report.tabulate import ReportTables
 
@@ -28,6 +29,17 @@ def terminal_tables(tables: ReportTables) -> Iterator[Table]:
             entries = [_entry(line.entries[metric]) for metric in part.metrics]
             table.add_row(Text(line.row.label), *entries, line.tracks)
         yield table
+
+
+def marks(tables: ReportTables) -> Iterator[str]:
+    """Yield what each mark in the tables means, a line each, as far as it is there."""
+    entries = [e for part in tables.parts for line in part.lines for e in line.entries.values()]
+    if any(entry.rank for entry in entries):
+        yield "bold: the best of its column; underlined: the second"
+    if any(entry.close for entry in entries):
+        yield f"{CLOSE}: not significantly different from the best (Wilcoxon, Holm, level {ALPHA})"
+    if any(entry.deviation for entry in entries):
+        yield "±: standard deviation over trainings"
 
 
 def _entry(entry: Entry) -> Text:

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from baselines.algorithms.nmf import robust_nmf
-from baselines.networks.rnmf import LAYERS, SupervisedRNMF, Unrolled
+from baselines.networks.rnmf import SupervisedRNMF
+from baselines.networks.unrolled import LAYERS, Unrolled
 from baselines.rnmf import RNMF
 from bench.methods.context import FitContext
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -95,10 +96,16 @@ def test_a_changed_hyperparameter_computes_only_its_own_cells(copy, capsys):
     out = capsys.readouterr().out
     assert "5 cells: 1 to compute, 4 reused" in out
     assert "NMF, seed 0: to compute: never begun" in out
+    assert bench("run", "experiments/tiny.yaml", *words) == 2
+    assert "would replace its report; name the change: -o name=tiny_2" in capsys.readouterr().err
+    words += ["-o", "name=tiny"]
     assert bench("run", "experiments/tiny.yaml", *words) == 0
     assert capsys.readouterr().out.splitlines()[-1] == LAST_LINE.format(1, 4, 0)
     told = Path("reports/tiny/table.md").read_text()
     assert "Not as in its file: run with -o methods\\[2\\].fixed.atoms=2" in told
+    assert bench("run", "experiments/tiny.yaml") == 0
+    assert "it is now run as its file states it" in capsys.readouterr().out
+    assert "Not as in its file" not in Path("reports/tiny/table.md").read_text()
 
 
 def test_a_dry_run_of_a_new_experiment_leaves_nothing(bare_workspace, capsys):
@@ -140,18 +147,19 @@ def test_a_cell_that_fails_is_shown_as_such_and_ends_no_other(workspace, capsys,
     assert bench("run", "half.yaml", "--workers", "0") == 1
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "3 cells: 2 computed, 0 reused, 1 failed"
-    assert "Broken: failed: RuntimeError: no luck" in out
+    reason = "broken:Broken.separate raised RuntimeError: no luck (broken.py, line 7)"
+    assert f"Broken: failed: {reason}" in out
     assert "| Broken | failed |" in (workspace / "reports" / "half" / "table.md").read_text()
     (failed,) = [r for r in runs(workspace, "cell", "half") if r.data.tags["row"] == "Broken"]
     assert failed.info.status == "FAILED"
-    assert failed.data.tags["error"] == "RuntimeError: no luck"
+    assert failed.data.tags["error"] == reason
     assert bench("run", "half.yaml", "--workers", "0") == 1
     out = capsys.readouterr().out
     assert "1 failed before and were not tried again: --retry-failed" in out
     assert out.splitlines()[-1] == "3 cells: 0 computed, 2 reused, 1 failed"
     assert bench("status", "half", "--traceback") == 0
     out = capsys.readouterr().out
-    assert "Broken: failed: RuntimeError: no luck" in out
+    assert f"Broken: failed: {reason}" in out
     assert "Traceback (most recent call last):" in out
     assert out.splitlines()[-1] == "3 cells: 2 done, 0 running, 1 failed, 0 planned"
     monkeypatch.setattr(sys.modules["broken"].Broken, "separate", halves)
@@ -506,3 +514,50 @@ def test_a_tracking_store_that_cannot_be_reached_is_refused_before_any_work(
     Path("no").write_text("a file where the folder should be")
     assert bench("run", "tiny.yaml", "--workers", "0") == 2
     assert "MLflow cannot be used at" in capsys.readouterr().err
+
+
+OWN = """from bench.methods.separator import Separator, separator
+
+
+@separator
+class Halves(Separator):
+    def separate(self, mixture, rate):
+        return {"vocals": 0.5 * mixture, "accompaniment": 0.5 * mixture}
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_method_in_the_working_directory_is_found(workspace, capsys, workers):
+    Path(f"own_{workers}.py").write_text(OWN)
+    text = TINY.replace("method: mixture", f'method: "own_{workers}:Halves"').split("  - ")
+    Path("own.yaml").write_text("  - ".join(text[:2]))
+    assert bench("run", "own.yaml", "--workers", workers, "-o", "table.targets=[vocals]") == 0
+    assert "1 cells: 1 computed" in capsys.readouterr().out
+    Path("own.yaml").write_text("  - ".join(text[:2]).replace(f"own_{workers}", "gone"))
+    assert bench("run", "own.yaml", "-o", "name=gone") == 2
+    assert capsys.readouterr().err.endswith(
+        "method 'gone:Halves': there is no module gone: put gone.py into the folder in which bench "
+        "is run, or install its package\n"
+    )
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "drnn"], ["status", "tiny"], ["run", "tiny"]])
+def test_commands_that_compute_nothing_start_without_what_computes(copy, words):
+    """PyTorch, scikit-learn and MLflow take seconds of a core to import."""
+    heavy = ("torch", "sklearn", "mlflow", "matplotlib", "librosa", "dask")
+    code = (
+        "import sys; from bench.cli.main import app; app(sys.argv[1:], standalone_mode=False)\n"
+        f"loaded = [name for name in {heavy} if name in sys.modules]\n"
+        "assert not loaded, loaded"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], cwd=copy, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_last_lines_of_a_run_say_where_to_look(copy, capsys):
+    assert bench("run", "tiny") == 0
+    out = capsys.readouterr().out
+    assert "bold: the best of its column; underlined: the second" in out
+    assert "report: reports/tiny/index.html\ncompare the runs: bench ui tiny\n" in out

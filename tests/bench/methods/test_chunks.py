@@ -17,7 +17,10 @@ from baselines.oracles import IdealRatioMask
 from baselines.rpca import RPCA
 from bench import stft
 from bench.datasets.synthetic import Synthetic
+from bench.errors import BenchError
 from bench.methods import chunks
+from bench.methods.separator import Separator, separator
+from bench.methods.song import SongSeparator
 from bench.track import TARGETS, Track
 
 RATE = 16_000
@@ -139,3 +142,40 @@ def test_the_level_of_a_song_read_in_blocks_is_that_of_its_spectrogram(song):
     blocks = np.array_split(mixture, [7, 3000, 3001, 60_000], axis=1)
     power = np.square(np.abs(stft.forward(mixture, 1024, 256))).mean(axis=(1, 2))
     assert np.abs(stft.mean_power(blocks, 1024, 256) / power - 1).max() < 1e-12
+
+
+@separator
+class Odd(Separator):
+    """Breaks one promise of a method."""
+
+    promise: str = "target"
+
+    def separate(self, mixture, rate):
+        if self.promise == "error":
+            return {"vocals": mixture[7]}
+        if self.promise == "dict":
+            return mixture, mixture
+        estimates = {"vocals": mixture, "accompaniment": mixture}
+        if self.promise == "target":
+            del estimates["accompaniment"]
+        if self.promise == "shape":
+            estimates["vocals"] = mixture.T
+        if self.promise == "finite":
+            estimates["vocals"] = mixture * np.nan
+        return estimates
+
+
+@pytest.mark.parametrize(
+    ("promise", "message"),
+    [
+        ("target", "returned no estimate of accompaniment"),
+        ("shape", "returned vocals of shape (300, 2); it must have the mixture's, (2, 300)"),
+        ("finite", "returned vocals with samples that are NaN or infinite"),
+        ("dict", "returned a tuple; it must return a dict with an array for each of vocals"),
+        ("error", "raised IndexError: index 7 is out of bounds for axis 0 with size 2 (test_chunk"),
+    ],
+)
+def test_a_broken_promise_of_a_method_from_elsewhere_is_named(promise, message):
+    with pytest.raises(BenchError) as caught:
+        SongSeparator(Odd(promise=promise), "odd").separate(np.ones((2, 300)), RATE)
+    assert f"{__name__}:Odd.separate {message}" in str(caught.value)

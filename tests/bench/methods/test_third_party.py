@@ -88,5 +88,5 @@ def test_a_hyperparameter_that_it_does_not_have_is_refused(example, installed, t
     (tmp_path / "mine.yaml").write_text(example["mine.yaml"].replace("MidSide", "MidSid"))
     status, said = run(["run", "mine.yaml"], installed, tmp_path)
     assert status == 2
-    assert "cannot be imported" in said
+    assert "has no class MidSid" in said
     assert len(said.strip().splitlines()) == 1

@@ -73,7 +73,7 @@ def test_a_sweep_gives_all_combinations_each_with_its_label(write):
         ("gamma:", "gama:", "exp.yaml:12: drnn has no hyperparameter 'gama'; did you mean"),
         ("recurrent: none", "recurent: none", "exp.yaml:10: drnn has no hyperparameter"),
         ("recurrent: none", "recurrent: 7", "a layer from 1 to 3"),
-        ("0.05]", "-1]", "gamma = -1: Input should be greater than or equal to 0"),
+        ("0.05]", "-1]", "gamma = -1 is refused; allowed: number, 0 or more, below 1"),
         ("synthetic", "synthetics", "exp.yaml:3: no dataset 'synthetics'; did you mean"),
         ("[0, 1]", "[]", "exp.yaml:4: seeds = []"),
         ("[0, 1]", "[zero]", "exp.yaml:4: seeds.0 = 'zero'"),
@@ -104,7 +104,7 @@ def test_a_sweep_gives_all_combinations_each_with_its_label(write):
         ("metrics: [", "pivot: {rows: method, columns: gamma}\n  metrics: [", "no hyperparameter"),
         ("metrics: [", "pivot: {rows: label, columns: hidden}\n  metrics: [", "fall on one place"),
         ("method: mixture", "method: json:JSONDecoder", "is no subclass of"),
-        ("method: mixture", "method: nowhere.at_all:Class", "cannot be imported"),
+        ("method: mixture", "method: nowhere.at_all:Class", "there is no module nowhere"),
     ],
 )
 def test_a_mistake_is_refused_with_its_line_and_the_nearest_name(write, old, new, message):
@@ -189,3 +189,48 @@ def test_the_experiments_of_the_project_are_valid():
     assert len(paths) >= 2
     for path in paths:
         read_experiment(path)
+
+
+def faults(path, *overrides) -> list[str]:
+    """Return the lines of the error with which a file is refused."""
+    with pytest.raises(BenchError) as caught:
+        read_experiment(path, overrides)
+    return str(caught.value).replace(str(path), "exp.yaml").splitlines()
+
+
+def test_several_mistakes_are_named_at_once_each_with_its_line(write):
+    text = GOOD.replace("why:", "whi:").replace("seeds: [0, 1]", "seeds: [0, a]")
+    assert faults(write(text.replace("metrics: [gnsdr]", "metrics: [gnsd]"))) == [
+        "exp.yaml:4: seeds.1 = 'a': it should be a valid integer, unable to parse string as an "
+        "integer",
+        "exp.yaml:14: no metric 'gnsd'; did you mean 'gnsdr'?",
+        "exp.yaml:2: unknown key 'whi'; did you mean 'why'?",
+    ]
+    text = GOOD.replace("synthetic", "syntetic").replace("method: mixture", "method: mixtur")
+    assert faults(write(text.replace("gamma: [", "gama: ["))) == [
+        "exp.yaml:3: no dataset 'syntetic'; did you mean 'synthetic'?",
+        "exp.yaml:6: no method 'mixtur'; did you mean 'mixture'?",
+        "exp.yaml:12: drnn has no hyperparameter 'gama'; did you mean 'gamma'?",
+    ]
+    text = GOOD.replace("{recurrent: none}", "{recurrent: alle, hidden: 0}")
+    assert faults(write(text)) == [
+        "exp.yaml:10: hidden = 0 is refused; allowed: integer, 1 or more",
+        "exp.yaml:10: recurrent = 'alle' is refused; allowed: none, all; or integer",
+    ]
+
+
+def test_a_mistake_on_the_command_line_is_named_by_its_option(write):
+    path = write(GOOD)
+    assert faults(path, "methods[1].fixed.hidden=0") == [
+        "-o methods[1].fixed.hidden=0: hidden = 0 is refused; allowed: integer, 1 or more"
+    ]
+    assert faults(path, "methods[1].fixed.hiden=1") == [
+        "-o methods[1].fixed.hiden=1: drnn has no hyperparameter 'hiden'; did you mean 'hidden'?"
+    ]
+    assert faults(path, "methods[9].label=x") == [
+        "-o methods[9].label=x: methods has 2 items, numbered from 0"
+    ]
+    assert faults(path, "dataset=none") == [
+        "-o dataset=none: no dataset 'none'; known: dsd100, folder, ikala, mir1k, "
+        "mir1k_held_out_singer, mir1k_held_out_songs, musdb18, musdb18_7s, musdb18hq, synthetic"
+    ]

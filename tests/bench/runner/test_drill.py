@@ -73,9 +73,9 @@ def corpus(root: Path) -> None:
         soundfile.write(folder / f"{name}.wav", 0.1 * rng.standard_normal((16_000, 2)), 16_000)
 
 
-def scored_by(n: int) -> tuple[str, str]:
+def scored_by(n: int) -> tuple[str, ...]:
     """Return the words that name the first protocols."""
-    return "-o", f"protocols=[{','.join(PROTOCOLS[:n])}]"
+    return "-o", "name=drill", "-o", f"protocols=[{','.join(PROTOCOLS[:n])}]"
 
 
 def folders() -> list[Path]:

@@ -103,7 +103,7 @@ def test_status_tells_from_another_terminal_what_runs_and_where(sweep, capsys):
     assert bench("status", "sweep") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("Slow 0.1: running: separate ")
-    assert "/8, about " in lines[0]
+    assert "/8 tracks, about " in lines[0]
     assert f"process {run.pid} on " in lines[0]
     assert lines[-1] == "4 cells: 0 done, 1 running, 0 failed, 3 planned"
     os.killpg(run.pid, signal.SIGKILL)
@@ -252,11 +252,12 @@ def test_a_damaged_cell_is_computed_again_with_a_line_and_any_file_of_it_may_be(
 
 
 def test_kept_estimates_are_scored_by_a_new_protocol_to_the_same_bits(sweep, monkeypatch, capsys):
-    both = ["-o", "protocols=[bss_eval_v3,bss_eval_v4]"]
+    both = ["-o", "protocols=[bss_eval_v3,bss_eval_v4]", "-o", "name=sweep"]
     assert bench("run", "sweep.yaml", "--workers", "0", *both) == 0
     straight = Path("reports/sweep/scores.parquet").read_bytes()
     shutil.rmtree("runs")
-    assert bench("run", "sweep.yaml", "--workers", "0", "-o", "keep_estimates=true") == 0
+    keep = ["-o", "keep_estimates=true", "-o", "name=sweep"]
+    assert bench("run", "sweep.yaml", "--workers", "0", *keep) == 0
     monkeypatch.setattr(Separator, "to", None)  # no method is made any more
     assert bench("run", "sweep.yaml", "--workers", "0", *both) == 0
     assert "4 cells: 4 computed" in capsys.readouterr().out

@@ -176,7 +176,7 @@ def not_finite():
 
 WRONG = {
     "missing": (lambda: None, r"song\.wav does not exist"),
-    "a folder": (lambda: Path("song.wav").mkdir(), r"song\.wav is a folder"),
+    "an empty folder": (lambda: Path("song.wav").mkdir(), r"song\.wav holds no song"),
     "empty": (lambda: Path("song.wav").write_bytes(b""), r"song\.wav is empty"),
     "garbage": (lambda: Path("song.wav").write_bytes(b"x" * 999), r"song\.wav cannot be decoded"),
     "a text": (
@@ -222,10 +222,15 @@ def test_what_cannot_be_used_is_refused_in_one_line(bare_workspace, trained, cap
         (["song.wav", "--with", damaged], "weights in damaged are damaged"),
         (["song.wav", "--with", "runs:/" + 32 * "a"], "no MLflow store here"),
         (["song.wav", "--with", "models:/none/1"], "no MLflow store here"),
-        (["song.wav", "--with", "no.such.module:Class"], "cannot be imported"),
+        (["song.wav", "--with", "no.such.module:Class"], "there is no module no.such.module"),
         (["song.wav", "in/song.wav", "--with", "rpca"], "two songs are named 'song'"),
         ([vocals / "vocals.wav", "--with", "rpca", "--out", "x"], "would be written over"),
-        ([loud, "--with", "rpca", "--flac"], "FLAC cannot hold: write WAV"),
+        ([loud, "--with", "rpca", "--flac"], "24 bit integers cannot hold: write WAV of 32 bits"),
+        (
+            ["song.wav", "--with", "rpca", "--flac", "--bits", "32"],
+            "FLAC holds samples of 16",
+        ),
+        (["song.wav", "--with", "rpca", "--bits", "8"], "--bits 8: 16, 24 or 32"),
         (["song.wav", "--with", "rpca", "--out", "loud.wav"], "cannot be written"),
     ]:
         assert bench("separate", *words) == 2, words
@@ -293,6 +298,62 @@ def test_a_run_of_an_experiment_is_loaded_by_its_mlflow_run_or_its_folder(worksp
     found = suite.load(f"runs:/{run_id}").separate(track.mixture, track.rate)["vocals"]
     assert np.array_equal(found, expected)
     assert suite.load(by_row["RPCA"].info.run_id).method.hyperparameters()["k"] == 1.5
+
+
+@pytest.mark.parametrize(("suffix", "bits"), [("wav", 16), ("wav", 24), ("flac", 16)])
+def test_estimates_of_fewer_bits_add_up_to_the_song(workspace, suffix, bits):
+    song = write("song.wav", 0.9 * np.clip(music(), -1, 1), subtype=f"PCM_{bits}")
+    words = ["--bits", str(bits), *(["--flac"] if suffix == "flac" else [])]
+    assert bench("separate", "song.wav", "--with", "mixture", *words) == 0
+    voice, rest, _ = estimates("song", suffix)
+    assert soundfile.info(f"separated/song/vocals.{suffix}").subtype == f"PCM_{bits}"
+    assert np.array_equal(voice + rest, soundfile.read(song)[0])
+
+
+def test_a_folder_of_songs_is_separated_song_by_song(workspace):
+    Path("album").mkdir()
+    for name in ("a.wav", "b.flac"):
+        write(Path("album", name), 0.5 * music(0.2))
+    Path("album/cover.txt").write_text("no song")
+    assert bench("separate", "album", "--with", "mixture") == 0
+    assert sorted(path.name for path in Path("separated").iterdir()) == ["a", "b"]
+
+
+def test_without_a_name_a_method_without_training_is_taken_where_none_is_trained(workspace, capsys):
+    write("song.wav", music(0.5, 16_000, 1), 16_000)
+    assert bench("separate", "song.wav") == 0
+    out = capsys.readouterr().out
+    assert out.startswith("with rpcah, the best method without training: no network is trained")
+    assert "bench run experiments/paper_table3.yaml" in out
+
+
+@pytest.mark.slow
+def test_without_a_name_the_best_trained_run_is_taken_and_its_limits_are_said(workspace, capsys):
+    folder = Path("data/MIR-1K/Wavfile")
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for name in ("amy_1_01", "amy_9_08", "Ani_1_01"):
+        t = np.arange(16_000) / 16_000
+        voice = np.sin(2 * np.pi * 300 * t) * (t > 0.3)
+        clip = np.stack([0.1 * rng.standard_normal(16_000), 0.1 * voice], axis=1)
+        write(folder / f"{name}.wav", clip, 16_000)
+    Path("mine.yaml").write_text(
+        RUN.replace("synthetic", "mir1k").replace("atoms: 4, iterations: 5", "atoms: 4")
+        + "  - {method: nmf, label: One atom, fixed: {atoms: 1, iterations: 1}}\n"
+    )
+    assert bench("run", "mine.yaml", "--workers", "0", "-o", "examples=false") == 0
+    write("song.wav", music(0.5))
+    capsys.readouterr()
+    assert bench("separate", "song.wav") == 0
+    told = capsys.readouterr()
+    assert "(NMF, seed 0 of experiment mine, MIR-1K, 16000 Hz), the best of 2 trained here" in (
+        told.out
+    )
+    assert "licence of what it learnt from: for research" in told.out
+    assert "One trained at a higher rate: bench run experiments/musdb18.yaml" in told.out
+    assert "44100 Hz are resampled, and nothing above 8000 Hz can be voice" in told.err
+    assert bench("separate", "song.wav", "--with", "nmf") == 2
+    assert "trained here: runs/" in capsys.readouterr().err
 
 
 #: The peak of this process alone: what getrusage tells, a child has from its parent too.

@@ -144,7 +144,9 @@ def saved(tmp_path) -> Path:
         name="x", title="T", why="W.", dataset="synthetic", protocols=list(PROTOCOLS),
         methods=[{"method": "mixture", "label": label} for label in ("Done", "Begun")],
     )  # fmt: skip
-    save_manifest(tmp_path, experiment, Synthetic(), [cell("Done"), cell("Begun")], ["seeds=[0]"])
+    save_manifest(
+        tmp_path, experiment, Synthetic(), [cell("Done"), cell("Begun")], ["seeds=[0]"], "x.yaml"
+    )
     add_external(tmp_path, "x", cell("Theirs", method="elsewhere"))
     folder = CellFolder(tmp_path, cell("Done"))
     folder.begin()
@@ -158,7 +160,7 @@ def test_external_scores_come_last_and_stay_when_the_list_is_written_again(saved
     assert [one.row for one in manifest.cells] == ["Done", "Begun", "Theirs"]
     assert manifest.experiment.methods[-1].label == "Theirs"
     experiment = manifest.experiment.model_copy(update={"methods": manifest.experiment.methods[:2]})
-    save_manifest(saved, experiment, Synthetic(), manifest.cells[:2], [])
+    save_manifest(saved, experiment, Synthetic(), manifest.cells[:2], [], "x.yaml")
     add_external(saved, "x", cell("Theirs", method="imported"))
     methods = [(one.row, one.method) for one in load_manifest(saved, "x").cells]
     assert methods == [("Done", "mixture"), ("Begun", "mixture"), ("Theirs", "imported")]

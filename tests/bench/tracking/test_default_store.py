@@ -103,3 +103,38 @@ def test_a_store_of_another_name_is_not_looked_at(workspace, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///other.db")
     assert default_store.set_aside_if_broken(Workspace()) == ""
     assert Path("mlflow.db").exists()
+
+
+def test_a_copied_workspace_keeps_its_artifacts_to_itself(workspace, monkeypatch):
+    first, second = workspace / "first", workspace / "second"
+    first.mkdir()
+    shutil.copy("mlflow.db", first)
+    monkeypatch.chdir(first)
+    Path("sweep.yaml").write_text(SWEEP)
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    shutil.copytree(first, second)
+    before = {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()}
+    monkeypatch.chdir(second)
+    Path("sweep.yaml").write_text(SWEEP.replace("label: Ratio", "label: Ratios"))
+    ran("run", "sweep.yaml", "--workers", "0")  # MLflow remembers places within a process
+    assert {path: path.stat().st_mtime_ns for path in first.rglob("*") if path.is_file()} == before
+    store = mlflow.MlflowClient(tracking_uri=f"sqlite:///{second / 'mlflow.db'}")
+    experiment = store.get_experiment_by_name("sweep")
+    home = (second / "mlartifacts").as_uri()
+    assert experiment.artifact_location == home
+    runs = store.search_runs([experiment.experiment_id])
+    assert len(runs) == 3
+    assert all(run.info.artifact_uri.startswith(f"{home}/") for run in runs)
+    parent = next(run for run in runs if run.data.tags["bench.kind"] == "experiment")
+    assert [file.path for file in store.list_artifacts(parent.info.run_id)] == ["report"]
+
+
+def test_artifacts_that_do_not_lie_beside_the_store_stay_where_they_are(workspace):
+    elsewhere = "file:///somewhere/mlartifacts/abc/artifacts"
+    with sqlite3.connect("mlflow.db") as database:
+        database.execute("UPDATE experiments SET artifact_location = ?", (elsewhere,))
+    default_store.follow_move(Workspace())
+    with sqlite3.connect("mlflow.db") as database:
+        assert database.execute("SELECT artifact_location FROM experiments").fetchall() == [
+            (elsewhere,)
+        ]

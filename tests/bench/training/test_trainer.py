@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,7 +40,7 @@ class Kept(FitContext):
     def log_metrics(self, step, values):
         self.curve[step] = dict(values)
 
-    def report_progress(self, done, total):
+    def report_progress(self, done, total, unit, text):
         if self.last is not None and done > self.last:
             raise KilledError
 
@@ -307,3 +309,12 @@ def test_hosts_that_train_different_cells_are_refused(tmp_path, monkeypatch):
             end(host)
     assert all(host.returncode != 0 for host in hosts)
     assert "the hosts train different cells" in said[1]
+
+
+def test_a_cluster_that_is_not_asked_gives_no_warning(tracks, tmp_path, monkeypatch):
+    """Lightning warns of srun on the path; the suite makes errors of warnings in its tests."""
+    (tmp_path / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert shutil.which("srun") == str(tmp_path / "srun")
+    DRNN(**SMALL, epochs=1).fit(tracks)

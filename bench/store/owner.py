@@ -1,0 +1,126 @@
+"""Which file a name belongs to: no other experiment replaces its report, its cells or its runs.
+
+The list of an experiment's cells and ``provenance.json`` of its report name the file. An earlier
+release did not; what it made belongs to ``experiments/<name>.yaml``. A name whose file is gone is
+free.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.store.files import read_json
+from bench.store.manifest import manifest_path
+from bench.store.workspace import Workspace
+
+#: Stands for the file of an experiment that ``bench score`` or ``bench import`` has made.
+NO_FILE = ""
+
+
+def file_in(workspace: Workspace, path: Path) -> str:
+    """Return the path of an experiment file as seen from the working directory."""
+    return os.path.relpath(path, workspace.root)
+
+
+def check_file(
+    workspace: Workspace, name: str, file: str, overrides: Sequence[str], is_named: bool
+) -> str:
+    """Refuse to run an experiment under a name that belongs to another.
+
+    Parameters
+    ----------
+    workspace
+        The working directory.
+    name
+        Name of the experiment.
+    file
+        Its file, from `file_in`.
+    overrides
+        What the command line changes of the file.
+    is_named
+        Whether the command line gives the name: then other overrides may replace what it names.
+
+    Returns
+    -------
+    str
+        One line where what was run of the same file with overrides is replaced; else empty.
+
+    Raises
+    ------
+    BenchError
+        The name belongs to another file, or its report was made with other overrides.
+    """
+    owner = _owner(workspace, name)
+    if owner is None:
+        return ""
+    if owner["file"] != file:
+        if owner["file"] and not (workspace.root / owner["file"]).is_file():
+            return ""
+        whose = owner["file"] or "scores from files"
+        raise BenchError(
+            f"{file}: the name {name!r} belongs to {whose}, whose report would be replaced; give "
+            "the file a name of its own: the key 'name', or -o name=..."
+        )
+    if is_named:
+        return ""
+    before, now = (f"-o {' -o '.join(words)}" for words in (owner["overrides"], overrides))
+    if overrides and list(overrides) != owner["overrides"]:
+        made = f"run with {before}" if owner["overrides"] else "run as its file states it"
+        raise BenchError(
+            f"{name} was {made}, and {now} would replace its report; name the change: "
+            f"-o name={name}_2 (or -o name={name} to replace it)"
+        )
+    if owner["overrides"] and not overrides:
+        return f"{name} was run with {before}: it is now run as its file states it"
+    return ""
+
+
+def check_scores(workspace: Workspace, name: str, fingerprint: str) -> None:
+    """Refuse to write the report of external scores under a name that belongs to another.
+
+    Parameters
+    ----------
+    workspace
+        The working directory.
+    name
+        Name of the report.
+    fingerprint
+        Fingerprint of the cell of these scores.
+
+    Raises
+    ------
+    BenchError
+        The name belongs to an experiment file, or to other scores.
+    """
+    owner = _owner(workspace, name)
+    if owner is None or owner["cells"] == [fingerprint]:
+        return
+    whose = owner["file"] or "other estimates, references or protocols"
+    raise BenchError(
+        f"{workspace.reports / name} belongs to {whose}: choose another name by --as, or remove it"
+    )
+
+
+def _owner(workspace: Workspace, name: str) -> dict[str, Any] | None:
+    """Return the file, overrides and fingerprints of what has a name; None where it is free."""
+    report = read_json(workspace.reports / name / "provenance.json")
+    record = read_json(manifest_path(workspace.runs, name)) or report
+    if record is None:
+        return None
+    cells = record.get("cells", [])
+    is_external = all(cell.get("method") in ("elsewhere", "imported") for cell in cells)
+    default = NO_FILE if cells and is_external else f"experiments/{name}.yaml"
+    return {
+        "file": record.get("file", default),
+        "overrides": [word for word in record.get("overrides", []) if not _names(word)],
+        "cells": [cell.get("fingerprint") for cell in cells],
+    }
+
+
+def _names(override: str) -> bool:
+    """Tell whether an override gives the experiment's name."""
+    return override.partition("=")[0] == "name"

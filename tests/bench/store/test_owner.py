@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError
+from bench.store.owner import check_file, check_scores
+from bench.store.workspace import Workspace
+from tests.command import bench
+
+MIXTURE = """\
+title: {title}
+why: A test.
+dataset: synthetic
+examples: false
+methods:
+  - {{method: mixture, label: Mixture}}
+"""
+
+
+def report(name: str, **content) -> None:
+    """Write the provenance of a report of one cell."""
+    folder = Path("reports", name)
+    folder.mkdir(parents=True)
+    cells = [{"method": "rpca", "fingerprint": "a"}]
+    (folder / "provenance.json").write_text(json.dumps({"cells": cells, **content}))
+
+
+def test_another_file_of_the_same_stem_does_not_replace_a_report(workspace, capsys):
+    for folder in ("mine", "theirs"):
+        Path(folder).mkdir()
+        Path(folder, "same.yaml").write_text(MIXTURE.format(title=folder))
+    assert bench("run", "mine/same.yaml", "--workers", "0") == 0
+    before = Path("reports/same/table.md").read_bytes()
+    capsys.readouterr()
+    assert bench("run", "theirs/same.yaml", "--workers", "0") == 2
+    assert capsys.readouterr().err == (
+        "bench: theirs/same.yaml: the name 'same' belongs to mine/same.yaml, whose report would be "
+        "replaced; give the file a name of its own: the key 'name', or -o name=...\n"
+    )
+    assert Path("reports/same/table.md").read_bytes() == before
+    assert bench("run", "theirs/same.yaml", "--workers", "0", "-o", "name=other") == 0
+    assert "theirs" in Path("reports/other/table.md").read_text()
+    Path("mine/same.yaml").unlink()
+    assert bench("run", "theirs/same.yaml", "--workers", "0") == 0
+
+
+@pytest.mark.usefixtures("bare_workspace")
+def test_a_report_of_an_earlier_release_belongs_to_the_file_in_experiments():
+    report("old")
+    Path("experiments").mkdir()
+    Path("experiments/old.yaml").write_text("x")
+    here = Workspace()
+    assert check_file(here, "old", "experiments/old.yaml", [], is_named=False) == ""
+    with pytest.raises(BenchError, match=r"belongs to experiments/old\.yaml"):
+        check_file(here, "old", "old.yaml", [], is_named=True)
+    with pytest.raises(BenchError, match="choose another name by --as"):
+        check_scores(here, "old", "b")
+
+
+@pytest.mark.usefixtures("bare_workspace")
+def test_overrides_replace_a_report_by_name_alone():
+    report("x", file="x.yaml", overrides=["seeds=[1]"])
+    Path("x.yaml").write_text("x")
+    here = Workspace()
+    assert check_file(here, "x", "x.yaml", ["seeds=[1]"], is_named=False) == ""
+    with pytest.raises(BenchError, match="x was run with -o seeds="):
+        check_file(here, "x", "x.yaml", ["seeds=[2]"], is_named=False)
+    assert check_file(here, "x", "x.yaml", ["seeds=[2]"], is_named=True) == ""
+    assert "as its file states it" in check_file(here, "x", "x.yaml", [], is_named=False)
+    assert check_file(here, "free", "x.yaml", ["seeds=[2]"], is_named=False) == ""
+
+
+@pytest.mark.usefixtures("bare_workspace")
+def test_scores_from_files_keep_their_name():
+    cells = [{"method": "elsewhere", "fingerprint": "a"}]
+    report("system", cells=cells)
+    here = Workspace()
+    check_scores(here, "system", "a")
+    with pytest.raises(BenchError, match="other estimates, references or protocols"):
+        check_scores(here, "system", "b")
+    with pytest.raises(BenchError, match="belongs to scores from files"):
+        check_file(here, "system", "system.yaml", [], is_named=False)
