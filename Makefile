@@ -32,6 +32,7 @@ benchmark: setup
 	$(BIN)/python tests/benchmarks/intervals.py
 	$(BIN)/python tests/benchmarks/runner.py
 	$(BIN)/python tests/benchmarks/methods.py
+	$(BIN)/python tests/benchmarks/commands.py
 
 setup: .venv/ready ffmpeg
 

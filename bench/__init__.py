@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 from bench.version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from bench.methods.song import SongSeparator
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Return `bench.scoring`, which imports PyTorch and so waits until it is asked for."""
+    if name != "scoring":
+        raise AttributeError(f"module 'bench' has no attribute {name!r}")
+    import bench.scoring
+
+    return bench.scoring
 
 
 def load(name: str) -> SongSeparator:

@@ -22,6 +22,9 @@ TARGETS = ("vocals", "accompaniment")
 
 Audio = NDArray[np.float64]
 
+#: Number of channels beyond which audio must have more samples than channels.
+MOST_CHANNELS = 32
+
 
 @dataclass(frozen=True, eq=False)
 class Track:
@@ -207,10 +210,16 @@ def check_audio(audio: Audio, what: str) -> None:
     Raises
     ------
     BenchError
-        Not two-dimensional, empty, or with NaN or infinite samples.
+        Not two-dimensional, empty, with NaN or infinite samples, or with more than `MOST_CHANNELS`
+        channels of fewer samples each, as arrays of (samples, channels) have.
     """
     if audio.ndim != 2 or audio.size == 0:
         raise BenchError(f"{what} has shape {audio.shape}; expected (channels, samples), not empty")
+    if audio.shape[0] > max(MOST_CHANNELS, audio.shape[1]):
+        raise BenchError(
+            f"{what} has shape {audio.shape}, {audio.shape[0]} channels of {audio.shape[1]} "
+            "sample(s); expected (channels, samples): pass audio.T"
+        )
     bad = audio.size - int(np.isfinite(audio).sum())
     if bad:
         first = int(np.flatnonzero(~np.isfinite(audio).all(axis=0))[0])

@@ -53,6 +53,9 @@ def separate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Separate songs into vocals and accompaniment, which add up to the song."""
+    import threadpoolctl
+    import torch
+
     from bench.runner.job import device_here
     from bench.songs.load import load
     from bench.songs.separate import separate_file
@@ -69,6 +72,9 @@ def separate(
     if method is None:
         method, why = _choose(songs)
         print(why)
+    # A second thread takes twice the processor time, saves none, and waits on a busy machine.
+    torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1)
     loaded = load(method)
     loaded.method.to(device_here(device))
     n_failed = 0

@@ -51,6 +51,9 @@ class SongSeparator:
         self.method, self.name = method, name
         self.rate: int | None = method.learned().get("rate_")
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.method!r})"
+
     def separate(self, mixture: Audio, rate: int) -> dict[str, Audio]:
         """Separate audio of any length.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError
 from bench.scoring.bss_eval.api import References
+from bench.scoring.bss_eval.threads import on_one_thread
 from bench.track import TARGETS, Track
 
 
@@ -23,6 +24,7 @@ class Prepared(References):
         The references are so loud or so soft that plain ratios of their squares do not exist.
     """
 
+    @on_one_thread
     def __init__(self, track: Track) -> None:
         super().__init__(np.stack([track.references[target] for target in TARGETS]))
         if self.exponent:

@@ -101,7 +101,7 @@ def score_estimates(
     values = {"estimates": digest, **_check_lengths(references, estimates, any_length)}
     cell = _cell(label, _SCORED_HERE, values, references.dataset, references.digest, protocols)
     if into is None:
-        check_scores(workspace, _own_name(cell), cell.fingerprint)
+        check_scores(workspace, _own_name(cell), cell)
     else:
         manifest = load_manifest(workspace.runs, into)
         _check_references(manifest, cell)
@@ -154,7 +154,7 @@ def import_museval(workspace: Workspace, files: Path, label: str, into: str | No
     if into is not None:
         cell = _paired(load_manifest(workspace.runs, into), cell, scores)
     else:
-        check_scores(workspace, _own_name(cell), cell.fingerprint)
+        check_scores(workspace, _own_name(cell), cell)
     cell_folder = CellFolder(workspace.runs, cell)
     if not cell_folder.is_done():
         _keep(cell_folder, {_MUSEVAL: scores}, float(lengths_s.sum()), len(names))

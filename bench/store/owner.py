@@ -8,11 +8,12 @@ free.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
+from bench.plan.cells import Cell
 from bench.store.files import read_json
 from bench.store.manifest import manifest_path
 from bench.store.workspace import Workspace
@@ -79,8 +80,10 @@ def check_file(
     return ""
 
 
-def check_scores(workspace: Workspace, name: str, fingerprint: str) -> None:
+def check_scores(workspace: Workspace, name: str, cell: Cell) -> None:
     """Refuse to write the report of external scores under a name that belongs to another.
+
+    The same estimates against the same references may be scored again, by other protocols too.
 
     Parameters
     ----------
@@ -88,8 +91,8 @@ def check_scores(workspace: Workspace, name: str, fingerprint: str) -> None:
         The working directory.
     name
         Name of the report.
-    fingerprint
-        Fingerprint of the cell of these scores.
+    cell
+        The cell of these scores.
 
     Raises
     ------
@@ -97,16 +100,22 @@ def check_scores(workspace: Workspace, name: str, fingerprint: str) -> None:
         The name belongs to an experiment file, or to other scores.
     """
     owner = _owner(workspace, name)
-    if owner is None or owner["cells"] == [fingerprint]:
+    if owner is None or owner["cells"] == [_origin(cell.to_json())]:
         return
-    whose = owner["file"] or "other estimates, references or protocols"
+    whose = owner["file"] or "other estimates or references"
     raise BenchError(
         f"{workspace.reports / name} belongs to {whose}: choose another name by --as, or remove it"
     )
 
 
+def _origin(cell: Mapping[str, Any]) -> list[Any]:
+    """Return what a cell of external scores was made from: estimates or scores, and references."""
+    values = cell.get("hyperparameters", {})
+    return [values.get("estimates"), values.get("scores"), cell.get("digests")]
+
+
 def _owner(workspace: Workspace, name: str) -> dict[str, Any] | None:
-    """Return the file, overrides and fingerprints of what has a name; None where it is free."""
+    """Return the file, overrides and cells of what has a name; None where it is free."""
     report = read_json(workspace.reports / name / "provenance.json")
     record = read_json(manifest_path(workspace.runs, name)) or report
     if record is None:
@@ -117,7 +126,7 @@ def _owner(workspace: Workspace, name: str) -> dict[str, Any] | None:
     return {
         "file": record.get("file", default),
         "overrides": [word for word in record.get("overrides", []) if not _names(word)],
-        "cells": [cell.get("fingerprint") for cell in cells],
+        "cells": [_origin(cell) for cell in cells],
     }
 
 

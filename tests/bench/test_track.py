@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
-from bench.track import Track
+from bench.track import Track, check_audio
 
 
 def sources(shape=(1, 100), dtype=np.float64):
@@ -49,3 +49,9 @@ def test_an_excerpt_of_an_excerpt_knows_where_in_the_piece_it_begins():
     assert (inner.start, inner.n_samples) == (15, 10)
     assert np.array_equal(inner.references["vocals"], track.references["vocals"][:, 15:25])
     assert np.array_equal(inner.pitch, track.pitch)
+
+
+def test_audio_of_samples_by_channels_is_refused_with_the_way_out():
+    with pytest.raises(BenchError, match=r"3000 channels of 2 sample\(s\).*pass audio\.T"):
+        check_audio(np.zeros((3000, 2)), "the mixture")
+    check_audio(np.zeros((8, 3)), "a short mixture of many channels")

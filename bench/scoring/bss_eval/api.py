@@ -53,6 +53,7 @@ from bench.scoring.bss_eval.dependent import NEAR_BY_DELAYS, DependentSignals, i
 from bench.scoring.bss_eval.level import check_range, exponent_of, peaks_of, times_power_of_two
 from bench.scoring.bss_eval.projection import Factor, correlations
 from bench.scoring.bss_eval.ratios import Scores, image_scores, source_scores
+from bench.scoring.bss_eval.threads import on_one_thread
 from bench.scoring.bss_eval.windows import energies
 
 FILTER_LENGTH = 512
@@ -75,6 +76,7 @@ class References:
         than another by more than 2,000 dB.
     """
 
+    @on_one_thread
     def __init__(self, signals: Any, filter_length: int = FILTER_LENGTH) -> None:
         self.signals = checked(signals, "references")
         if self.signals.ndim != 3:
@@ -190,6 +192,7 @@ class References:
         parts = map(self._rows_of, self.targets)
         return [DependentSignals(self.rows[part], self.taps) for part in parts]
 
+    @on_one_thread
     def score_sources(self, estimates: Any) -> Scores:
         """Score estimates ``(target, channels, samples)`` by version 3."""
         tensor = self._checked(estimates)
@@ -210,6 +213,7 @@ class References:
         interference = torch.stack(beyond)
         return source_scores(energy, target, interference, self.audible)
 
+    @on_one_thread
     def score_images(self, estimates: Any, window: int, hop: int) -> Scores:
         """Score estimates ``(target, channels, samples)`` by version 4."""
         if min(window, hop) < 1:

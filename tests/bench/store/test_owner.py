@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import BenchError
+from bench.plan.cells import Cell
 from bench.store.owner import check_file, check_scores
 from bench.store.workspace import Workspace
 from tests.command import bench
@@ -26,6 +27,12 @@ def report(name: str, **content) -> None:
     folder.mkdir(parents=True)
     cells = [{"method": "rpca", "fingerprint": "a"}]
     (folder / "provenance.json").write_text(json.dumps({"cells": cells, **content}))
+
+
+def external(estimates: str, **protocols: int) -> Cell:
+    """Return a cell of estimates from files."""
+    values, versions = {"estimates": estimates}, protocols or {"bss_eval_v3": 2}
+    return Cell("S", "elsewhere", "elsewhere", 1, values, None, "x", {"test": "d"}, versions)
 
 
 def test_another_file_of_the_same_stem_does_not_replace_a_report(workspace, capsys):
@@ -57,7 +64,7 @@ def test_a_report_of_an_earlier_release_belongs_to_the_file_in_experiments():
     with pytest.raises(BenchError, match=r"belongs to experiments/old\.yaml"):
         check_file(here, "old", "old.yaml", [], is_named=True)
     with pytest.raises(BenchError, match="choose another name by --as"):
-        check_scores(here, "old", "b")
+        check_scores(here, "old", external("b"))
 
 
 @pytest.mark.usefixtures("bare_workspace")
@@ -75,11 +82,11 @@ def test_overrides_replace_a_report_by_name_alone():
 
 @pytest.mark.usefixtures("bare_workspace")
 def test_scores_from_files_keep_their_name():
-    cells = [{"method": "elsewhere", "fingerprint": "a"}]
-    report("system", cells=cells)
+    report("system", cells=[external("a").to_json()])
     here = Workspace()
-    check_scores(here, "system", "a")
-    with pytest.raises(BenchError, match="other estimates, references or protocols"):
-        check_scores(here, "system", "b")
+    check_scores(here, "system", external("a"))
+    check_scores(here, "system", external("a", si_sdr=1))
+    with pytest.raises(BenchError, match="other estimates or references"):
+        check_scores(here, "system", external("b"))
     with pytest.raises(BenchError, match="belongs to scores from files"):
         check_file(here, "system", "system.yaml", [], is_named=False)
