@@ -5,7 +5,8 @@ A median along time keeps what is steady (H), one along frequency what is short 
 side of P with the drums, and the steady accompaniment is taken away; in short windows it is on the
 side of H, and the drums are not. What is left after both, above `CUTOFF`, is the voice.
 
-Differences from the paper: librosa's medians and soft masks; the windows are chosen here.
+Differences from the paper: librosa's medians and soft masks; windows and medians are those that
+separate training songs held out best (`experiments/select_hpss.yaml`).
 
 References
 ----------
@@ -72,8 +73,8 @@ class HPSS(Separator):
 
     VERSION: ClassVar[int] = 1
 
-    long_ms: float = Field(256.0, gt=0)
-    short_ms: float = Field(32.0, gt=0)
+    long_ms: float = Field(512.0, gt=0)
+    short_ms: float = Field(64.0, gt=0)
     kernel: int = Field(17, ge=3)
 
     def separate(self, mixture: Audio, rate: int) -> dict[str, Audio]:

@@ -24,6 +24,7 @@ from bench.report.examples import read_examples
 from bench.report.formats.latex import latex
 from bench.report.formats.markdown import markdown
 from bench.report.formats.page import html_page
+from bench.report.index import write_index
 from bench.report.plots.figure import figure_svg
 from bench.report.tabulate import ReportTables
 from bench.store.files import read_json, write_bytes
@@ -71,6 +72,7 @@ def write_report(tables: ReportTables, workspace: Workspace) -> Path:
     write_bytes(folder / "scores.parquet", scores_parquet(results))
     text = json.dumps(facts, indent=1, ensure_ascii=False)
     write_bytes(folder / "provenance.json", f"{text}\n".encode())
+    write_index(workspace.reports)
     return folder
 
 

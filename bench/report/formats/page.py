@@ -48,9 +48,9 @@ def html_page(
         The numbers of the experiment's figure, and its SVG; None and empty where there is none.
     """
     results = tables.results
-    script, style = _asset("page.js"), _asset("page.css")
+    script, style = asset("page.js"), asset("page.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return _template().render(
+    return template("page.html.j2").render(
         experiment=results.experiment,
         corpus=results.corpus,
         shares_audio=bool(results.corpus.get("shares_audio", False)),
@@ -76,9 +76,9 @@ def html_page(
 
 
 @cache
-def _template() -> jinja2.Template:
-    """Return the page's template, with autoescape on."""
-    loader = jinja2.FunctionLoader(_asset)
+def template(name: str) -> jinja2.Template:
+    """Return a template of `assets`, with autoescape on."""
+    loader = jinja2.FunctionLoader(asset)
     environment = jinja2.Environment(
         loader=loader,
         autoescape=True,
@@ -90,11 +90,11 @@ def _template() -> jinja2.Template:
     environment.globals |= {"CLOSE": CLOSE, "NOTHING": NOTHING, "GROUP_TITLES": GROUP_TITLES}
     environment.filters |= {"metric": metric_name, "db": decibels, "p": p_value, "exact": _exact}
     environment.filters["prose"] = _prose
-    return environment.get_template("page.html.j2")
+    return environment.get_template(name)
 
 
-def _asset(name: str) -> str:
-    """Return the text of a file of the page."""
+def asset(name: str) -> str:
+    """Return the text of a file of `assets`."""
     return (resources.files("bench.report.formats") / "assets" / name).read_text(encoding="utf-8")
 
 

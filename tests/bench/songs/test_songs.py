@@ -323,7 +323,7 @@ def test_without_a_name_a_method_without_training_is_taken_where_none_is_trained
     write("song.wav", music(0.5, 16_000, 1), 16_000)
     assert bench("separate", "song.wav") == 0
     out = capsys.readouterr().out
-    assert out.startswith("with rpcah, the best method without training: no network is trained")
+    assert out.startswith("with hpss, the best method without training: no network is trained")
     assert "bench run experiments/paper_table3.yaml" in out
 
 

@@ -1,0 +1,20 @@
+"""The page that lists all reports; it opens from disk and asks nothing of any network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from bench.report.formats.page import asset, template
+from bench.report.index import ReportSummary
+
+
+def index_page(summaries: Sequence[ReportSummary]) -> str:
+    """Return the page."""
+    style = asset("page.css") + asset("index.css")
+    return template("index.html.j2").render(
+        summaries=[(quote(f"{one.name}/index.html"), one) for one in summaries],
+        style=Markup(style),  # noqa: S704 - our own file
+    )

@@ -1,0 +1,137 @@
+"""The page that lists all reports of a workspace, ``reports/index.html``.
+
+It is made from the files of the reports alone: one that was computed elsewhere is on it too.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.report.numbers import decibels, metric_name
+from bench.store.files import read_json, write_bytes
+
+#: Groups of rows that a table ranks.
+_RANKED = ("supervised", "unsupervised", "elsewhere")
+
+
+@dataclass(frozen=True)
+class ReportSummary:
+    """What the index says of a report.
+
+    Attributes
+    ----------
+    name, title, why
+        Of the experiment.
+    corpus
+        Title of its corpus.
+    n_tracks, n_rows
+        Number of test tracks and of rows.
+    best, best_value
+        The row with the best value of the first column of the first table, and that value with its
+        metric and target; empty where no row is ranked.
+    n_cells, n_done
+        Number of cells, and of those that are done.
+    commits
+        The commits at which its cells were computed, ten digits each, ``-dirty`` where files had
+        changed.
+    written
+        Date on which the report was written.
+    """
+
+    name: str
+    title: str
+    why: str
+    corpus: str
+    n_tracks: int
+    n_rows: int
+    best: str
+    best_value: str
+    n_cells: int
+    n_done: int
+    commits: tuple[str, ...]
+    written: str
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether a cell was computed with changes that were not committed."""
+        return any(commit.endswith("-dirty") for commit in self.commits)
+
+
+def write_index(reports: Path) -> Path:
+    """Write the page from the reports in a folder, and return its path."""
+    from bench.report.formats.index_page import index_page
+
+    path = reports / "index.html"
+    write_bytes(path, index_page(summaries(reports)).encode())
+    return path
+
+
+def summaries(reports: Path) -> list[ReportSummary]:
+    """Return the summary of each report in a folder, by name; a damaged report is left out."""
+    readable = []
+    for path in sorted(reports.glob("*/provenance.json")):
+        facts = read_json(path)
+        try:
+            readable.append(_summary(path.parent, facts or {}))
+        except (KeyError, TypeError, ValueError, OSError):
+            continue
+    return readable
+
+
+def _summary(folder: Path, facts: dict[str, Any]) -> ReportSummary:
+    """Return the summary of one report.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, OSError
+        The report is damaged.
+    """
+    experiment, cells = facts["experiment"], facts["cells"]
+    with (folder / "rows.csv").open(newline="", encoding="utf-8") as file:
+        best, best_value = _best(list(csv.DictReader(file)))
+    captured = [
+        scored.get("provenance", {}).get("commit", "")
+        for cell in cells
+        for scored in cell["scores"].values()
+    ]
+    return ReportSummary(
+        folder.name,
+        experiment["title"],
+        experiment["why"],
+        facts["corpus"]["title"],
+        facts["corpus"]["n_test"],
+        len({cell["row"] for cell in cells}),
+        best,
+        best_value,
+        len(cells),
+        sum(cell["status"] == "done" for cell in cells),
+        tuple(sorted({_short(commit) for commit in captured if commit})),
+        facts["report"]["time"][:10],
+    )
+
+
+def _best(rows: list[dict[str, str]]) -> tuple[str, str]:
+    """Return the best row of the first column of a report's numbers, and its value in words."""
+    if not rows:
+        return "", ""
+    column = [rows[0][name] for name in ("protocol", "target", "metric")]
+    values = {
+        row["row"]: float(row["value"])
+        for row in rows
+        if [row[name] for name in ("protocol", "target", "metric")] == column
+        and row["group"] in _RANKED
+        and row["value"]
+    }
+    values = {label: value for label, value in values.items() if math.isfinite(value)}
+    if not values:
+        return "", ""
+    best = max(values, key=lambda label: values[label])
+    return best, f"{metric_name(column[2])} {decibels(values[best])} dB, {column[1]}"
+
+
+def _short(commit: str) -> str:
+    return commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")
