@@ -54,7 +54,7 @@ class PitchMask(ChannelMaskSeparator):
     VERSION: ClassVar[int] = 3
 
     tracked: Literal["voice", "mixture"] = "voice"
-    width: float = Field(80.0, gt=0)
+    width: float = Field(30.0, gt=0)
 
     def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
         """Return the comb as the voice's mask, and what it leaves as the accompaniment's."""

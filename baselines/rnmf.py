@@ -50,7 +50,7 @@ class RNMF(ChannelMaskSeparator):
 
     atoms: int = Field(20, ge=1)
     ridge: float = Field(1.0, ge=0)
-    weight: float = Field(4.0, ge=0)
+    weight: float = Field(3.0, ge=0)
     iterations: int = Field(100, ge=1)
     seed: int = Field(0, ge=0)
 
