@@ -105,7 +105,7 @@ class Monitor:
 
     def _show(self, folder: CellFolder, state: Mapping[str, Any]) -> None:
         name, stage = folder.cell.name, state["stage"]
-        left = ", ".join(filter(None, [state["text"], time_left_text(state)[2:]]))
+        left = ", ".join(filter(None, [state.get("text"), time_left_text(state)[2:]]))
         if not self.console.is_terminal:
             last = self.printed_at.get((folder, stage))
             if last is None or time.monotonic() - last > LINE_S:
@@ -113,13 +113,13 @@ class Monitor:
                 self._print(f"{name}: {progress_text(state)}")
         if folder not in self.tasks or self.tasks[folder][0] != stage:
             self._remove(folder)
-            task = self.progress.add_task(f"{name}: {stage}", unit="", left="")
+            task = self.progress.add_task(f"{name}: {stage}", total=None, unit="", left="")
             self.tasks[folder] = stage, task
         self.progress.update(
             self.tasks[folder][1],
             total=state["total"] or None,
             completed=state["done"],
-            unit=state["unit"],
+            unit=state.get("unit", ""),
             left=left,
         )
 

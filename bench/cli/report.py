@@ -20,14 +20,17 @@ def report(
     """Write a report again from what was tracked, or check one that is there."""
     if check:
         _check(experiment_name(name))
+    from bench.cli.progress import shown_stage
     from bench.report.tabulate import tabulate
     from bench.report.write import write_report
 
     manifest = manifest_of(name)
     prepare(HERE.reports / manifest.experiment.name)
-    tables = tabulate(manifest.results())
-    folder = write_report(tables, HERE)
-    print_tables(Console(), tables, folder)
+    console = Console()
+    with shown_stage(console, "writing the report"):
+        tables = tabulate(manifest.results())
+        folder = write_report(tables, HERE)
+    print_tables(console, tables, folder)
 
 
 def _check(name: str) -> None:

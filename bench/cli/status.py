@@ -20,11 +20,7 @@ def status(
     from bench.store.status import cell_status
 
     manifest = manifest_of(name)
-    outcomes = manifest.results().outcomes
-    statuses = [
-        (folder, cell_status(folder, outcome))
-        for folder, outcome in zip(manifest.folders, outcomes, strict=True)
-    ]
+    statuses = [(folder, cell_status(folder)) for folder in manifest.folders]
     for folder, cell in statuses:
         if cell.state in ("running", "failed"):
             print(f"{folder.cell.name}: {cell.state}: {cell.why}")

@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-import scipy
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def weighted_mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -125,6 +127,8 @@ def over_tracks(
         row["n_tracks"] = len(where)
         rows.append(row | {name: int(count[i]) for name, count in counts.items()})
     columns = ["value", "n_tracks", "n_scores", "n_undefined", "n_infinite"]
+    import pandas as pd
+
     return pd.DataFrame(rows, columns=[*keys, *columns])
 
 
@@ -201,5 +205,7 @@ def over_seeds(values: Sequence[float]) -> OverSeeds:
         if n == 1 or not np.isfinite(finished).all():
             return OverSeeds(mean_over, float("nan"), float("nan"))
         spread = float(finished.std(ddof=1))
+    import scipy
+
     quantile = float(scipy.special.stdtrit(n - 1, 0.975))
     return OverSeeds(mean_over, spread, quantile * spread / n**0.5)

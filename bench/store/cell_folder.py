@@ -28,14 +28,16 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from bench.plan.cells import Cell
 from bench.store.files import file_hashes, make_folder, read_json, write_bytes, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class CellFolder:
@@ -202,7 +204,11 @@ class CellFolder:
     def scores(self, protocol_name: str) -> pd.DataFrame | None:
         """Return the finished scores under a protocol, or None."""
         content = self.scores_bytes(protocol_name)
-        return None if content is None else pd.read_parquet(io.BytesIO(content))
+        if content is None:
+            return None
+        import pandas as pd
+
+        return pd.read_parquet(io.BytesIO(content))
 
     def score_facts(self, protocol_name: str) -> dict[str, Any]:
         """Return the recorded facts of the scores."""

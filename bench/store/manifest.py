@@ -12,7 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError
@@ -20,7 +20,9 @@ from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.store.cell_folder import CellFolder
 from bench.store.files import read_json, write_text
-from bench.store.results import Outcome, Results, read_outcome
+
+if TYPE_CHECKING:
+    from bench.store.results import Outcome, Results
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Manifest:
         known
             Outcomes that were read before. The finished ones among them are not read again.
         """
+        from bench.store.results import Results, read_outcome
+
         finished = {(o.cell.row, o.cell.seed): o for o in known if o.status == "done"}
         name = self.experiment.name
         outcomes = []

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import holder
-from bench.store.results import Outcome
 from bench.store.trained import training_folder
+
+if TYPE_CHECKING:
+    from bench.store.results import Outcome
 
 DAMAGED = "its scores are damaged and are computed again"
 
@@ -30,16 +32,25 @@ class CellStatus:
     why: str
 
 
-def cell_status(folder: CellFolder, outcome: Outcome) -> CellStatus:
-    """Return the status of a cell whose `outcome` was just read from its folder."""
-    if outcome.status == "done":
+def cell_status(folder: CellFolder, outcome: Outcome | None = None) -> CellStatus:
+    """Return the status of a cell.
+
+    Parameters
+    ----------
+    folder
+        The folder of the cell.
+    outcome
+        Its outcome, where that was just read from the folder. Without it, the files of scores are
+        compared with their SHA-256, but not parsed.
+    """
+    if folder.is_done() if outcome is None else outcome.status == "done":
         return CellStatus("done", "its scores are there")
     by, state = holder(folder.path), folder.state()
     if by is not None:
         where = f"process {by.get('pid', '?')} on {by.get('host', 'an unknown host')}"
         return CellStatus("running", f"{progress_text(state) or 'begun'}, {where}")
-    if outcome.status == "failed":
-        return CellStatus("failed", str(outcome.error))
+    if state.get("stage") == "failed":
+        return CellStatus("failed", str(state["error"]))
     if folder.is_damaged():
         return CellStatus("planned", DAMAGED)
     if folder.cell.learns and training_folder(folder).is_fitted():

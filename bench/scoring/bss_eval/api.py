@@ -42,10 +42,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bench.errors import BenchError
@@ -57,6 +58,9 @@ from bench.scoring.bss_eval.threads import on_one_thread
 from bench.scoring.bss_eval.windows import energies
 
 FILTER_LENGTH = 512
+
+#: Audio as NumPy or PyTorch hold it, of any real type.
+Signals: TypeAlias = NDArray[Any] | Tensor
 
 
 class References:
@@ -77,7 +81,7 @@ class References:
     """
 
     @on_one_thread
-    def __init__(self, signals: Any, filter_length: int = FILTER_LENGTH) -> None:
+    def __init__(self, signals: Signals, filter_length: int = FILTER_LENGTH) -> None:
         self.signals = checked(signals, "references")
         if self.signals.ndim != 3:
             raise BenchError(f"references of one track have three axes, not {self.signals.ndim}")
@@ -151,7 +155,7 @@ class References:
             alone[:, self._rows_of(j), j] = self.each_dependent[j].project(estimates[j])[1]
         return whole.contiguous(), alone
 
-    def _checked(self, estimates: Any) -> Tensor:
+    def _checked(self, estimates: Signals) -> Tensor:
         """Return estimates on the device of the references.
 
         Raises
@@ -193,7 +197,7 @@ class References:
         return [DependentSignals(self.rows[part], self.taps) for part in parts]
 
     @on_one_thread
-    def score_sources(self, estimates: Any) -> Scores:
+    def score_sources(self, estimates: Signals) -> Scores:
         """Score estimates ``(target, channels, samples)`` by version 3."""
         tensor = self._checked(estimates)
         b = self._products(tensor)
@@ -214,7 +218,7 @@ class References:
         return source_scores(energy, target, interference, self.audible)
 
     @on_one_thread
-    def score_images(self, estimates: Any, window: int, hop: int) -> Scores:
+    def score_images(self, estimates: Signals, window: int, hop: int) -> Scores:
         """Score estimates ``(target, channels, samples)`` by version 4."""
         if min(window, hop) < 1:
             raise BenchError(f"window and hop must be at least 1 sample, not {window} and {hop}")
@@ -228,7 +232,9 @@ class References:
         return image_scores(energies(self.scaled, tensor, whole, alone, window, hop))
 
 
-def bss_eval_sources(references: Any, estimates: Any, filter_length: int = FILTER_LENGTH) -> Scores:
+def bss_eval_sources(
+    references: Signals, estimates: Signals, filter_length: int = FILTER_LENGTH
+) -> Scores:
     """Score estimates by BSS Eval version 3, estimate j against reference j.
 
     Parameters
@@ -263,8 +269,8 @@ def bss_eval_sources(references: Any, estimates: Any, filter_length: int = FILTE
 
 
 def bss_eval_images(
-    references: Any,
-    estimates: Any,
+    references: Signals,
+    estimates: Signals,
     window: int,
     hop: int,
     filter_length: int = FILTER_LENGTH,
@@ -300,7 +306,7 @@ def bss_eval_images(
 
 
 def _over_batch(
-    score: Callable[[Tensor, Tensor], Scores], references: Any, estimates: Any
+    score: Callable[[Tensor, Tensor], Scores], references: Signals, estimates: Signals
 ) -> Scores:
     """Score each track of a batch."""
     one, two = checked(references, "references"), checked(estimates, "estimates")
@@ -317,7 +323,7 @@ def _over_batch(
     return Scores(*(stack.reshape(*batch, *stack.shape[1:]) for stack in stacks))
 
 
-def checked(signals: Any, what: str) -> Tensor:
+def checked(signals: Signals, what: str) -> Tensor:
     """Return signals as a tensor on their own device, in their own precision.
 
     They become float64 block by block where they are used, so that memory stays flat.

@@ -544,7 +544,8 @@ def test_a_method_in_the_working_directory_is_found(workspace, capsys, workers):
 @pytest.mark.parametrize("words", [["list"], ["list", "drnn"], ["status", "tiny"], ["run", "tiny"]])
 def test_commands_that_compute_nothing_start_without_what_computes(copy, words):
     """PyTorch, scikit-learn and MLflow take seconds of a core to import."""
-    heavy = ("torch", "sklearn", "mlflow", "matplotlib", "librosa", "dask")
+    heavy = ["torch", "sklearn", "mlflow", "matplotlib", "librosa", "dask"]
+    heavy += ["pandas", "pyarrow"] if words[0] != "run" else []
     code = (
         "import sys; from bench.cli.main import app; app(sys.argv[1:], standalone_mode=False)\n"
         f"loaded = [name for name in {heavy} if name in sys.modules]\n"

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import io
+import time
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from bench.cli import progress
+from bench.cli.progress import Monitor, shown_stage
+from bench.runner.context import ProgressWriter
+
+
+class Folder:
+    """Stands for the folder of a cell."""
+
+    def __init__(self) -> None:
+        self.cell = SimpleNamespace(name="DRNN, seed 0")
+        self.values: dict = {}
+
+    def state(self) -> dict:
+        return self.values
+
+    def write_state(self, stage: str, **values) -> None:
+        self.values = {"stage": stage, "time": time.time(), **values}
+
+
+@pytest.fixture
+def terminal() -> Console:
+    return Console(file=io.StringIO(), force_terminal=True, width=120)
+
+
+def test_the_bar_of_a_training_counts_epochs_to_their_true_number_and_shows_the_loss(
+    terminal, monkeypatch
+):
+    monkeypatch.setattr("bench.runner.context.PROGRESS_S", 0.0)
+    folder = Folder()
+    writer, monitor = ProgressWriter(folder), Monitor(terminal, 1)
+    writer.write("fit", 0, 0, "steps")
+    monitor._show(folder, folder.state())
+    (_, bar) = monitor.progress.tasks
+    assert (bar.total, bar.description) == (None, "DRNN, seed 0: fit")
+    writer.write("fit", 2, 60, "epochs", "loss 0.0123")
+    monitor._show(folder, folder.state())
+    assert (bar.completed, bar.total, bar.fields["unit"]) == (2, 60, "epochs")
+    assert bar.fields["left"].startswith("loss 0.0123, about ")
+    writer.write("separate", 1, 8, "tracks")
+    monitor._show(folder, folder.state())
+    (_, bar) = monitor.progress.tasks
+    assert (bar.description, bar.total, bar.fields["unit"]) == (
+        "DRNN, seed 0: separate",
+        8,
+        "tracks",
+    )
+
+
+def test_a_long_stretch_without_a_terminal_is_told_in_a_line_and_a_short_one_is_not(
+    capsys, monkeypatch
+):
+    monkeypatch.setattr(progress, "SILENT_S", 0.05)
+    plain = Console(file=io.StringIO())
+    with shown_stage(plain, "writing the report"):
+        pass
+    time.sleep(0.1)
+    assert capsys.readouterr().out == ""
+    with shown_stage(plain, "writing the report"):
+        time.sleep(0.2)
+    assert capsys.readouterr().out == "writing the report\n"
+
+
+def test_a_terminal_shows_what_a_stretch_does_at_once(terminal):
+    with shown_stage(terminal, "writing the report"):
+        pass
+    assert "writing the report" in terminal.file.getvalue()
