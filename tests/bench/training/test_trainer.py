@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from torch.nn.utils import parameters_to_vector
 
 from baselines.networks.drnn.separator import DRNN
@@ -16,7 +17,8 @@ from bench.methods.context import FitContext
 from bench.track import Track
 from bench.training import callbacks
 from bench.training.trainer import train
-from tests.command import end, free_port, start
+from tests import manual
+from tests.command import ROOT, end, free_port, start
 
 SMALL = {"hidden": 24, "frames": 10, "batch_size": 4, "precision": "float32"}
 
@@ -206,6 +208,20 @@ def test_lbfgs_runs_all_its_iterations_where_no_dev_score_is_better(tracks, dev)
     scores = [log.curve[step]["dev/snri"] for step in sorted(log.curve)]
     assert scores != sorted(scores), "patience had nothing to do"
     assert len(scores) == 12
+
+
+def test_the_authors_recipe_in_the_manual_trains_by_all_its_iterations(tracks, dev):
+    """All of the recipe but its size and the number of its iterations."""
+    page = manual.blocks(ROOT / "docs" / "methods.md")
+    (recipe,) = (block.text for block in page if "recipe: lbfgs" in block.text)
+    (entry,) = yaml.safe_load(recipe)
+    values = entry["fixed"]
+    assert (entry["method"], values["epochs"]) == ("drnn", 400)
+    log = Kept()
+    DRNN(**{**values, "epochs": 12, "hidden": 24}).fit(tracks, dev, log)
+    losses = [log.curve[step]["train/loss"] for step in sorted(log.curve)]
+    assert len(losses) == 12
+    assert losses == sorted(losses, reverse=True)
 
 
 def test_lbfgs_lowers_the_loss_at_every_iteration(tracks):
