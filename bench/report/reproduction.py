@@ -174,7 +174,11 @@ def _judged(
     is_equal = (means["now"] == means["then"]) | both_undefined  # two infinities, too
     apart = (means["now"] - means["then"]).abs().mask(is_equal, 0.0)
     beyond = means[~(apart <= means["allowed_db"])]
-    if not learns or len(beyond):
+    if not learns:
+        by = f"by {largest:.2g} dB" if np.isfinite(largest) else "without bound"
+        verdict = f"not reproduced: a score of one track differs {by}"
+        return Reproduction(row, False, verdict, means, largest)
+    if len(beyond):
         excess = (apart - means["allowed_db"]).fillna(np.inf).to_numpy()
         place = means.iloc[int(excess.argmax())]
         verdict = (
