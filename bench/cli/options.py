@@ -63,13 +63,11 @@ RecordOption = Annotated[bool, typer.Option("--record", help="Record it in MLflo
 
 def experiment_name(name: str) -> str:
     """Return the name of an experiment that is given by its name or its file."""
+    if not name.endswith((".yaml", ".yml")):
+        return name
     from bench.plan import experiment_file
 
-    return (
-        experiment_file.read_experiment(Path(name)).name
-        if name.endswith((".yaml", ".yml"))
-        else name
-    )
+    return experiment_file.read_experiment(Path(name)).name
 
 
 def experiment_path(path: Path) -> Path:

@@ -149,6 +149,7 @@ def test_a_cell_that_fails_is_shown_as_such_and_ends_no_other(workspace, capsys,
     assert out.splitlines()[-1] == "3 cells: 2 computed, 0 reused, 1 failed"
     reason = "broken:Broken.separate raised RuntimeError: no luck (broken.py, line 7)"
     assert f"Broken: failed: {reason}" in out
+    assert "see why cells failed: bench status half --traceback" in out
     assert "| Broken | failed |" in (workspace / "reports" / "half" / "table.md").read_text()
     (failed,) = [r for r in runs(workspace, "cell", "half") if r.data.tags["row"] == "Broken"]
     assert failed.info.status == "FAILED"

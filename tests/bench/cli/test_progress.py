@@ -6,9 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from bench.cli import progress
 from bench.cli.progress import Monitor, shown_stage
+from bench.cli.separate import _left_text
 from bench.runner.context import ProgressWriter
 
 
@@ -73,3 +75,12 @@ def test_a_terminal_shows_what_a_stretch_does_at_once(terminal):
     with shown_stage(terminal, "writing the report"):
         pass
     assert "writing the report" in terminal.file.getvalue()
+
+
+def test_the_time_that_a_song_still_needs_is_known_from_its_first_piece_on(terminal):
+    now_s = [0.0]
+    bar = Progress(console=terminal, get_time=lambda: now_s[0])
+    task = bar.add_task("song", total=1.0)
+    now_s[0] = 30.0
+    assert _left_text(bar, task, 0.25) == "about 90 s left"
+    assert _left_text(bar, task, 1.0) == ""

@@ -212,6 +212,9 @@ def test_a_damaged_song_is_found_by_the_check_and_said_in_one_line(
 def test_a_sound_corpus_passes_the_check(tmp_path, capsys):
     folder(tmp_path)
     assert bench("data", "check", "folder", "--data", tmp_path) == 0
+    musdb18hq(tmp_path)
+    assert bench("data", "check", "musdb18hq", "--data", tmp_path) == 1
+    assert "to get what is missing" in capsys.readouterr().out
     assert bench("data", "check", "dsd100", "--data", tmp_path) == 2
     assert "unpack it there" in capsys.readouterr().err
 
