@@ -53,6 +53,7 @@ def separate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Separate songs into vocals and accompaniment, which add up to the song."""
+    import scipy.linalg  # noqa: F401 - a limit of threads reaches the libraries that are loaded
     import threadpoolctl
     import torch
 

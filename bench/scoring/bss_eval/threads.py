@@ -25,24 +25,26 @@ class _OneThread(ContextDecorator):
         self.lock = threading.Lock()
         self.n_inside = 0
         self.limits: Any = None
+        self.n_before = 1
         self.local = threading.local()
 
     def __enter__(self) -> None:
-        # PyTorch's number belongs to the thread that asks, BLAS's to the process.
-        before = getattr(self.local, "before", [])
-        self.local.before = [*before, torch.get_num_threads()]
+        self.local.depth = getattr(self.local, "depth", 0) + 1
         with self.lock:
             if not self.n_inside:
+                self.n_before = torch.get_num_threads()
                 self.limits = _controller().limit(limits=1, user_api="blas")
             self.n_inside += 1
         torch.set_num_threads(1)
 
     def __exit__(self, *_: object) -> Literal[False]:
+        self.local.depth -= 1
         with self.lock:
             self.n_inside -= 1
             if not self.n_inside:
                 self.limits.restore_original_limits()
-        torch.set_num_threads(self.local.before.pop())  # last: the line above sets OpenMP's too
+            if not self.local.depth:  # after the line above, which sets OpenMP's number too
+                torch.set_num_threads(self.n_before)
         return False
 
 

@@ -64,3 +64,36 @@ def test_the_last_of_several_callers_restores_what_the_first_has_met(monkeypatch
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(wait, range(3))) == [["limit"]] * 3
     assert limits.calls == ["limit", "restore"]
+
+
+def test_callers_that_overlap_leave_pytorch_its_threads():
+    torch.set_num_threads(2)
+    first_is_in, second_is_in, first_is_out = (threading.Event() for _ in range(3))
+
+    @threads.on_one_thread
+    def first() -> None:
+        first_is_in.set()
+        assert second_is_in.wait(30)
+
+    @threads.on_one_thread
+    def second() -> None:
+        second_is_in.set()
+        assert first_is_out.wait(30)
+
+    def one() -> int:
+        first()
+        first_is_out.set()
+        return torch.get_num_threads()
+
+    def other() -> int:
+        assert first_is_in.wait(30)
+        second()
+        return torch.get_num_threads()
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            ends = [pool.submit(one), pool.submit(other)]
+            assert [end.result(60) for end in ends] == [2, 2]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
