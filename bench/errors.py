@@ -14,11 +14,9 @@ class BenchError(ValueError):
     """
 
 
-def raise_all(errors: Iterable[BenchError]) -> None:
-    """Raise one error with the line of each of `errors`, each line once; nothing where none is."""
-    lines = dict.fromkeys(str(error) for error in errors)
-    if lines:
-        raise BenchError("\n".join(lines))
+def joined(errors: Iterable[BenchError]) -> BenchError:
+    """Return one error with the line of each of `errors`, each line once."""
+    return BenchError("\n".join(dict.fromkeys(map(str, errors))))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

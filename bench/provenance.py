@@ -18,6 +18,9 @@ PACKAGES = (
     "musdb", "soundfile",
 )  # fmt: skip
 
+#: Ending of a commit from which files of the code differed.
+_DIRTY = "-dirty"
+
 
 def now() -> str:
     """Return the time in UTC to the second, ISO 8601."""
@@ -43,9 +46,25 @@ def commit() -> str:
     try:
         code = ["bench", "baselines", "experiments"]
         dirty = git("status", "--porcelain", "--", *code)
-        return git("rev-parse", "HEAD") + ("-dirty" if dirty else "")
+        return git("rev-parse", "HEAD") + (_DIRTY if dirty else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
+
+
+def has_changes(stamp: str) -> bool:
+    """Tell whether a commit, from `commit`, stands for code that differed from it."""
+    return stamp.endswith(_DIRTY)
+
+
+def short(stamp: str) -> str:
+    """Return ten digits of a commit, from `commit`, and whether files differed from it.
+
+    Examples
+    --------
+    >>> short("0123456789abcdef"), short("0123456789abcdef-dirty")
+    ('0123456789', '0123456789-dirty')
+    """
+    return stamp[:10] + (_DIRTY if has_changes(stamp) else "")
 
 
 @functools.cache

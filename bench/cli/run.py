@@ -78,8 +78,7 @@ def run(
     console = Console()
     spec = experiment_file.read_experiment(experiment_path(experiment), override or ())
     file = owner.file_in(HERE, experiment_path(experiment))
-    is_named = any(word.startswith("name=") for word in override or ())
-    replaced = "" if dry_run else owner.check_file(HERE, spec.name, file, override or (), is_named)
+    replaced = "" if dry_run else owner.check_file(HERE, spec.name, file, override or ())
     dataset = open_dataset(spec.dataset, data)
     with shown_stage(console, "reading the corpus"):
         cells = cells_of(spec, dataset)

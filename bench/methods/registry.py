@@ -13,7 +13,7 @@ from typing import Any
 
 import pydantic
 
-from bench.errors import BenchError, nearest, raise_all
+from bench.errors import BenchError, joined, nearest
 from bench.methods.describe import describe
 from bench.methods.separator import Separator
 
@@ -154,11 +154,10 @@ def make(
             "lists and mappings of them"
         ) from None
     except pydantic.ValidationError as error:
-        raise_all(
+        raise joined(
             BenchError(f"{_at(where, *map(str, fault['loc'][:1]))}: {_reason(cls, fault)}")
             for fault in error.errors()
-        )
-        raise
+        ) from None
 
 
 def _at(where: str | Callable[[str], str], name: str = "") -> str:

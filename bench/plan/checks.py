@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import datasets
-from bench.errors import BenchError, check_known, nearest, raise_all
+from bench.errors import BenchError, check_known, joined, nearest
 from bench.methods import registry
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.scoring import aggregate
@@ -71,7 +71,8 @@ def check_experiment(experiment: Experiment, source: Source) -> None:
         attempt(check, experiment)
     for i, entry in enumerate(experiment.methods):
         attempt(_check_entry, entry, i)
-    raise_all(errors)
+    if errors:
+        raise joined(errors)
     _check_pivot(experiment, _check_rows(experiment, source), source)
 
 

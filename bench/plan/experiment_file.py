@@ -12,7 +12,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from bench.errors import BenchError, nearest, raise_all
+from bench.errors import BenchError, joined, nearest
 from bench.plan import checks
 from bench.plan.checks import Place, Source
 from bench.plan.experiment import (
@@ -134,12 +134,11 @@ def _typed(content: Mapping[str, Any], source: Source) -> Experiment:
         for fault in error.errors():
             faults.setdefault(_place_of(fault, content), fault)
     misspelt = {place[:-1] for place, fault in faults.items() if fault["type"] == "extra_forbidden"}
-    raise_all(
+    raise joined(
         BenchError(f"{source.where(*place)}: {_explained(fault, place)}")
         for place, fault in faults.items()
         if fault["type"] != "missing" or place[:-1] not in misspelt
     )
-    raise AssertionError("pydantic refused the content without a reason")
 
 
 def _place_of(fault: Any, content: Any) -> Place:

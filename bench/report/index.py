@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench import provenance
 from bench.report.numbers import decibels, metric_name
-from bench.store.files import read_json, write_bytes
-
-#: Groups of rows that a table ranks.
-_RANKED = ("supervised", "unsupervised", "elsewhere")
+from bench.report.rows import UNRANKED
+from bench.store.files import read_json
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,8 @@ class ReportSummary:
 
     Attributes
     ----------
-    name, title, why
-        Of the experiment.
+    name, title
+        Name and title of the experiment.
     corpus
         Title of its corpus.
     n_tracks, n_rows
@@ -44,7 +43,6 @@ class ReportSummary:
 
     name: str
     title: str
-    why: str
     corpus: str
     n_tracks: int
     n_rows: int
@@ -58,16 +56,7 @@ class ReportSummary:
     @property
     def has_changes(self) -> bool:
         """Whether a cell was computed with changes that were not committed."""
-        return any(commit.endswith("-dirty") for commit in self.commits)
-
-
-def write_index(reports: Path) -> Path:
-    """Write the page from the reports in a folder, and return its path."""
-    from bench.report.formats.index_page import index_page
-
-    path = reports / "index.html"
-    write_bytes(path, index_page(summaries(reports)).encode())
-    return path
+        return any(map(provenance.has_changes, self.commits))
 
 
 def summaries(reports: Path) -> list[ReportSummary]:
@@ -101,7 +90,6 @@ def _summary(folder: Path, facts: dict[str, Any]) -> ReportSummary:
     return ReportSummary(
         folder.name,
         experiment["title"],
-        experiment["why"],
         facts["corpus"]["title"],
         facts["corpus"]["n_test"],
         len({cell["row"] for cell in cells}),
@@ -109,7 +97,7 @@ def _summary(folder: Path, facts: dict[str, Any]) -> ReportSummary:
         best_value,
         len(cells),
         sum(cell["status"] == "done" for cell in cells),
-        tuple(sorted({_short(commit) for commit in captured if commit})),
+        tuple(sorted({provenance.short(commit) for commit in captured if commit})),
         facts["report"]["time"][:10],
     )
 
@@ -123,7 +111,7 @@ def _best(rows: list[dict[str, str]]) -> tuple[str, str]:
         row["row"]: float(row["value"])
         for row in rows
         if [row[name] for name in ("protocol", "target", "metric")] == column
-        and row["group"] in _RANKED
+        and row["group"] not in UNRANKED
         and row["value"]
     }
     values = {label: value for label, value in values.items() if math.isfinite(value)}
@@ -131,7 +119,3 @@ def _best(rows: list[dict[str, str]]) -> tuple[str, str]:
         return "", ""
     best = max(values, key=lambda label: values[label])
     return best, f"{metric_name(column[2])} {decibels(values[best])} dB, {column[1]}"
-
-
-def _short(commit: str) -> str:
-    return commit[:10] + ("-dirty" if commit.endswith("-dirty") else "")

@@ -28,7 +28,7 @@ GROUP_TITLES = {
     "bound": "Bounds",
 }
 #: Groups that are never ranked: bounds, and scores that were not computed here.
-_UNRANKED = ("imported", "bound")
+UNRANKED = ("imported", "bound")
 #: Where the scores of a row come from, by group; those of all others are computed here.
 _STANDINGS = {"elsewhere": "rescored from audio", "imported": "imported"}
 #: The numbers of a row of which a cell is missing or failed.
@@ -90,7 +90,7 @@ class Row:
     @property
     def ranked(self) -> bool:
         """Whether it can be the best of a column."""
-        return self.group not in _UNRANKED
+        return self.group not in UNRANKED
 
 
 def table_rows(results: Results) -> list[Row]:

@@ -21,10 +21,11 @@ from bench import provenance
 from bench.plan.cells import Cell
 from bench.report.curves import figure_data
 from bench.report.examples import read_examples
+from bench.report.formats.index_page import index_page
 from bench.report.formats.latex import latex
 from bench.report.formats.markdown import markdown
 from bench.report.formats.page import html_page
-from bench.report.index import write_index
+from bench.report.index import summaries
 from bench.report.plots.figure import figure_svg
 from bench.report.tabulate import ReportTables
 from bench.store.files import read_json, write_bytes
@@ -74,6 +75,13 @@ def write_report(tables: ReportTables, workspace: Workspace) -> Path:
     write_bytes(folder / "provenance.json", f"{text}\n".encode())
     write_index(workspace.reports)
     return folder
+
+
+def write_index(reports: Path) -> Path:
+    """Write the page that lists the reports in a folder, and return its path."""
+    path = reports / "index.html"
+    write_bytes(path, index_page(summaries(reports)).encode())
+    return path
 
 
 def is_current(results: Results, workspace: Workspace) -> bool:

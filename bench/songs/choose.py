@@ -38,7 +38,7 @@ class TrainedRun:
         Median over the test tracks of the voice's NSDR, or of its SDR under another protocol, in
         dB.
     title, licence
-        Of the corpus.
+        Title and licence of the corpus.
     """
 
     experiment: str

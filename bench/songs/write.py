@@ -28,7 +28,7 @@ class Format:
     suffix
         ``wav`` or ``flac``.
     bits
-        Of a sample: 16 or 24, integers, or in WAV 32, floats, which never clip.
+        Bits of a sample: 16 or 24 for integers, 32 for floats in WAV, which never clip.
 
     Raises
     ------

@@ -31,12 +31,17 @@ from bench.scoring.prepared import Prepared
 from bench.scoring.protocols import Museval, protocol, score_track
 from bench.store.cell_folder import CellFolder
 from bench.store.listening import read_clips, write_estimates
-from bench.store.manifest import Manifest, add_external, external_entry, load_manifest
+from bench.store.manifest import (
+    IMPORTED,
+    SCORED_HERE,
+    Manifest,
+    add_external,
+    external_entry,
+    load_manifest,
+)
 from bench.store.owner import NO_FILE, check_scores
 from bench.store.workspace import Workspace
 
-#: The methods of the two kinds of cells.
-_SCORED_HERE, _IMPORTED = "elsewhere", "imported"
 _MUSEVAL = museval_json.PROTOCOL
 #: By so many samples an estimate may be longer or shorter than its reference without a word.
 FEW_SAMPLES = 8
@@ -99,7 +104,7 @@ def score_estimates(
     """
     digest = folder.digest(estimates, list(references.names))
     values = {"estimates": digest, **_check_lengths(references, estimates, any_length)}
-    cell = _cell(label, _SCORED_HERE, values, references.dataset, references.digest, protocols)
+    cell = _cell(label, SCORED_HERE, values, references.dataset, references.digest, protocols)
     if into is None:
         check_scores(workspace, _own_name(cell), cell)
     else:
@@ -150,7 +155,7 @@ def import_museval(workspace: Workspace, files: Path, label: str, into: str | No
     )
     values = {"scores": hashlib.sha256(text.encode()).hexdigest(), "note": note}
     digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
-    cell = _cell(label, _IMPORTED, values, _IMPORTED, digest, [_MUSEVAL])
+    cell = _cell(label, IMPORTED, values, IMPORTED, digest, [_MUSEVAL])
     if into is not None:
         cell = _paired(load_manifest(workspace.runs, into), cell, scores)
     else:
@@ -215,7 +220,7 @@ def _paired(manifest: Manifest, cell: Cell, imported: pd.DataFrame) -> Cell:
         )
     _check_label(manifest, cell)
     scores = manifest.results().scores
-    scores = scores[(scores["protocol"] == _MUSEVAL) & (scores["method"] != _IMPORTED)]
+    scores = scores[(scores["protocol"] == _MUSEVAL) & (scores["method"] != IMPORTED)]
     n_windows = scores.groupby("track", observed=True)["window"].max()
     n_imported = imported.groupby("track")["window"].max()
     common = [track for track in n_imported.index if track in n_windows.index]

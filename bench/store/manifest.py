@@ -24,6 +24,9 @@ from bench.store.files import read_json, write_text
 if TYPE_CHECKING:
     from bench.store.results import Outcome, Results
 
+#: The methods of cells of external scores: estimates scored here, and scores from elsewhere.
+SCORED_HERE, IMPORTED = "elsewhere", "imported"
+
 
 @dataclass(frozen=True)
 class Manifest:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.store.files import read_json
-from bench.store.manifest import manifest_path
+from bench.store.manifest import IMPORTED, SCORED_HERE, manifest_path
 from bench.store.workspace import Workspace
 
 #: Stands for the file of an experiment that ``bench score`` or ``bench import`` has made.
@@ -27,9 +28,26 @@ def file_in(workspace: Workspace, path: Path) -> str:
     return os.path.relpath(path, workspace.root)
 
 
-def check_file(
-    workspace: Workspace, name: str, file: str, overrides: Sequence[str], is_named: bool
-) -> str:
+@dataclass(frozen=True)
+class _Owner:
+    """What has a name: its file, what the command line changed of it, and the origin of its cells.
+
+    Attributes
+    ----------
+    file
+        `NO_FILE` for external scores.
+    overrides
+        Without the one that gives the name.
+    origins
+        See `_origin`.
+    """
+
+    file: str
+    overrides: list[str]
+    origins: list[list[Any]]
+
+
+def check_file(workspace: Workspace, name: str, file: str, overrides: Sequence[str]) -> str:
     """Refuse to run an experiment under a name that belongs to another.
 
     Parameters
@@ -41,9 +59,8 @@ def check_file(
     file
         Its file, from `file_in`.
     overrides
-        What the command line changes of the file.
-    is_named
-        Whether the command line gives the name: then other overrides may replace what it names.
+        What the command line changes of the file. Where the name is among it, it may replace what
+        other overrides gave.
 
     Returns
     -------
@@ -58,26 +75,24 @@ def check_file(
     owner = _owner(workspace, name)
     if owner is None:
         return ""
-    if owner["file"] != file:
-        if owner["file"] and not (workspace.root / owner["file"]).is_file():
+    if owner.file != file:
+        if owner.file and not (workspace.root / owner.file).is_file():
             return ""
-        whose = owner["file"] or "scores from files"
+        whose = owner.file or "scores from files"
         raise BenchError(
             f"{file}: the name {name!r} belongs to {whose}, whose report would be replaced; give "
             "the file a name of its own: the key 'name', or -o name=..."
         )
-    if is_named:
+    if any(map(_names, overrides)) or list(overrides) == owner.overrides:
         return ""
-    before, now = (f"-o {' -o '.join(words)}" for words in (owner["overrides"], overrides))
-    if overrides and list(overrides) != owner["overrides"]:
-        made = f"run with {before}" if owner["overrides"] else "run as its file states it"
-        raise BenchError(
-            f"{name} was {made}, and {now} would replace its report; name the change: "
-            f"-o name={name}_2 (or -o name={name} to replace it)"
-        )
-    if owner["overrides"] and not overrides:
+    before, now = (f"-o {' -o '.join(words)}" for words in (owner.overrides, overrides))
+    if not overrides:
         return f"{name} was run with {before}: it is now run as its file states it"
-    return ""
+    earlier_run = f"run with {before}" if owner.overrides else "run as its file states it"
+    raise BenchError(
+        f"{name} was {earlier_run}, and {now} would replace its report; name the change: "
+        f"-o name={name}_2 (or -o name={name} to replace it)"
+    )
 
 
 def check_scores(workspace: Workspace, name: str, cell: Cell) -> None:
@@ -100,9 +115,9 @@ def check_scores(workspace: Workspace, name: str, cell: Cell) -> None:
         The name belongs to an experiment file, or to other scores.
     """
     owner = _owner(workspace, name)
-    if owner is None or owner["cells"] == [_origin(cell.to_json())]:
+    if owner is None or owner.origins == [_origin(cell.to_json())]:
         return
-    whose = owner["file"] or "other estimates or references"
+    whose = owner.file or "other estimates or references"
     raise BenchError(
         f"{workspace.reports / name} belongs to {whose}: choose another name by --as, or remove it"
     )
@@ -114,20 +129,20 @@ def _origin(cell: Mapping[str, Any]) -> list[Any]:
     return [values.get("estimates"), values.get("scores"), cell.get("digests")]
 
 
-def _owner(workspace: Workspace, name: str) -> dict[str, Any] | None:
-    """Return the file, overrides and cells of what has a name; None where it is free."""
+def _owner(workspace: Workspace, name: str) -> _Owner | None:
+    """Return what has a name; None where it is free."""
     report = read_json(workspace.reports / name / "provenance.json")
     record = read_json(manifest_path(workspace.runs, name)) or report
     if record is None:
         return None
     cells = record.get("cells", [])
-    is_external = all(cell.get("method") in ("elsewhere", "imported") for cell in cells)
+    is_external = all(cell.get("method") in (SCORED_HERE, IMPORTED) for cell in cells)
     default = NO_FILE if cells and is_external else f"experiments/{name}.yaml"
-    return {
-        "file": record.get("file", default),
-        "overrides": [word for word in record.get("overrides", []) if not _names(word)],
-        "cells": [_origin(cell) for cell in cells],
-    }
+    return _Owner(
+        record.get("file", default),
+        [word for word in record.get("overrides", []) if not _names(word)],
+        [_origin(cell) for cell in cells],
+    )
 
 
 def _names(override: str) -> bool:

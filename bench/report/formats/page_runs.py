@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bench import provenance
 from bench.report.numbers import NOTHING
 from bench.store.results import Results
 
@@ -27,7 +28,7 @@ def cell_runs(results: Results, facts: Mapping[str, Any]) -> list[dict[str, Any]
                 "seed": NOTHING if cell["seed"] is None else cell["seed"],
                 "status": cell["status"],
                 "runs": cell.get("mlflow_runs", []),
-                "commit": commit[:10] + ("-dirty" if commit.endswith("-dirty") else ""),
+                "commit": provenance.short(commit),
                 "chosen": chosen,
                 "others": {k: v for k, v in values.items() if k not in chosen},
                 "fingerprint": cell["fingerprint"][:12],

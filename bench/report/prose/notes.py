@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from bench import provenance
 from bench.report.numbers import metric_name
 from bench.report.rows import Row
 from bench.report.statistics import ALPHA, least_p_value
@@ -66,7 +67,7 @@ def provenance_warning(results: Results) -> str:
         if outcome.status == "done" and stamps:
             commits.setdefault(outcome.cell.row, set()).update(stamps)
     distinct = {stamp.removesuffix("-dirty") for stamps in commits.values() for stamp in stamps}
-    n_dirty = sum(any(s.endswith("-dirty") for s in stamps) for stamps in commits.values())
+    n_dirty = sum(any(map(provenance.has_changes, stamps)) for stamps in commits.values())
     problems = []
     if len(distinct) > 1:
         problems.append(f"its rows were computed at {len(distinct)} commits")

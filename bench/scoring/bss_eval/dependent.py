@@ -74,20 +74,20 @@ def unlike(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """
     rows = rows.double()
     mixing = torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
-    made = rows.clone()
+    unlike_rows = rows.clone()
     shares = torch.zeros(len(rows), dtype=rows.dtype, device=rows.device)
     for k, row in enumerate(rows):
         norm = torch.linalg.vector_norm(row)
         for _ in range(3):  # what rounding leaves of a product is taken away in the next round
-            along = made[:k] @ made[k]
-            made[k] -= along @ made[:k]
+            along = unlike_rows[:k] @ unlike_rows[k]
+            unlike_rows[k] -= along @ unlike_rows[:k]
             mixing[k] -= along @ mixing[:k]
-        left = torch.linalg.vector_norm(made[k])
+        left = torch.linalg.vector_norm(unlike_rows[k])
         shares[k] = left / norm if norm > 0 else 0.0
         scale = 1 / left if shares[k] > ROUNDING else torch.zeros_like(left)
-        made[k] *= scale
+        unlike_rows[k] *= scale
         mixing[k] *= scale
-    return made, mixing, shares
+    return unlike_rows, mixing, shares
 
 
 class DependentSignals:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bench.report.formats.index_page import index_page
-from bench.report.index import summaries, write_index
+from bench.report.index import summaries
+from bench.report.write import write_index
 from tests.browser import chromium, shoot
 from tests.command import ROOT
 

@@ -60,9 +60,9 @@ def test_a_report_of_an_earlier_release_belongs_to_the_file_in_experiments():
     Path("experiments").mkdir()
     Path("experiments/old.yaml").write_text("x")
     here = Workspace()
-    assert check_file(here, "old", "experiments/old.yaml", [], is_named=False) == ""
+    assert check_file(here, "old", "experiments/old.yaml", []) == ""
     with pytest.raises(BenchError, match=r"belongs to experiments/old\.yaml"):
-        check_file(here, "old", "old.yaml", [], is_named=True)
+        check_file(here, "old", "old.yaml", ["name=old"])
     with pytest.raises(BenchError, match="choose another name by --as"):
         check_scores(here, "old", external("b"))
 
@@ -72,12 +72,12 @@ def test_overrides_replace_a_report_by_name_alone():
     report("x", file="x.yaml", overrides=["seeds=[1]"])
     Path("x.yaml").write_text("x")
     here = Workspace()
-    assert check_file(here, "x", "x.yaml", ["seeds=[1]"], is_named=False) == ""
+    assert check_file(here, "x", "x.yaml", ["seeds=[1]"]) == ""
     with pytest.raises(BenchError, match="x was run with -o seeds="):
-        check_file(here, "x", "x.yaml", ["seeds=[2]"], is_named=False)
-    assert check_file(here, "x", "x.yaml", ["seeds=[2]"], is_named=True) == ""
-    assert "as its file states it" in check_file(here, "x", "x.yaml", [], is_named=False)
-    assert check_file(here, "free", "x.yaml", ["seeds=[2]"], is_named=False) == ""
+        check_file(here, "x", "x.yaml", ["seeds=[2]"])
+    assert check_file(here, "x", "x.yaml", ["seeds=[2]", "name=x"]) == ""
+    assert "as its file states it" in check_file(here, "x", "x.yaml", [])
+    assert check_file(here, "free", "x.yaml", ["seeds=[2]"]) == ""
 
 
 @pytest.mark.usefixtures("bare_workspace")
@@ -89,4 +89,4 @@ def test_scores_from_files_keep_their_name():
     with pytest.raises(BenchError, match="other estimates or references"):
         check_scores(here, "system", external("b"))
     with pytest.raises(BenchError, match="belongs to scores from files"):
-        check_file(here, "system", "system.yaml", [], is_named=False)
+        check_file(here, "system", "system.yaml", [])
