@@ -64,7 +64,8 @@ def _method(name: str, workspace: Workspace) -> Separator:
         here = [run.text for run in trained_runs(workspace, name)[:MOST_NAMED]]
         raise BenchError(
             f"{name} must be trained: name a run of it (--with runs:/ID), a model (models:/…) or "
-            f"the folder of its weights; trained here: {'; '.join(here) or 'none (bench run)'}"
+            "the folder of its weights; trained and scored here: "
+            f"{'; '.join(here) or 'none (bench run)'}"
         )
     return registry.make(cls, {}, name)
 

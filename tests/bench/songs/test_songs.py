@@ -323,7 +323,7 @@ def test_without_a_name_a_method_without_training_is_taken_where_none_is_trained
     write("song.wav", music(0.5, 16_000, 1), 16_000)
     assert bench("separate", "song.wav") == 0
     out = capsys.readouterr().out
-    assert out.startswith("with hpss, the best method without training: no network is trained")
+    assert out.startswith("with hpss, the best method without training on held-out songs: no run")
     assert "bench run experiments/paper_table3.yaml" in out
 
 
@@ -350,7 +350,7 @@ def test_without_a_name_the_best_trained_run_is_taken_and_its_limits_are_said(wo
         told.out
     )
     assert "licence of what it learnt from: for research" in told.out
-    assert "One trained at a higher rate: bench run experiments/musdb18.yaml" in told.out
+    assert "To train at a higher rate: bench run experiments/musdb18.yaml" in told.out
     assert "44100 Hz are resampled, and nothing above 8000 Hz can be voice" in told.err
     assert bench("separate", "song.wav", "--with", "nmf") == 2
     assert "trained here: runs/" in capsys.readouterr().err
