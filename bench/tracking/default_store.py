@@ -14,9 +14,10 @@ import re
 import sqlite3
 from pathlib import Path
 
+from bench.errors import BenchError
 from bench.store.files import locked
 from bench.store.workspace import Workspace
-from bench.tracking.address import default_uri
+from bench.tracking.address import default_uri, without_secret
 
 #: What SQLite calls a file that is no database, or a damaged one.
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
@@ -35,6 +36,24 @@ _PLACES = (
 def is_meant(workspace: Workspace) -> bool:
     """Tell whether the store of a workspace is its own SQLite file."""
     return default_uri(workspace) == f"sqlite:///{workspace.database.resolve()}"
+
+
+def existing(workspace: Workspace) -> str:
+    """Return the URI of the store, the default one ready to be read.
+
+    Raises
+    ------
+    BenchError
+        The store is a SQLite file that is not there, which MLflow would make, or that cannot be
+        used.
+    """
+    uri = default_uri(workspace)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        raise BenchError(
+            f"no MLflow store here ({without_secret(uri)}); run an experiment first: bench run FILE"
+        )
+    follow_move(workspace)
+    return uri
 
 
 def make(path: Path) -> None:
@@ -99,27 +118,49 @@ def follow_move(workspace: Workspace) -> None:
 
     Nothing of the old place is read or written. Places of artifacts that are not beside the store
     stay as they are.
+
+    Raises
+    ------
+    BenchError
+        The store is damaged, or another process does not let go of it within a minute.
     """
-    if not is_meant(workspace) or not workspace.database.is_file():
+    path = workspace.database
+    if not is_meant(workspace) or not path.is_file():
         return
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=60)) as database, database:
+            _set_places(database, workspace)
+    except sqlite3.DatabaseError as error:
+        way_out = (
+            "bench track NAME or bench run sets it aside and fills a new one"
+            if is_broken(path)
+            else "end the process that holds it, or try again"
+        )
+        raise BenchError(f"{path} cannot be used ({error}): {way_out}") from None
+
+
+def _set_places(database: sqlite3.Connection, workspace: Workspace) -> None:
+    """Change the places of artifacts in a store to those beside it."""
     home = workspace.artifacts.resolve().as_uri()
-    place = re.compile(rf"file://.*/{workspace.artifacts.name}(/(?P<first>[^/]+).*)?")
-    with contextlib.closing(sqlite3.connect(workspace.database, timeout=60)) as database, database:
-        tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
-        for table, column in _PLACES:
-            if table not in tables:
+    place = re.compile(rf"(file://.*/{workspace.artifacts.name})(/(?P<first>[^/]+).*)?")
+    tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+    old_homes = set()  # of experiments of this suite, whose runs need not have artifacts
+    for table, column in _PLACES:
+        if table not in tables:
+            continue
+        # The names are constants above, never data.
+        known = database.execute(f"SELECT DISTINCT {column} FROM {table}")  # noqa: S608
+        for (before,) in known.fetchall():
+            match = place.fullmatch(before or "")
+            if match is None or before.startswith(f"{home}/") or before == home:
                 continue
-            # The names are constants above, never data.
-            known = database.execute(f"SELECT DISTINCT {column} FROM {table}")  # noqa: S608
-            for (before,) in known.fetchall():
-                match = place.fullmatch(before or "")
-                if match is None or before.startswith(f"{home}/") or before == home:
-                    continue
-                if match["first"] and not (workspace.artifacts / match["first"]).exists():
-                    continue
-                now = home + (match[1] or "")
-                change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"  # noqa: S608
-                database.execute(change, (now, before))
+            if not match["first"]:
+                old_homes.add(before)
+            elif match[1] not in old_homes and not (workspace.artifacts / match["first"]).exists():
+                continue
+            now = home + (match[2] or "")
+            change = f"UPDATE {table} SET {column} = ? WHERE {column} = ?"  # noqa: S608
+            database.execute(change, (now, before))
 
 
 def _remove(path: Path) -> None:

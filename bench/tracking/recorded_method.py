@@ -17,7 +17,7 @@ from bench.methods.separator import Separator
 from bench.store.trained import cell_folder_at, load_method
 from bench.store.workspace import Workspace
 from bench.tracking import default_store
-from bench.tracking.address import default_uri, first_line, without_secret
+from bench.tracking.address import first_line, without_secret
 
 
 def method_of_run(run_id: str, workspace: Workspace) -> Separator:
@@ -41,7 +41,7 @@ def method_of_run(run_id: str, workspace: Workspace) -> Separator:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    uri = _existing_store(workspace)
+    uri = default_store.existing(workspace)
     run_id, _, artifact = run_id.partition("/")
     try:
         run = MlflowClient(tracking_uri=uri).get_run(run_id)
@@ -86,7 +86,7 @@ def download_method(uri: str, workspace: Workspace) -> Separator:
     """
     import mlflow
 
-    tracking_uri = _existing_store(workspace)
+    tracking_uri = default_store.existing(workspace)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with tempfile.TemporaryDirectory() as scratch:
         try:
@@ -97,18 +97,3 @@ def download_method(uri: str, workspace: Workspace) -> Separator:
         if len(saved) != 1:
             raise BenchError(f"{uri} holds {len(saved)} methods, not one: no separator.json")
         return load_saved(saved[0].parent)
-
-
-def _existing_store(workspace: Workspace) -> str:
-    """Return the URI of the MLflow store.
-
-    Raises
-    ------
-    BenchError
-        The store is a SQLite file that is not there: MLflow would make an empty one.
-    """
-    uri = default_uri(workspace)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise BenchError(f"no MLflow store here ({uri}): nothing was run in this folder")
-    default_store.follow_move(workspace)
-    return uri

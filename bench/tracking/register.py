@@ -7,7 +7,7 @@ import logging
 from bench.errors import BenchError
 from bench.store.workspace import Workspace
 from bench.tracking import default_store
-from bench.tracking.address import default_uri, first_line, without_secret
+from bench.tracking.address import first_line, without_secret
 from bench.tracking.model import NAME
 
 
@@ -37,8 +37,7 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-    uri = default_uri(workspace)
-    default_store.follow_move(workspace)
+    uri = default_store.existing(workspace)
     try:
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         stored = client.get_experiment_by_name(experiment)

@@ -19,13 +19,12 @@ import urllib.error
 import urllib.request
 import webbrowser
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError, nearest
 from bench.store.workspace import Workspace
 from bench.tracking import default_store
-from bench.tracking.address import default_uri, json_text, without_secret
+from bench.tracking.address import json_text, without_secret
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,10 +93,7 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
     BenchError
         There is no store yet, or no such experiment, or the port is taken.
     """
-    uri = default_uri(workspace)
-    if uri.startswith("sqlite:") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        raise BenchError("no mlflow.db here yet; run an experiment first: bench run FILE")
-    default_store.follow_move(workspace)
+    uri = default_store.existing(workspace)
     if uri.startswith(("http://", "https://")):
         address = without_secret(uri).rstrip("/") + page(uri, experiment)
         print(f"the store is a server already: open {address}")

@@ -448,7 +448,7 @@ def test_the_folder_of_the_corpora_may_come_from_the_environment(workspace, monk
         (["run", "tiny.yaml", "-o", "sedes=1"], "unknown key 'sedes'; did you mean 'seeds'?"),
         (["run", "tiny.yaml", "--device", "gpu"], "no device 'gpu'"),
         (["list", "method"], "did you mean 'methods'?"),
-        (["ui"], "no mlflow.db here yet"),
+        (["ui"], "no MLflow store here"),
     ],
 )
 def test_a_wrong_command_is_refused_in_one_line(bare_workspace, capsys, words, message):

@@ -129,6 +129,34 @@ def test_a_copied_workspace_keeps_its_artifacts_to_itself(workspace, monkeypatch
     assert [file.path for file in store.list_artifacts(parent.info.run_id)] == ["report"]
 
 
+def test_a_moved_run_without_artifacts_has_its_place_beside_the_store_too(workspace):
+    old = "file:///old/mlartifacts"
+    with sqlite3.connect("mlflow.db") as database:
+        database.execute("UPDATE experiments SET artifact_location = ?", (old,))
+        database.execute(
+            "INSERT INTO runs (run_uuid, experiment_id, artifact_uri) VALUES ('abc', 0, ?)",
+            (f"{old}/abc/artifacts",),
+        )
+    default_store.follow_move(Workspace())
+    with sqlite3.connect("mlflow.db") as database:
+        (place,) = database.execute("SELECT artifact_uri FROM runs").fetchone()
+    assert place == f"{(workspace / 'mlartifacts').as_uri()}/abc/artifacts"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["ui"], ["register", "sweep", "DRNN"], ["separate", "x.wav", "--with", "runs:/" + 32 * "0"]],
+)
+def test_a_damaged_store_is_one_line_with_a_way_out(workspace, capsys, words):
+    garbage(Path("mlflow.db"))
+    assert bench(*words) == 2
+    err = capsys.readouterr().err
+    assert err == (
+        "bench: mlflow.db cannot be used (file is not a database): bench track NAME or bench run "
+        "sets it aside and fills a new one\n"
+    )
+
+
 def test_artifacts_that_do_not_lie_beside_the_store_stay_where_they_are(workspace):
     elsewhere = "file:///somewhere/mlartifacts/abc/artifacts"
     with sqlite3.connect("mlflow.db") as database:
@@ -138,3 +166,13 @@ def test_artifacts_that_do_not_lie_beside_the_store_stay_where_they_are(workspac
         assert database.execute("SELECT artifact_location FROM experiments").fetchall() == [
             (elsewhere,)
         ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["ui"], ["register", "sweep", "DRNN"], ["separate", "x.wav", "--with", "runs:/" + 32 * "0"]],
+)
+def test_where_no_store_is_none_is_made(bare_workspace, capsys, words):
+    assert bench(*words) == 2
+    assert "no MLflow store here" in capsys.readouterr().err
+    assert not Path("mlflow.db").exists()
