@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pydantic
@@ -59,22 +60,10 @@ def find_method(name: str) -> type[Separator]:
     module_name, colon, class_name = path.partition(":")
     if not colon:
         raise BenchError(f"no method {name!r}; {nearest(name, known)}")
-    try:
-        cls = getattr(importlib.import_module(module_name), class_name)
-    except ModuleNotFoundError as error:
-        if error.name not in (module_name, module_name.partition(".")[0]):
-            raise BenchError(f"method {name!r} cannot be imported: {error}") from None
-        raise BenchError(
-            f"method {name!r}: there is no module {module_name}: put {module_name}.py into the "
-            "folder in which bench is run, or install its package"
-        ) from None
-    except AttributeError:
-        raise BenchError(
-            f"method {name!r}: module {module_name} has no class {class_name}"
-        ) from None
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's module does at import
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise BenchError(f"method {name!r} cannot be imported: {reason}") from None
+    module = _module(module_name, name)
+    if not hasattr(module, class_name):
+        raise BenchError(f"method {name!r}: module {module_name} has no class {class_name}")
+    cls = getattr(module, class_name)
     if not (isinstance(cls, type) and issubclass(cls, Separator)):
         raise BenchError(
             f"method {name!r}: {path} is no subclass of bench.methods.separator.Separator"
@@ -87,6 +76,29 @@ def find_method(name: str) -> type[Separator]:
             f"method {name!r}: {path} has GROUP {cls.GROUP!r}; {nearest(cls.GROUP, GROUPS)}"
         )
     return cls
+
+
+def _module(name: str, method: str) -> ModuleType:
+    """Return a module that holds a method.
+
+    Raises
+    ------
+    BenchError
+        There is no such module, or it cannot be imported.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        missing = error.name or ""
+        if name != missing and not name.startswith(f"{missing}."):
+            raise BenchError(f"method {method!r} cannot be imported: {error}") from None
+        raise BenchError(
+            f"method {method!r}: there is no module {name}: put {name.replace('.', '/')}.py "
+            "into the folder in which bench is run, or install its package"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - whatever a stranger's module does at import
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise BenchError(f"method {method!r} cannot be imported: {reason}") from None
 
 
 def fields(cls: type[Separator]) -> list[str]:
@@ -167,8 +179,11 @@ def _at(where: str | Callable[[str], str], name: str = "") -> str:
 
 def _reason(cls: type[Separator], fault: Any) -> str:
     """Return why a value is refused, from what pydantic says of it, with the values allowed."""
-    if fault["type"] == "value_error":  # the method's own word on values that clash
-        return str(fault["ctx"]["error"])
-    name = str(fault["loc"][0])
-    allowed = next(one.values for one in describe(cls) if one.name == name)
-    return f"{name} = {fault['input']!r} is refused; allowed: {allowed}"
+    if fault["type"] in ("value_error", "assertion_error"):  # the method's own word
+        return str(fault["ctx"]["error"]) or fault["msg"]
+    name, *inside = fault["loc"]
+    item = name + "".join(f"[{part}]" for part in inside if isinstance(part, int))
+    allowed = next((one.values for one in describe(cls) if one.name == name), fault["msg"])
+    if fault["type"] == "missing":
+        return f"{item} has no value, and {cls.__name__} has no default for it; allowed: {allowed}"
+    return f"{item} = {fault['input']!r} is refused; allowed: {allowed}"

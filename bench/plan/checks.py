@@ -40,13 +40,14 @@ class Source:
     overrides: Mapping[Place, str] = field(default_factory=dict)
 
     def where(self, *place: str | int) -> str:
-        """Return ``path:line`` or the override of a place, or of the nearest part around it."""
-        while place:
-            if place in self.overrides:
-                return f"-o {self.overrides[place]}"
-            if place in self.lines:
-                return f"{self.path}:{self.lines[place]}"
-            place = place[:-1]
+        """Return the override that set a place, or ``path:line`` of the nearest part around it."""
+        around = [place[:n] for n in range(len(place), 0, -1)]
+        for part in around:
+            if part in self.overrides:
+                return f"-o {self.overrides[part]}"
+        for part in around:
+            if part in self.lines:
+                return f"{self.path}:{self.lines[part]}"
         return str(self.path)
 
 
@@ -116,19 +117,21 @@ def _check_entry(entry: MethodEntry, i: int, source: Source) -> None:
         cls = registry.find_method(entry.method)
     except BenchError as error:
         raise BenchError(f"{source.where('methods', i, 'method')}: {error}") from None
-    for name in sorted(entry.fixed.keys() & entry.sweep.keys()):
-        where = source.where("methods", i, "sweep", name)
-        raise BenchError(f"{where}: {name!r} is fixed and swept")
     known = registry.fields(cls)
+    errors = []
     for part, values in (("fixed", entry.fixed), ("sweep", entry.sweep)):
         for name in values:
+            problem = ""
             if name not in known:
-                where = source.where("methods", i, part, name)
-                hint = nearest(name, known)
-                raise BenchError(f"{where}: {entry.method} has no hyperparameter {name!r}; {hint}")
-    if "seed" in {**entry.fixed, **entry.sweep}:
-        where = source.where("methods", i)
-        raise BenchError(f"{where}: seeds are set by the key 'seeds' for all")
+                problem = f"{entry.method} has no hyperparameter {name!r}; {nearest(name, known)}"
+            elif name == "seed":
+                problem = "seeds are set by the key 'seeds' for all"
+            elif part == "sweep" and name in entry.fixed:
+                problem = f"{name!r} is fixed and swept"
+            if problem:
+                errors.append(BenchError(f"{source.where('methods', i, part, name)}: {problem}"))
+    if errors:
+        raise joined(errors)
 
 
 def _check_rows(experiment: Experiment, source: Source) -> dict[str, dict[str, Any]]:
@@ -141,6 +144,7 @@ def _check_rows(experiment: Experiment, source: Source) -> dict[str, dict[str, A
     """
     rows: dict[str, dict[str, Any]] = {}
     label_of: dict[str, str] = {}
+    errors = []
     for i, entry in enumerate(experiment.methods):
         cls = registry.find_method(entry.method)
         common = experiment.transform(cls, None)
@@ -150,18 +154,26 @@ def _check_rows(experiment: Experiment, source: Source) -> dict[str, dict[str, A
             return source.where("methods", i, part, name)
 
         for label, values in entry.variants():
-            method = registry.make(cls, {**common, **values}, where)
             if label in rows:
                 line = source.where("methods", i, "label")
-                raise BenchError(f"{line}: two rows are named {label!r}")
+                errors.append(BenchError(f"{line}: two rows are named {label!r}"))
+            try:
+                method = registry.make(cls, {**common, **values}, where)
+            except BenchError as error:
+                errors.append(error)
+                continue
             rows[label] = method.hyperparameters()
             canonical = json.dumps([entry.method, rows[label]], sort_keys=True)
             twin = label_of.setdefault(canonical, label)
             if twin != label:
-                raise BenchError(
-                    f"{source.where('methods', i)}: rows {twin!r} and {label!r} are the same "
-                    "method with the same values; keep one"
+                errors.append(
+                    BenchError(
+                        f"{source.where('methods', i)}: rows {twin!r} and {label!r} are the same "
+                        "method with the same values; keep one"
+                    )
                 )
+    if errors:
+        raise joined(errors)
     return rows
 
 

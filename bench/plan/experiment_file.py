@@ -35,6 +35,8 @@ _PARTS: dict[str, type[Strict]] = {
     "pivot": Pivot,
     "stft": Transform,
 }
+#: What a key may be to YAML: text, or ``<<``, which merges another mapping.
+_KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
@@ -68,22 +70,32 @@ def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     if not isinstance(content, dict):
         raise BenchError(f"{path}: an experiment file is a mapping of keys to values")
     overrides = list(overrides)
-    source = Source(path, lines, {_place(word): word for word in overrides})
-    experiment = _typed(_overridden({"name": path.stem, **content}, overrides), source)
+    content = _overridden({"name": path.stem, **content}, overrides)
+    source = Source(path, lines, {_place(word, content): word for word in overrides})
+    experiment = _typed(content, source)
     checks.check_experiment(experiment, source)
     return experiment
 
 
-def _place(override: str) -> Place:
-    """Return the keys and list indices that an override leads through.
+def _place(override: str, content: Any) -> Place:
+    """Return the keys and list indices, from 0, that an override leads through in a content.
 
     Examples
     --------
-    >>> _place("methods[3].fixed.gamma=0.1")
-    ('methods', 3, 'fixed', 'gamma')
+    >>> _place("methods[-1].fixed.gamma=0.1", {"methods": [{}, {}]})
+    ('methods', 1, 'fixed', 'gamma')
     """
-    parts = re.findall(r"[^.\[\]]+", override.partition("=")[0])
-    return tuple(int(part) if part.isdecimal() else part for part in parts)
+    place: list[str | int] = []
+    for part in re.findall(r"[^.\[\]]+", override.partition("=")[0]):
+        key: str | int = part
+        if isinstance(content, list) and re.fullmatch(r"-?\d+", part):
+            key = int(part) + (len(content) if part.startswith("-") else 0)
+        place.append(key)
+        try:
+            content = content[key]
+        except (KeyError, IndexError, TypeError):
+            content = None
+    return tuple(place)
 
 
 def _overridden(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -101,20 +113,22 @@ def _overridden(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, 
         try:
             OmegaConf.update(config, key, yaml.safe_load(value), force_add=True)
         except IndexError:
-            raise BenchError(f"-o {override}: {_lengths(content, override)}") from None
+            so_far = OmegaConf.to_container(config, resolve=False)
+            raise BenchError(f"-o {override}: {_length(so_far, override)}") from None
         except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
             raise BenchError(f"-o {override}: {str(error).splitlines()[0]}") from None
     changed: Any = OmegaConf.to_container(config, resolve=False)
     return {str(key): value for key, value in changed.items()}
 
 
-def _lengths(content: Any, override: str) -> str:
+def _length(content: Any, override: str) -> str:
     """Return which list on the way of an override ends before its index, and its length."""
-    for i, part in enumerate(_place(override)):
-        if isinstance(content, list) and isinstance(part, int) and part >= len(content):
-            name = ".".join(map(str, _place(override)[:i]))
+    place = _place(override, content)
+    for i, key in enumerate(place):
+        if isinstance(content, list) and isinstance(key, int) and not 0 <= key < len(content):
+            name = ".".join(map(str, place[:i]))
             return f"{name} has {len(content)} items, numbered from 0"
-        content = content[part]
+        content = content[key]
     return "a list on the way is too short"
 
 
@@ -177,9 +191,13 @@ def _numbered(node: yaml.Node | None, place: Place = ()) -> Iterator[tuple[Place
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
-            if key.value in seen:
-                mark = key.start_mark
-                raise yaml.MarkedYAMLError(problem=f"key {key.value!r} twice", problem_mark=mark)
+            problem = ""
+            if key.tag not in _KEY_TAGS:  # on, null, 1, [a]
+                problem = f"key {key.value} is no text to YAML; write it in quotes"
+            elif key.value in seen:
+                problem = f"key {key.value!r} twice"
+            if problem:
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             seen.add(key.value)
             here = (*place, key.value)
             yield here, key.start_mark.line + 1

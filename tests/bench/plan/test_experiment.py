@@ -213,9 +213,31 @@ def test_several_mistakes_are_named_at_once_each_with_its_line(write):
         "exp.yaml:12: drnn has no hyperparameter 'gama'; did you mean 'gamma'?",
     ]
     text = GOOD.replace("{recurrent: none}", "{recurrent: alle, hidden: 0}")
-    assert faults(write(text)) == [
+    text = text.replace("sweep:", "sweep:\n      layers: [0]")
+    assert faults(write(text.replace("label: DNN", "label: Mixture {gamma} {layers}"))) == [
         "exp.yaml:10: hidden = 0 is refused; allowed: integer, 1 or more",
+        "exp.yaml:12: layers = 0 is refused; allowed: integer, 1 or more",
         "exp.yaml:10: recurrent = 'alle' is refused; allowed: none, all; or integer",
+    ]
+    text = GOOD.replace("{recurrent: none}", "{seed: 1, gamma: 2, hiden: 3}")
+    assert faults(write(text)) == [
+        "exp.yaml:10: seeds are set by the key 'seeds' for all",
+        "exp.yaml:10: drnn has no hyperparameter 'hiden'; did you mean 'hidden'?",
+        "exp.yaml:12: 'gamma' is fixed and swept",
+    ]
+    twice = (
+        "  - {method: mixture, label: Mixture}\n  - {method: rpca, label: RPCA, fixed: {k: -1}}\n"
+    )
+    assert faults(write(GOOD.replace("table:", f"{twice}table:"))) == [
+        "exp.yaml:13: two rows are named 'Mixture'",
+        "exp.yaml:14: k = -1 is refused; allowed: number, above 0",
+    ]
+
+
+@pytest.mark.parametrize("key", ["on", "null", "1"])
+def test_a_key_that_yaml_takes_for_another_value_is_refused_with_its_line(write, key):
+    assert faults(write(f"{GOOD}{key}: 3\n")) == [
+        f"exp.yaml:15: not readable as YAML: key {key} is no text to YAML; write it in quotes"
     ]
 
 
@@ -230,6 +252,16 @@ def test_a_mistake_on_the_command_line_is_named_by_its_option(write):
     assert faults(path, "methods[9].label=x") == [
         "-o methods[9].label=x: methods has 2 items, numbered from 0"
     ]
+    assert faults(path, "methods[-1].fixed.hidden=0") == [
+        "-o methods[-1].fixed.hidden=0: hidden = 0 is refused; allowed: integer, 1 or more"
+    ]
+    whole = "methods[1].fixed={recurrent: alle}"
+    assert faults(path, whole) == [
+        f"-o {whole}: recurrent = 'alle' is refused; allowed: none, all; or integer"
+    ]
+    assert faults(path, "seeds=[0, a]")[0].startswith("-o seeds=[0, a]: seeds.1 = 'a'")
+    two = "methods=[{method: mixture, label: A}]", "methods[0].sweep={}", "methods[1].label=B"
+    assert faults(path, *two) == ["-o methods[1].label=B: methods has 1 items, numbered from 0"]
     assert faults(path, "dataset=none") == [
         "-o dataset=none: no dataset 'none'; known: dsd100, folder, ikala, mir1k, "
         "mir1k_held_out_singer, mir1k_held_out_songs, musdb18, musdb18_7s, musdb18hq, synthetic"

@@ -1,0 +1,76 @@
+"""From a name and values to a method: what is refused, and how it is said."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from bench.errors import BenchError
+from bench.methods import registry
+from bench.methods.separator import Separator, separator
+
+
+@separator
+class Banded(Separator):
+    """A stranger's method.
+
+    Parameters
+    ----------
+    bands
+        Edges of the bands in hertz.
+    order
+        Order of the filters.
+    """
+
+    bands: list[int]
+    order: int = 2
+
+    def __post_init__(self) -> None:
+        if self.order > 4:
+            raise AssertionError("order must be below 5")
+        if not self.bands:
+            raise ValueError("bands is empty")
+
+    def separate(self, mixture, rate):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({}, "here: bands has no value, and Banded has no default for it; allowed: array"),
+        ({"bands": [1, "x"]}, "here: bands[1] = 'x' is refused; allowed: array"),
+        ({"bands": [1], "order": 6}, "here: order must be below 5"),
+        ({"bands": []}, "here: bands is empty"),
+        ({"bands": 1, "order": "y"}, "here: bands = 1 is refused; allowed: array\n"
+                                     "here: order = 'y' is refused; allowed: integer"),
+        ({"orders": 2}, "here: Banded has no hyperparameter 'orders'; did you mean 'order'?"),
+    ],
+)  # fmt: skip
+def test_refused_values_are_said_one_a_line(values, line):
+    with pytest.raises(BenchError) as refusal:
+        registry.make(Banded, values, "here")
+    assert str(refusal.value) == line
+
+
+@pytest.mark.parametrize(
+    ("content", "path", "line"),
+    [
+        ("", "mine_a:X", "module mine_a has no class X"),
+        ("import os\nos.nothing", "mine_b:X", "cannot be imported: AttributeError: module 'os'"),
+        ("import absent_c", "mine_c:X", "cannot be imported: No module named 'absent_c'"),
+        ("", "mine_d.inner:X", "there is no module mine_d.inner: put mine_d/inner.py into the"),
+        ("", "absent_e:X", "there is no module absent_e: put absent_e.py into the folder"),
+    ],
+)
+def test_a_module_that_cannot_be_used_is_said_with_what_to_do(
+    tmp_path, monkeypatch, content, path, line
+):
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    name = path.partition(":")[0].partition(".")[0]
+    if name.startswith("mine"):
+        (tmp_path / f"{name}.py").write_text(content)
+    with pytest.raises(BenchError) as refusal:
+        registry.find_method(path)
+    assert line in str(refusal.value)
