@@ -14,6 +14,7 @@ from rich.console import Console
 from bench.cli.compute import Tally, compute_cells, interruptible, job_of
 from bench.cli.options import HERE, DataOption, complete_file, experiment_path
 from bench.cli.tables import prepare, print_tables
+from bench.errors import BenchError
 
 if TYPE_CHECKING:
     from bench.runner.workers import Workers
@@ -78,7 +79,12 @@ def run(
     console = Console()
     spec = experiment_file.read_experiment(experiment_path(experiment), override or ())
     file = owner.file_in(HERE, experiment_path(experiment))
-    replaced = "" if dry_run else owner.check_file(HERE, spec.name, file, override or ())
+    try:
+        replaced = owner.check_file(HERE, spec.name, file, override or ())
+    except BenchError as refusal:
+        if not dry_run:
+            raise
+        replaced = f"without --dry-run this is refused: {refusal}"
     dataset = open_dataset(spec.dataset, data)
     with shown_stage(console, "reading the corpus"):
         cells = cells_of(spec, dataset)
@@ -92,6 +98,8 @@ def run(
     pending = [folder for folder, status in statuses if status.state not in left_alone]
     n_failed = 0 if retry_failed else sum(status.state == "failed" for _, status in statuses)
     n_done = len(cells) - len(pending) - n_failed
+    if replaced:
+        print(replaced)
     if dry_run:
         _print_plan(statuses, retry_failed)
         rest = f", {n_failed} failed before" if n_failed else ""
@@ -106,8 +114,6 @@ def run(
     prepare(HERE.reports / spec.name)
     prepare(HERE.runs)
     save_manifest(HERE.runs, spec, dataset, cells, override or [], file)
-    if replaced:
-        print(replaced)
     for folder, status in statuses:
         if status.why == DAMAGED:
             print(f"{folder.cell.name}: {DAMAGED}")

@@ -14,7 +14,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -72,40 +72,71 @@ def estimates_of(method: Method, mixture: Audio, rate: int) -> Estimates:
     Raises
     ------
     BenchError
-        The method lacks a target, an estimate has another shape than the mixture or is not finite,
-        or a method from elsewhere raises an error: which promise was broken, and by whom.
+        As `_kept`.
     """
-    name = f"{type(method).__module__}:{type(method).__qualname__}"
+    return _kept(method, "separate", lambda: method.separate(mixture, rate), mixture.shape)
+
+
+def _estimates_of_track(method: Oracle, track: Track) -> Estimates:
+    """Return the estimates of one chunk of a track by a bound; see `estimates_of`."""
+    call = "separate_track"
+    return _kept(method, call, lambda: method.separate_track(track), track.mixture.shape)
+
+
+def _kept(
+    method: Method, call: str, separate: Callable[[], Any], shape: tuple[int, ...]
+) -> Estimates:
+    """Return what a method's call gives, where it is what the contract of methods promises.
+
+    Raises
+    ------
+    BenchError
+        The method lacks a target or has another, an estimate is no array of floats, has another
+        shape than the mixture or is not finite, or a method from elsewhere raises an error: which
+        promise was broken, and by whom.
+    """
+    path = f"{type(method).__module__}:{type(method).__qualname__}"
+    name = f"{path}.{call}"
     try:
-        estimates = method.separate(mixture, rate)
+        estimates = separate()
     except BenchError:
         raise
     except Exception as error:
-        if name.startswith(("bench.", "baselines.")):
+        if path.startswith(("bench.", "baselines.")):
             raise  # a defect of ours, which needs its traceback
         last = traceback.extract_tb(error.__traceback__)[-1]
+        text = next(iter(str(error).splitlines()), "")
         raise BenchError(
-            f"{name}.separate raised {type(error).__name__}: {error} "
+            f"{name} raised {type(error).__name__}: {text} "
             f"({Path(last.filename).name}, line {last.lineno})"
         ) from error
+    targets = ", ".join(TARGETS)
     if not isinstance(estimates, Mapping):
         raise BenchError(
-            f"{name}.separate returned a {type(estimates).__name__}; it must return a dict with an "
-            f"array for each of {', '.join(TARGETS)}"
+            f"{name} returned a {type(estimates).__name__}; it must return a dict with an array "
+            f"for each of {targets}"
         )
     for target in TARGETS:
         if target not in estimates:
-            raise BenchError(f"{name}.separate returned no estimate of {target}")
-        estimate = np.asarray(estimates[target])
-        if estimate.shape != mixture.shape:
+            raise BenchError(f"{name} returned no estimate of {target}")
+    for target, estimate in estimates.items():
+        if target not in TARGETS:
+            raise BenchError(f"{name} returned {target!r}, which is no target; known: {targets}")
+        if not isinstance(estimate, np.ndarray):
             raise BenchError(
-                f"{name}.separate returned {target} of shape {estimate.shape}; it must have the "
-                f"mixture's, {mixture.shape}: (channels, samples)"
+                f"{name} returned {target} as a {type(estimate).__name__}; it must be a NumPy array"
+            )
+        if not np.issubdtype(estimate.dtype, np.floating):
+            raise BenchError(
+                f"{name} returned {target} in the type {estimate.dtype}; it must hold floats"
+            )
+        if estimate.shape != shape:
+            raise BenchError(
+                f"{name} returned {target} of shape {estimate.shape}; it must have the mixture's, "
+                f"{shape}: (channels, samples)"
             )
         if not np.isfinite(estimate).all():
-            raise BenchError(
-                f"{name}.separate returned {target} with samples that are NaN or infinite"
-            )
+            raise BenchError(f"{name} returned {target} with samples that are NaN or infinite")
     return dict(estimates)
 
 
@@ -231,9 +262,11 @@ def separate_track(method: Separator, track: Track) -> Estimates:
         return separate_mixture(method, track.mixture, track.rate)
     song_chunks = cuts(track.n_samples, track.n_channels, track.rate, method.alignment(track.rate))
     if len(song_chunks) == 1:
-        return method.separate_track(track)
+        return _estimates_of_track(method, track)
     parts = overlap_add(
-        song_chunks, track.rate, lambda a, b: method.separate_track(track.excerpt(a, b - a))
+        song_chunks,
+        track.rate,
+        lambda a, b: _estimates_of_track(method, track.excerpt(a, b - a)),
     )
     return joined(parts)
 

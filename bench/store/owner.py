@@ -24,8 +24,8 @@ NO_FILE = ""
 
 
 def file_in(workspace: Workspace, path: Path) -> str:
-    """Return the path of an experiment file as seen from the working directory."""
-    return os.path.relpath(path, workspace.root)
+    """Return the path of an experiment file as seen from the working directory, without links."""
+    return os.path.relpath(path.resolve(), workspace.root.resolve())
 
 
 @dataclass(frozen=True)
@@ -59,13 +59,13 @@ def check_file(workspace: Workspace, name: str, file: str, overrides: Sequence[s
     file
         Its file, from `file_in`.
     overrides
-        What the command line changes of the file. Where the name is among it, it may replace what
-        other overrides gave.
+        What the command line changes of the file, in any order. Where the name is among it, it may
+        replace what other overrides gave.
 
     Returns
     -------
     str
-        One line where what was run of the same file with overrides is replaced; else empty.
+        One line where the report that is there is replaced by another; else empty.
 
     Raises
     ------
@@ -77,21 +77,24 @@ def check_file(workspace: Workspace, name: str, file: str, overrides: Sequence[s
         return ""
     if owner.file != file:
         if owner.file and not (workspace.root / owner.file).is_file():
-            return ""
+            return f"the report of {owner.file}, which is gone, is replaced by that of {file}"
         whose = owner.file or "scores from files"
         raise BenchError(
             f"{file}: the name {name!r} belongs to {whose}, whose report would be replaced; give "
             "the file a name of its own: the key 'name', or -o name=..."
         )
-    if any(map(_names, overrides)) or list(overrides) == owner.overrides:
+    now = [word for word in overrides if not _names(word)]
+    if _by_key(now) == _by_key(owner.overrides):
         return ""
-    before, now = (f"-o {' -o '.join(words)}" for words in (owner.overrides, overrides))
-    if not overrides:
-        return f"{name} was run with {before}: it is now run as its file states it"
-    earlier_run = f"run with {before}" if owner.overrides else "run as its file states it"
+    before, wanted = (
+        f"with -o {' -o '.join(words)}" if words else "as its file states it"
+        for words in (owner.overrides, now)
+    )
+    if not now or len(now) < len(overrides):
+        return f"{name} was run {before}: it is now run {wanted}, and its report is replaced"
     raise BenchError(
-        f"{name} was {earlier_run}, and {now} would replace its report; name the change: "
-        f"-o name={name}_2 (or -o name={name} to replace it)"
+        f"{name} was run {before}, and -o {' -o '.join(now)} would replace its report; name the "
+        f"change: -o name={name}_2 (or -o name={name} to replace it)"
     )
 
 
@@ -119,7 +122,8 @@ def check_scores(workspace: Workspace, name: str, cell: Cell) -> None:
         return
     whose = owner.file or "other estimates or references"
     raise BenchError(
-        f"{workspace.reports / name} belongs to {whose}: choose another name by --as, or remove it"
+        f"the name {name!r} belongs to {whose}, whose report would be replaced: choose another "
+        "name by --as"
     )
 
 
@@ -148,3 +152,8 @@ def _owner(workspace: Workspace, name: str) -> _Owner | None:
 def _names(override: str) -> bool:
     """Tell whether an override gives the experiment's name."""
     return override.partition("=")[0] == "name"
+
+
+def _by_key(overrides: Sequence[str]) -> dict[str, str]:
+    """Return the value that each key of overrides is given last."""
+    return {word.partition("=")[0]: word.partition("=")[2] for word in overrides}

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from bench import stft
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
 from bench.methods import chunks
+from bench.methods.oracle import Oracle
 from bench.methods.separator import Separator, separator
 from bench.methods.song import SongSeparator
 from bench.track import TARGETS, Track
@@ -153,6 +155,8 @@ class Odd(Separator):
     def separate(self, mixture, rate):
         if self.promise == "error":
             return {"vocals": mixture[7]}
+        if self.promise == "error of lines":
+            raise RuntimeError("first\nsecond")
         if self.promise == "dict":
             return mixture, mixture
         estimates = {"vocals": mixture, "accompaniment": mixture}
@@ -162,6 +166,14 @@ class Odd(Separator):
             estimates["vocals"] = mixture.T
         if self.promise == "finite":
             estimates["vocals"] = mixture * np.nan
+        if self.promise == "tensor":
+            estimates["vocals"] = torch.ones(mixture.shape, requires_grad=True)
+        if self.promise == "text":
+            estimates["vocals"] = mixture.astype(str)
+        if self.promise == "complex":
+            estimates["vocals"] = mixture.astype(complex)
+        if self.promise == "more":
+            estimates["drums"] = mixture
         return estimates
 
 
@@ -172,6 +184,11 @@ class Odd(Separator):
         ("shape", "returned vocals of shape (300, 2); it must have the mixture's, (2, 300)"),
         ("finite", "returned vocals with samples that are NaN or infinite"),
         ("dict", "returned a tuple; it must return a dict with an array for each of vocals"),
+        ("tensor", "returned vocals as a Tensor; it must be a NumPy array"),
+        ("text", "returned vocals in the type <U32; it must hold floats"),
+        ("complex", "returned vocals in the type complex128; it must hold floats"),
+        ("more", "returned 'drums', which is no target; known: vocals, accompaniment"),
+        ("error of lines", "raised RuntimeError: first (test_chunks.py, line "),
         ("error", "raised IndexError: index 7 is out of bounds for axis 0 with size 2 (test_chunk"),
     ],
 )
@@ -179,3 +196,16 @@ def test_a_broken_promise_of_a_method_from_elsewhere_is_named(promise, message):
     with pytest.raises(BenchError) as caught:
         SongSeparator(Odd(promise=promise), "odd").separate(np.ones((2, 300)), RATE)
     assert f"{__name__}:Odd.separate {message}" in str(caught.value)
+
+
+@separator
+class OddBound(Oracle):
+    """A bound that breaks one promise."""
+
+    def separate_track(self, track):
+        return {"vocals": track.mixture, "accompaniment": track.mixture[:, 1:]}
+
+
+def test_a_broken_promise_of_a_bound_from_elsewhere_is_named():
+    with pytest.raises(BenchError, match=r"OddBound\.separate_track returned accompaniment"):
+        chunks.separate_track(OddBound(), Synthetic().tracks("test")[0])

@@ -7,7 +7,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.plan.cells import Cell
-from bench.store.owner import check_file, check_scores
+from bench.store.owner import check_file, check_scores, file_in
 from bench.store.workspace import Workspace
 from tests.command import bench
 
@@ -51,7 +51,11 @@ def test_another_file_of_the_same_stem_does_not_replace_a_report(workspace, caps
     assert bench("run", "theirs/same.yaml", "--workers", "0", "-o", "name=other") == 0
     assert "theirs" in Path("reports/other/table.md").read_text()
     Path("mine/same.yaml").unlink()
+    capsys.readouterr()
     assert bench("run", "theirs/same.yaml", "--workers", "0") == 0
+    assert capsys.readouterr().out.startswith(
+        "the report of mine/same.yaml, which is gone, is replaced by that of theirs/same.yaml\n"
+    )
 
 
 @pytest.mark.usefixtures("bare_workspace")
@@ -75,9 +79,33 @@ def test_overrides_replace_a_report_by_name_alone():
     assert check_file(here, "x", "x.yaml", ["seeds=[1]"]) == ""
     with pytest.raises(BenchError, match="x was run with -o seeds="):
         check_file(here, "x", "x.yaml", ["seeds=[2]"])
-    assert check_file(here, "x", "x.yaml", ["seeds=[2]", "name=x"]) == ""
-    assert "as its file states it" in check_file(here, "x", "x.yaml", [])
+    assert check_file(here, "x", "x.yaml", ["name=x", "seeds=[1]"]) == ""
+    assert check_file(here, "x", "x.yaml", ["seeds=[2]", "name=x"]) == (
+        "x was run with -o seeds=[1]: it is now run with -o seeds=[2], and its report is replaced"
+    )
+    assert "it is now run as its file states it" in check_file(here, "x", "x.yaml", [])
     assert check_file(here, "free", "x.yaml", ["seeds=[2]"]) == ""
+
+
+@pytest.mark.usefixtures("bare_workspace")
+def test_the_order_of_overrides_and_links_to_a_file_make_no_other_owner():
+    report("x", file="x.yaml", overrides=["seeds=[1]", "title=T"])
+    Path("x.yaml").write_text("x")
+    Path("link.yaml").symlink_to("x.yaml")
+    here = Workspace()
+    assert check_file(here, "x", "x.yaml", ["title=T", "seeds=[1]"]) == ""
+    assert file_in(here, Path("link.yaml")) == "x.yaml"
+
+
+def test_a_dry_run_says_that_the_run_would_be_refused(bare_workspace, capsys):
+    for folder in ("mine", "theirs"):
+        Path(folder).mkdir()
+        Path(folder, "same.yaml").write_text(MIXTURE.format(title=folder))
+    report("same", file="mine/same.yaml")
+    Path("mine/same.yaml").write_text("")
+    assert bench("run", "theirs/same.yaml", "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert "without --dry-run this is refused: theirs/same.yaml: the name 'same' belongs to" in out
 
 
 @pytest.mark.usefixtures("bare_workspace")
