@@ -20,6 +20,8 @@ PACKAGES = (
 
 #: Ending of a commit from which files of the code differed.
 _DIRTY = "-dirty"
+#: Stands for the commit of a suite that is installed without its repository.
+_UNKNOWN = "unknown"
 
 
 def now() -> str:
@@ -35,7 +37,7 @@ def commit() -> str:
     """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
-        return "unknown"
+        return _UNKNOWN
 
     def git(*words: str) -> str:
         done = subprocess.run(
@@ -48,12 +50,22 @@ def commit() -> str:
         dirty = git("status", "--porcelain", "--", *code)
         return git("rev-parse", "HEAD") + (_DIRTY if dirty else "")
     except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+        return _UNKNOWN
 
 
 def has_changes(stamp: str) -> bool:
     """Tell whether a commit, from `commit`, stands for code that differed from it."""
     return stamp.endswith(_DIRTY)
+
+
+def is_exact(stamp: str) -> bool:
+    """Tell whether a commit, from `commit`, stands for one state of the code."""
+    return stamp != _UNKNOWN and not has_changes(stamp)
+
+
+def code_files() -> list[Path]:
+    """Return the files of the package `bench`."""
+    return sorted(Path(__file__).resolve().parent.rglob("*.py"))
 
 
 def short(stamp: str) -> str:

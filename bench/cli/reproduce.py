@@ -178,16 +178,17 @@ def _check_fresh(place: Workspace, commit: str) -> None:
     BenchError
         A finished cell in it is of another commit.
     """
+    from bench import provenance
     from bench.store.files import read_json
 
     markers = [*place.runs.glob("*/scores/*.json"), *place.runs.glob("*/fit.json")]
     for path in sorted(markers):
         facts = read_json(path) or {}
         then = facts.get("provenance", {}).get("commit")
-        if then != commit or commit == "unknown" or commit.endswith("-dirty"):
+        if then != commit or not provenance.is_exact(commit):
             raise BenchError(
                 f"{place.root} holds cells of commit {str(then)[:12]}, and this is {commit[:12]}"
-                f"{', with uncommitted changes' if commit.endswith('-dirty') else ''}; "
+                f"{', with uncommitted changes' if provenance.has_changes(commit) else ''}; "
                 "remove the folder, or name another by --into"
             )
 

@@ -85,16 +85,26 @@ def write_index(reports: Path) -> Path:
 
 
 def is_current(results: Results, workspace: Workspace) -> bool:
-    """Tell whether the report that is there was written by this code from these outcomes, whole."""
+    """Tell whether the report that is there was written by this code from these outcomes.
+
+    No file of it may be missing or have changed since ``provenance.json``, the last, was written;
+    and where no commit stands for the code, no file of the code.
+    """
     folder = workspace.reports / results.experiment.name
-    before = read_json(folder / "provenance.json") or {}
+    last = folder / "provenance.json"
+    before = read_json(last) or {}
     facts = json.loads(json.dumps(_provenance(results)))
     facts["report"]["time"] = before.get("report", {}).get("time")
+    if not facts.items() <= before.items():
+        return False
     names = ["index.html", "table.md", "table.tex", "rows.csv", "scores.parquet"]
     if results.experiment.figure:
         names.append("figure.svg")
-    names += before.get("example_files", {})
-    return facts.items() <= before.items() and all((folder / name).is_file() for name in names)
+    files = [folder / name for name in [*names, *before.get("example_files", {})]]
+    if not provenance.is_exact(provenance.commit()):
+        files += provenance.code_files()
+    written = last.stat().st_mtime
+    return all(path.is_file() and path.stat().st_mtime <= written for path in files)
 
 
 def report_files(tables: ReportTables, facts: Mapping[str, Any]) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from bench import provenance
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
 from bench.report.formats.latex import escape_latex, latex
@@ -18,7 +20,7 @@ from bench.report.formats.markdown import escape_markdown, markdown
 from bench.report.numbers import decibels
 from bench.report.rows import COLUMNS
 from bench.report.tabulate import tabulate
-from bench.report.write import write_report
+from bench.report.write import is_current, write_report
 from bench.store.cell_folder import CellFolder
 from bench.store.results import SCHEMA_VERSION, Results, read_outcome
 from bench.store.workspace import Workspace
@@ -196,3 +198,28 @@ def test_a_report_of_nothing_yet_says_missing(results):
     assert lines["value"].isna().all()
     text = io.StringIO(markdown(tables)).read()
     assert "failed" in text or "missing" in text
+
+
+@pytest.mark.parametrize("stamp", [40 * "a", f"{40 * 'a'}-dirty", "unknown"])
+def test_a_report_is_kept_only_where_this_code_wrote_it_whole(
+    results, tmp_path, monkeypatch, stamp
+):
+    monkeypatch.setattr(provenance, "commit", lambda: stamp)
+    code = tmp_path / "code.py"
+    code.touch()
+    monkeypatch.setattr(provenance, "code_files", lambda: [code])
+    workspace = Workspace(tmp_path)
+    assert not is_current(results, workspace)
+    folder = write_report(tabulate(results), workspace)
+    assert is_current(results, workspace)
+    later = (folder / "provenance.json").stat().st_mtime + 10
+    os.utime(code, (later, later))
+    assert is_current(results, workspace) == (stamp == 40 * "a")
+    os.utime(code, (0, 0))
+    table = folder / "table.md"
+    table.write_text("cut")
+    os.utime(table, (later, later))
+    assert not is_current(results, workspace)
+    write_report(tabulate(results), workspace)
+    table.unlink()
+    assert not is_current(results, workspace)
