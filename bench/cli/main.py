@@ -20,6 +20,7 @@ from bench.cli.separate import separate
 from bench.cli.status import status
 from bench.cli.track import track
 from bench.cli.ui import ui
+from bench.cli.warn import warn
 from bench.errors import BenchError
 from bench.version import __version__
 
@@ -57,6 +58,5 @@ def main() -> None:
     try:
         app()
     except BenchError as error:
-        for line in str(error).splitlines():
-            print(f"bench: {line}", file=sys.stderr)
+        warn(error)
         sys.exit(2)

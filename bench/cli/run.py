@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from rich.console import Console
 from bench.cli.compute import Tally, compute_cells, interruptible, job_of
 from bench.cli.options import HERE, DataOption, complete_file, experiment_path
 from bench.cli.tables import prepare, print_tables
+from bench.cli.warn import warn
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _compute(
     results = manifest.results(outcomes)
     set_aside = default_store.set_aside_if_broken(HERE)
     if set_aside:
-        print(f"bench: {set_aside}", file=sys.stderr, flush=True)
+        warn(set_aside)
     unrecorded = address.unrecorded(results, HERE)
     if not pending and not unrecorded:
         tables = tabulate(results)
@@ -198,7 +198,7 @@ def _compute(
     tracker = Tracker(manifest, HERE)
     tracker.open()
     if tracker.trouble:
-        print(f"bench: {tracker.trouble}", file=sys.stderr, flush=True)
+        warn(tracker.trouble)
     clips: Sequence[ListeningClip] = ()
     if pending and manifest.experiment.examples:
         with shown_stage(console, "choosing tracks to listen to"):
@@ -222,6 +222,6 @@ def _compute(
     with shown_stage(console, "recording the report in MLflow"):
         tracker.close(n_failed, report_folder)
     if tracker.trouble:
-        print(f"bench: {tracker.trouble}", file=sys.stderr)
+        warn(tracker.trouble)
     print_tables(console, tables, report_folder)
     return tally

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from rich.console import Console
 
 from bench.cli.options import HERE, DataOption, IntoOption, RecordOption, complete_dataset
 from bench.cli.tables import finish_external
+from bench.cli.warn import warn
 
 
 def score(
@@ -49,10 +49,9 @@ def score(
     strangers = sorted(set(track_names(estimates)) - set(tracks.names))
     if strangers:
         named = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
-        print(
-            f"bench: {len(strangers)} folder(s) in {estimates} match no track of the references "
-            f"and are not scored: {named}",
-            file=sys.stderr,
+        warn(
+            f"{len(strangers)} folder(s) in {estimates} match no track of the references and are "
+            f"not scored: {named}"
         )
     with console.status("scoring") as status:
         row = score_estimates(

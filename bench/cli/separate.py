@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from rich.progress import (
 )
 
 from bench.cli.options import HERE, complete_method
+from bench.cli.warn import warn
 from bench.errors import BenchError
 
 #: Endings of the files in a folder that are taken as songs.
@@ -53,17 +55,21 @@ def separate(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Separate songs into vocals and accompaniment, which add up to the song."""
-    import scipy.linalg  # noqa: F401 - a limit of threads reaches the libraries that are loaded
+    # A second thread takes twice the processor time, saves none, and waits on a busy machine. Its
+    # limit is read by the libraries that are loaded from here on, and set for those that are here.
+    os.environ.update({f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")})
     import threadpoolctl
     import torch
 
+    torch.set_num_threads(1)
+    threadpoolctl.threadpool_limits(1)
     from bench.runner.job import device_here
     from bench.songs.load import load
     from bench.songs.separate import separate_file
     from bench.songs.write import Format
 
     if bits not in (None, 16, 24, 32):
-        raise BenchError(f"--bits {bits}: 16, 24 or 32")
+        raise BenchError(f"--bits {bits} is no width of samples here; give 16, 24 or 32")
     form = Format("flac" if flac else "wav", cast(Any, bits) or (24 if flac else 32))
     songs = _files(songs)
     stems = [song.stem for song in songs]
@@ -73,9 +79,6 @@ def separate(
     if method is None:
         method, why = _choose(songs)
         print(why)
-    # A second thread takes twice the processor time, saves none, and waits on a busy machine.
-    torch.set_num_threads(1)
-    threadpoolctl.threadpool_limits(1)
     loaded = load(method)
     loaded.method.to(device_here(device))
     n_failed = 0
@@ -89,7 +92,7 @@ def separate(
 
                 separated = separate_file(loaded, song, out, form, update)
         except BenchError as error:
-            print(f"bench: {error}", file=sys.stderr)
+            warn(error)
             n_failed += 1
             continue
         print(
@@ -111,11 +114,16 @@ def _files(songs: list[Path]) -> list[Path]:
     for song in songs:
         inside = [song]
         if song.is_dir():
-            inside = sorted(path for path in song.iterdir() if path.suffix.lower() in SUFFIXES)
+            inside = sorted(path for path in song.iterdir() if _is_song(path))
             if not inside:
                 raise BenchError(f"{song} holds no song: no file that ends in {' '.join(SUFFIXES)}")
         files += inside
     return files
+
+
+def _is_song(path: Path) -> bool:
+    """Tell whether a path in a folder is a song: a file that is not hidden, by its ending."""
+    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
 
 
 def _choose(songs: list[Path]) -> tuple[str, str]:
@@ -123,10 +131,13 @@ def _choose(songs: list[Path]) -> tuple[str, str]:
     from bench import audio
     from bench.songs.choose import chosen_method
 
-    rates = [COMMON_RATE]
-    with contextlib.suppress(BenchError):  # what soundfile does not read is decoded later
-        rates = [audio.header(song).rate for song in songs]
-    return chosen_method(HERE, max(rates))
+    def rate(song: Path) -> int:
+        try:
+            return audio.header(song).rate
+        except BenchError:  # soundfile does not read it; it is decoded, or refused, later
+            return COMMON_RATE
+
+    return chosen_method(HERE, max(map(rate, songs)))
 
 
 def _left_text(bar: Progress, task: TaskID, share: float) -> str:

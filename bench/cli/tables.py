@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bench.cli.options import HERE
+from bench.cli.warn import warn
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -58,5 +58,5 @@ def finish_external(console: Console, row: ExternalRow, record: bool) -> None:
         tracker.finish(row.folder)
         tracker.close(0, report_folder)
         if tracker.trouble:
-            print(f"bench: {tracker.trouble}", file=sys.stderr)
+            warn(tracker.trouble)
     print_tables(console, tables, report_folder)

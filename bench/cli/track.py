@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from bench.cli.options import HERE, NameArgument, manifest_of
 from bench.cli.tables import prepare
+from bench.cli.warn import warn
 from bench.errors import BenchError
 
 
@@ -20,7 +19,7 @@ def track(name: NameArgument) -> None:
     prepare(HERE.reports / manifest.experiment.name)
     set_aside = default_store.set_aside_if_broken(HERE)
     if set_aside:
-        print(f"bench: {set_aside}", file=sys.stderr)
+        warn(set_aside)
     tracker = Tracker(manifest, HERE)
     tracker.connect()
     tracker.forget_missing()

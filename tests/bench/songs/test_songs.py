@@ -230,7 +230,10 @@ def test_what_cannot_be_used_is_refused_in_one_line(bare_workspace, trained, cap
             ["song.wav", "--with", "rpca", "--flac", "--bits", "32"],
             "FLAC holds samples of 16",
         ),
-        (["song.wav", "--with", "rpca", "--bits", "8"], "--bits 8: 16, 24 or 32"),
+        (
+            ["song.wav", "--with", "rpca", "--bits", "8"],
+            "--bits 8 is no width of samples here; give 16",
+        ),
         (["song.wav", "--with", "rpca", "--out", "loud.wav"], "cannot be written"),
     ]:
         assert bench("separate", *words) == 2, words
@@ -315,8 +318,39 @@ def test_a_folder_of_songs_is_separated_song_by_song(workspace):
     for name in ("a.wav", "b.flac"):
         write(Path("album", name), 0.5 * music(0.2))
     Path("album/cover.txt").write_text("no song")
+    Path("album/._a.mp3").write_bytes(b"what another system keeps beside a file")
+    Path("album/live.wav").mkdir()
     assert bench("separate", "album", "--with", "mixture") == 0
     assert sorted(path.name for path in Path("separated").iterdir()) == ["a", "b"]
+
+
+def test_a_song_that_cannot_be_read_leaves_the_rates_of_the_others(workspace, capsys):
+    write("song.wav", music(0.5, 16_000, 1), 16_000)
+    Path("broken.wav").write_bytes(b"RIFF")
+    assert bench("separate", "song.wav", "broken.wav") == 2
+    out, err = capsys.readouterr()
+    assert "song.wav: 0.5 s of music" in out
+    assert err.startswith("bench: broken.wav cannot be decoded")
+
+
+LATER = """\
+import sys, threadpoolctl
+from bench.cli.main import app
+app(["separate", "song.wav", "--with", "mixture"], standalone_mode=False)
+import scipy.linalg, sklearn.cluster
+threads = {lib["filepath"]: lib["num_threads"] for lib in threadpoolctl.threadpool_info()}
+assert len(threads) > 2 and set(threads.values()) == {1}, threads
+"""
+
+
+def test_one_thread_is_the_limit_of_libraries_that_are_loaded_later_too(bare_workspace):
+    write("song.wav", music(0.5, 16_000, 1), 16_000)
+    threads = {f"{library}_NUM_THREADS": "2" for library in ("OMP", "MKL", "OPENBLAS")}
+    done = subprocess.run(
+        [sys.executable, "-c", LATER],
+        capture_output=True, text=True, check=False, env={**os.environ, **threads},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def test_without_a_name_a_method_without_training_is_taken_where_none_is_trained(workspace, capsys):
@@ -353,7 +387,7 @@ def test_without_a_name_the_best_trained_run_is_taken_and_its_limits_are_said(wo
     assert "To train at a higher rate: bench run experiments/musdb18.yaml" in told.out
     assert "44100 Hz are resampled, and nothing above 8000 Hz can be voice" in told.err
     assert bench("separate", "song.wav", "--with", "nmf") == 2
-    assert "trained here: runs/" in capsys.readouterr().err
+    assert "scored here: runs/" in capsys.readouterr().err
 
 
 #: The peak of this process alone: what getrusage tells, a child has from its parent too.
