@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Return `bench.scoring`, which imports PyTorch and so waits until it is asked for."""
+    """Return `bench.scoring`, which is imported when it is first asked for."""
     if name != "scoring":
         raise AttributeError(f"module 'bench' has no attribute {name!r}")
     import bench.scoring

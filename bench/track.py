@@ -22,7 +22,7 @@ TARGETS = ("vocals", "accompaniment")
 
 Audio = NDArray[np.float64]
 
-#: Number of channels beyond which audio must have more samples than channels.
+#: Number of channels up to which audio may have fewer samples than channels.
 MOST_CHANNELS = 32
 
 
@@ -210,8 +210,8 @@ def check_audio(audio: Audio, what: str) -> None:
     Raises
     ------
     BenchError
-        Not two-dimensional, empty, with NaN or infinite samples, or with more than `MOST_CHANNELS`
-        channels of fewer samples each, as arrays of (samples, channels) have.
+        Not two-dimensional, empty, with NaN or infinite samples, or with more channels than samples
+        and than `MOST_CHANNELS`, as arrays of (samples, channels) have.
     """
     if audio.ndim != 2 or audio.size == 0:
         raise BenchError(f"{what} has shape {audio.shape}; expected (channels, samples), not empty")

@@ -59,16 +59,15 @@ class ReportSummary:
         return any(map(provenance.has_changes, self.commits))
 
 
-def summaries(reports: Path) -> list[ReportSummary]:
-    """Return the summary of each report in a folder, by name; a damaged report is left out."""
-    readable = []
+def summaries(reports: Path) -> tuple[list[ReportSummary], list[str]]:
+    """Return the summary of each report in a folder, by name, and the names of damaged reports."""
+    readable, damaged = [], []
     for path in sorted(reports.glob("*/provenance.json")):
-        facts = read_json(path)
         try:
-            readable.append(_summary(path.parent, facts or {}))
-        except (KeyError, TypeError, ValueError, OSError):
-            continue
-    return readable
+            readable.append(_summary(path.parent, read_json(path) or {}))
+        except (KeyError, TypeError, ValueError, AttributeError, OSError, csv.Error):
+            damaged.append(path.parent.name)
+    return readable, damaged
 
 
 def _summary(folder: Path, facts: dict[str, Any]) -> ReportSummary:
@@ -76,7 +75,7 @@ def _summary(folder: Path, facts: dict[str, Any]) -> ReportSummary:
 
     Raises
     ------
-    KeyError, TypeError, ValueError, OSError
+    KeyError, TypeError, ValueError, AttributeError, OSError, csv.Error
         The report is damaged.
     """
     experiment, cells = facts["experiment"], facts["cells"]

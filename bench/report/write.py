@@ -80,7 +80,7 @@ def write_report(tables: ReportTables, workspace: Workspace) -> Path:
 def write_index(reports: Path) -> Path:
     """Write the page that lists the reports in a folder, and return its path."""
     path = reports / "index.html"
-    write_bytes(path, index_page(summaries(reports)).encode())
+    write_bytes(path, index_page(*summaries(reports)).encode())
     return path
 
 

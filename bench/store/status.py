@@ -46,6 +46,8 @@ def cell_status(folder: CellFolder, outcome: Outcome | None = None) -> CellStatu
     if folder.is_done() if outcome is None else outcome.status == "done":
         return CellStatus("done", "its scores are there")
     by, state = holder(folder.path), folder.state()
+    if by is None and folder.is_done():  # it has ended since
+        return CellStatus("done", "its scores are there")
     if by is not None:
         where = f"process {by.get('pid', '?')} on {by.get('host', 'an unknown host')}"
         return CellStatus("running", f"{progress_text(state) or 'begun'}, {where}")

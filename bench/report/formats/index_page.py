@@ -11,10 +11,11 @@ from bench.report.formats.page import asset, template
 from bench.report.index import ReportSummary
 
 
-def index_page(summaries: Sequence[ReportSummary]) -> str:
-    """Return the page."""
+def index_page(summaries: Sequence[ReportSummary], damaged: Sequence[str] = ()) -> str:
+    """Return the page, which names the damaged reports below the others."""
     style = asset("page.css") + asset("index.css")
     return template("index.html.j2").render(
         summaries=[(quote(f"{one.name}/index.html"), one) for one in summaries],
+        damaged=damaged,
         style=Markup(style),  # noqa: S704 - our own file
     )

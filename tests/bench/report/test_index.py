@@ -46,18 +46,25 @@ def test_the_best_row_is_ranked_finite_and_of_the_first_column(tmp_path):
         "Worse,supervised,accompaniment,bss_eval_v3,gnsdr,60.0\n"
     )
     report(tmp_path, "one", rows, ("a" * 40, "a" * 40))
-    (summary,) = summaries(tmp_path)
+    ((summary,), damaged) = summaries(tmp_path)
+    assert damaged == []
     assert (summary.best, summary.best_value) == ("Ours", "GNSDR 5.68 dB, vocals")
     assert (summary.n_rows, summary.n_done, summary.commits) == (1, 1, ("a" * 10,))
     assert summary.written == "2026-01-02"
 
 
-def test_a_report_without_numbers_is_listed_and_a_damaged_one_left_out(tmp_path):
+def test_a_report_without_numbers_is_listed_and_a_damaged_one_is_named(tmp_path):
     report(tmp_path, "empty")
     report(tmp_path, "damaged", cells=3)
+    report(tmp_path, "dated", report={"time": 3})
+    report(tmp_path, "nested", cells=[{"row": "A", "status": "done", "scores": []}])
+    report(tmp_path, "long", f"Ours,supervised,vocals,usdr,sdr,{'1' * 200_000}\n")
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "provenance.json").write_text("{")
-    (summary,) = summaries(tmp_path)
+    ((summary,), damaged) = summaries(tmp_path)
+    assert damaged == ["damaged", "dated", "long", "nested", "torn"]
+    page = write_index(tmp_path).read_text()
+    assert "Damaged and left out: damaged, dated, long, nested, torn." in page
     assert (summary.name, summary.best) == ("empty", "")
 
 
@@ -89,6 +96,6 @@ def test_the_page_hides_nothing_on_a_phone_and_runs_nothing(tmp_path):
 
 def test_the_committed_index_is_what_the_committed_reports_give(tmp_path):
     reports = ROOT / "reports"
-    assert (reports / "index.html").read_text() == index_page(summaries(reports))
+    assert (reports / "index.html").read_text() == index_page(*summaries(reports))
     shutil.copytree(reports / "shift", tmp_path / "shift")
     assert "Circular shifts in training" in write_index(tmp_path).read_text()
