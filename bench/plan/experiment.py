@@ -277,7 +277,25 @@ class Experiment(Strict):
         values = {**hyperparameters, "label": label}
         if pivot.rows not in values or pivot.columns not in values:
             return None
-        return str(values[pivot.rows]), str(values[pivot.columns])
+        return written(values[pivot.rows]), written(values[pivot.columns])
+
+    def symbol(self, name: str) -> str:
+        """Return how a hyperparameter or the word ``label`` is written as a heading."""
+        if name == "label":
+            return "method"
+        figure = self.figure
+        return figure.symbol if figure and figure.symbol and figure.over == name else name
+
+
+def written(value: Any) -> str:
+    """Return a hyperparameter's value as a heading shows it.
+
+    Examples
+    --------
+    >>> written(0.0), written(0.05), written("none")
+    ('0', '0.05', 'none')
+    """
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def without_value(label: str, name: str) -> str:

@@ -129,7 +129,7 @@ def _track(
         files[picture] = _picture(_magnitudes(path), loudest)
         if shared:
             files[audio] = path.read_bytes()
-        score = float(by_row[label].on([clip.track])[0]) if label in by_row else np.nan
+        score = by_row[label].on_track(clip.track) if label in by_row else np.nan
         entries.append(
             {
                 "label": label,

@@ -27,7 +27,7 @@ def table_parts(
     aggregates: pd.DataFrame,
     units: Mapping[tuple[str, str], str],
 ) -> list[Part]:
-    """Return the tables of an experiment.
+    """Return the tables of an experiment, one for protocols that agree in every figure.
 
     Parameters
     ----------
@@ -40,43 +40,90 @@ def table_parts(
     units
         By protocol and target, what intervals are over; see `bench.report.table.Part`.
     """
-    experiment, unread = results.experiment, not_recovered(results)
-    parts = []
+    experiment = results.experiment
+    of_target: dict[str, list[Part]] = {}
     for protocol in experiment.protocols:
         for target in experiment.table.targets:
             numbers = aggregates[
                 (aggregates["protocol"] == protocol) & (aggregates["target"] == target)
             ]
-            metrics = [str(metric) for metric in numbers["metric"].unique()]
-            unread_here = {(row, metric) for row, t, metric in unread if t == target}
-            has_published = bool(numbers["published"].notna().any()) or bool(unread_here)
-            entries: dict[str, dict[str, Entry]] = {row.label: {} for row in rows}
-            for metric in metrics:
-                column = numbers[numbers["metric"] == metric].set_index("row").to_dict("index")
-                ranks = _ranks(column, rows)
-                for row in rows:
-                    line = column[row.label]
-                    is_unread = (row.label, metric) in unread_here
-                    figure = _figure(line["published"], is_unread) if has_published else ""
-                    if row.published_note and figure not in ("", NOTHING):
-                        figure += SET_APART
-                    entries[row.label][metric] = _entry(line, ranks.get(row.label, ""), figure)
-            by_row = dict(list(numbers.groupby("row", sort=False)))
-            lines = [Line(row, entries[row.label], _tracks(by_row[row.label], row)) for row in rows]
-            grids = [_grid(results, metric, entries) for metric in metrics]
-            parts.append(
-                Part(
-                    protocol,
-                    target,
-                    _caption(results, protocol, target),
-                    metrics,
-                    _ordered(lines, metrics[0], experiment.table.rows == "ranked"),
-                    has_published,
-                    units[protocol, target],
-                    [grid for grid in grids if grid is not None],
-                )
-            )
-    return parts
+            part = _part(results, rows, numbers, protocol, target, units[protocol, target])
+            parts = of_target.setdefault(target, [])
+            twin = next((i for i, other in enumerate(parts) if _agree(part, other)), None)
+            if twin is None:
+                parts.append(part)
+            else:
+                parts[twin] = _folded(parts[twin], protocol)
+    in_order = [part for parts in of_target.values() for part in parts]
+    return sorted(in_order, key=lambda part: experiment.protocols.index(part.protocol))
+
+
+def _part(
+    results: Results,
+    rows: Sequence[Row],
+    numbers: pd.DataFrame,
+    protocol: str,
+    target: str,
+    unit: str,
+) -> Part:
+    """Return the table of one protocol and target, from its lines of ``rows.csv``."""
+    experiment = results.experiment
+    metrics = [str(metric) for metric in numbers["metric"].unique()]
+    unread = {(row, metric) for row, t, metric in not_recovered(results) if t == target}
+    published_metrics = []
+    entries: dict[str, dict[str, Entry]] = {row.label: {} for row in rows}
+    for metric in metrics:
+        column = numbers[numbers["metric"] == metric].set_index("row")
+        is_published = bool(column["published"].notna().any())
+        is_published |= any(metric == unread_metric for _, unread_metric in unread)
+        published_metrics += [metric] if is_published else []
+        lines_of = column.to_dict("index")
+        ranks = _ranks(lines_of, rows)
+        for row in rows:
+            line = lines_of[row.label]
+            figure = _figure(line["published"], (row.label, metric) in unread)
+            if row.published_note and figure != NOTHING:
+                figure += SET_APART
+            rank = ranks.get(row.label, "")
+            entries[row.label][metric] = _entry(line, rank, figure if is_published else "")
+    by_row = dict(list(numbers.groupby("row", sort=False)))
+    lines = [Line(row, entries[row.label], _tracks(by_row[row.label], row)) for row in rows]
+    grids = [_grid(results, metric, entries) for metric in metrics]
+    several = len(experiment.protocols) > 1
+    return Part(
+        protocol,
+        target,
+        target.capitalize() + (f", {protocol}" if several else ""),
+        _caption(results, protocol, target),
+        metrics,
+        _ordered(lines, metrics[0], experiment.table.rows == "ranked"),
+        published_metrics,
+        unit,
+        [grid for grid in grids if grid is not None],
+    )
+
+
+def _agree(one: Part, other: Part) -> bool:
+    """Tell whether two tables of one target print the same."""
+    return _printed(one) == _printed(other)
+
+
+def _printed(part: Part) -> list[tuple[Any, ...]]:
+    """Return what of a table is printed, but for its title and caption."""
+    return [
+        (line.row.label, line.tracks, metric, e.text, e.interval, e.rank, e.close, e.published)
+        for line in part.lines
+        for metric, e in line.entries.items()
+    ]
+
+
+def _folded(part: Part, protocol: str) -> Part:
+    """Return a table that stands for another protocol too."""
+    return replace(
+        part,
+        title=f"{part.title} and {protocol}",
+        caption=f"{part.caption}; {protocol} gives the same figures",
+    )
 
 
 def _caption(results: Results, protocol: str, target: str) -> str:
@@ -156,14 +203,15 @@ def _grid(results: Results, metric: str, entries: Mapping[str, Mapping[str, Entr
     if pivot is None:
         return None
     values = {outcome.cell.row: outcome.cell.hyperparameters for outcome in results.outcomes}
-    places = {}
+    places, labels = {}, set()
     for method in results.experiment.methods:
         for label, _ in method.variants():
             place = results.experiment.pivot_place(method, values.get(label, {}))
             if place is not None:
                 places[place] = entries[label][metric]
+                labels.add(label)
     rows, columns = (list(dict.fromkeys(place[i] for place in places)) for i in (0, 1))
     row_name, column_name = (
-        "method" if name == "label" else name for name in (pivot.rows, pivot.columns)
+        results.experiment.symbol(name) for name in (pivot.rows, pivot.columns)
     )
-    return Grid(metric, rows, columns, row_name, column_name, places)
+    return Grid(metric, rows, columns, row_name, column_name, places, frozenset(labels))

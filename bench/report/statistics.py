@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -175,7 +175,7 @@ def p_values_against(best: str, rows: Mapping[str, _Values]) -> dict[str, float]
 
 @dataclass(frozen=True)
 class Ranks:
-    """Mean ranks of rows: the content of a critical-difference diagram.
+    """Mean ranks of rows: the content of a critical-difference diagram or a matrix of pairs.
 
     Attributes
     ----------
@@ -183,6 +183,10 @@ class Ranks:
         Mean rank of each row over the songs that all rows are defined on, 1 the best, in order.
     cliques
         Runs of neighbours in that order, of which no two differ significantly.
+    means
+        Mean of each row over those songs, in the same order.
+    p_values
+        Adjusted p-value of each pair of rows, the better rank first; NaN for one not tested.
     n_songs
         The number of those songs.
     friedman
@@ -191,12 +195,23 @@ class Ranks:
 
     mean: Mapping[str, float]
     cliques: Sequence[Sequence[str]]
+    means: Mapping[str, float]
+    p_values: Mapping[tuple[str, str], float]
     n_songs: int
     friedman: float
 
 
-def ranks(rows: Mapping[str, _Values]) -> Ranks | None:
-    """Return the ranks of rows, each with one value a song; None if nothing can be ranked."""
+def ranks(rows: Mapping[str, _Values], one_draw: Set[str] = frozenset()) -> Ranks | None:
+    """Return the ranks of rows; None if nothing can be ranked.
+
+    Parameters
+    ----------
+    rows
+        One value a song for each row.
+    one_draw
+        Rows of one training each. Chance may order two of them, so they are not tested against
+        each other.
+    """
     if len(rows) < 2:
         return None
     matrix = np.stack(list(rows.values()))
@@ -206,14 +221,29 @@ def ranks(rows: Mapping[str, _Values]) -> Ranks | None:
     mean = scipy.stats.rankdata(-matrix, axis=0).mean(axis=1)
     order = [list(rows)[i] for i in np.argsort(mean, kind="stable")]
     pairs = list(itertools.combinations(order, 2))
-    p = holm([wilcoxon(rows[a], rows[b]) for a, b in pairs])
+    tested = [not {*pair} <= one_draw for pair in pairs]
+    p = holm(
+        [
+            wilcoxon(rows[a], rows[b]) if is_tested else math.nan
+            for (a, b), is_tested in zip(pairs, tested, strict=True)
+        ]
+    )
     alike = {pair for pair, value in zip(pairs, p, strict=True) if not value < ALPHA}
     same = bool((matrix == matrix[0]).all())
     friedman = math.nan
     if len(rows) > 2:
         friedman = 1.0 if same else float(scipy.stats.friedmanchisquare(*matrix).pvalue)
-    by_label = dict(zip(rows, map(float, mean), strict=True))
-    return Ranks({k: by_label[k] for k in order}, cliques(order, alike), matrix.shape[1], friedman)
+    rank_of = dict(zip(rows, map(float, mean), strict=True))
+    with np.errstate(invalid="ignore"):  # both infinities among the scores of one row
+        mean_of = dict(zip(rows, map(float, matrix.mean(axis=1)), strict=True))
+    return Ranks(
+        {label: rank_of[label] for label in order},
+        cliques(order, alike),
+        {label: mean_of[label] for label in order},
+        dict(zip(pairs, p, strict=True)),
+        matrix.shape[1],
+        friedman,
+    )
 
 
 def cliques(order: Sequence[str], alike: set[tuple[str, str]]) -> list[list[str]]:

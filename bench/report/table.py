@@ -97,6 +97,8 @@ class Grid:
         What the headings are values of.
     places
         The entry of each row and column that was run.
+    labels
+        The labels of the rows of the table that have a place in it.
     """
 
     metric: str
@@ -105,22 +107,25 @@ class Grid:
     row_name: str
     column_name: str
     places: Mapping[tuple[str, str], Entry]
+    labels: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Part:
-    """The table of one protocol and target.
+    """The table of one target, under one protocol or several that agree in every figure.
 
     Attributes
     ----------
-    protocol, target, caption
+    protocol, target
         What it shows.
+    title, caption
+        Both in words; the title names the protocols where the experiment has several.
     metrics
         Its columns.
     lines
         Its rows.
-    has_published
-        Whether published figures have columns of their own.
+    published_metrics
+        The metrics with published figures, which have columns of their own.
     unit
         What intervals and tests are over: ``songs``, or ``tracks`` where every track is a song.
     grids
@@ -129,12 +134,21 @@ class Part:
 
     protocol: str
     target: str
+    title: str
     caption: str
     metrics: Sequence[str]
     lines: Sequence[Line]
-    has_published: bool
+    published_metrics: Sequence[str]
     unit: str
     grids: Sequence[Grid]
+
+    @property
+    def listed(self) -> Sequence[Line]:
+        """The rows of the list beside the grids: none where the grids show all that it would."""
+        in_grids = frozenset[str]().union(*(grid.labels for grid in self.grids))
+        is_shown = all(line.row.label in in_grids for line in self.lines)
+        same_tracks = len({line.tracks for line in self.lines}) < 2
+        return [] if is_shown and same_tracks and not self.published_metrics else self.lines
 
     @property
     def has_deviations(self) -> bool:

@@ -54,6 +54,10 @@ class TrackTable:
         with np.errstate(divide="ignore"):  # a song without a defined score has none
             return {k: float(weighted_mean(values[i], self.weights[i])) for k, i in tracks.items()}
 
+    def on_track(self, name: str) -> float:
+        """Return the mean over seeds on a track, NaN where it has no score."""
+        return float(self.over_seeds[self.names.index(name)]) if name in self.names else np.nan
+
     def on(self, songs: Iterable[str]) -> NDArray[np.float64]:
         """Return `over_songs` on these songs, NaN for a song without a score."""
         return np.array([self.over_songs.get(song, np.nan) for song in songs])

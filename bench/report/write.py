@@ -1,6 +1,7 @@
 """The folder of a report.
 
-It holds ``index.html``, ``table.md``, ``table.tex``, ``rows.csv``, ``scores.parquet``,
+It holds ``index.html``, ``table.md``, ``table.tex`` and ``table_intervals.tex`` (the same with
+intervals), ``rows.csv``, ``scores.parquet``,
 ``provenance.json``, ``figure.svg`` where the experiment asks for a figure, and where tracks are
 shown ``pictures/`` and, if the corpus may be passed on, ``audio/``. All but the last two are made
 from ``scores.parquet`` and ``provenance.json`` alone.
@@ -32,6 +33,8 @@ from bench.store.files import read_json, write_bytes
 from bench.store.results import SCHEMA_VERSION, Results
 from bench.store.workspace import Workspace
 
+#: Files of every report that are made from its scores.
+FILES = ("index.html", "table.md", "table.tex", "table_intervals.tex", "rows.csv")
 #: Folders of a report that hold its examples.
 EXAMPLE_FOLDERS = ("pictures", "audio")
 
@@ -97,7 +100,7 @@ def is_current(results: Results, workspace: Workspace) -> bool:
     facts["report"]["time"] = before.get("report", {}).get("time")
     if not facts.items() <= before.items():
         return False
-    names = ["index.html", "table.md", "table.tex", "rows.csv", "scores.parquet"]
+    names = [*FILES, "scores.parquet"]
     if results.experiment.figure:
         names.append("figure.svg")
     files = [folder / name for name in [*names, *before.get("example_files", {})]]
@@ -120,6 +123,7 @@ def report_files(tables: ReportTables, facts: Mapping[str, Any]) -> dict[str, by
         "index.html": html_page(tables, facts, data, drawing).encode(),
         "table.md": markdown(tables, data).encode(),
         "table.tex": latex(tables).encode(),
+        "table_intervals.tex": latex(tables, with_intervals=True).encode(),
         "rows.csv": tables.aggregates.to_csv(index=False, lineterminator="\n").encode(),
     }
     return {**files, "figure.svg": drawing} if drawing else files

@@ -29,13 +29,11 @@ def markdown(tables: ReportTables, figure: FigureData | None = None) -> str:
     warning = provenance_warning(tables.results)
     out += [f"**{escape_markdown(warning)}**", ""] if warning else []
     for part in tables.parts:
-        title = part.target.capitalize()
-        several = len(experiment.protocols) > 1
-        out += [f"## {title}, {part.protocol}" if several else f"## {title}", ""]
+        out += [f"## {part.title}", ""]
         out += [f"{part.caption}.", ""]
         for grid in part.grids:
             out += [*_grid_table(grid), ""]
-        out += [*_table(part), ""]
+        out += [*_table(part), ""] if part.listed else []
         out += [*_spreads(part), ""] if part.has_spreads else []
     out += [] if figure is None else _figure_section(figure)
     out += _origins(rows_of_note(tables.rows))
@@ -62,16 +60,15 @@ def _table(part: Part) -> list[str]:
     """Return the lines of a table, a heading row before each group."""
     names = [metric_name(metric) for metric in part.metrics]
     columns = ["method", *[f"{name} ↑" for name in names], "tracks"]
-    columns += [f"published {name}" for name in names] if part.has_published else []
+    columns += [f"published {metric_name(metric)}" for metric in part.published_metrics]
     out = _heading(columns)
-    for line in part.lines:
+    for line in part.listed:
         if line.starts_group:
             out.append(f"| *{line.starts_group}* |" + " |" * (len(columns) - 1))
         cells = [escape_markdown(line.row.label)]
         cells += [_entry(line.entries[metric]) for metric in part.metrics]
         cells.append(line.tracks)
-        if part.has_published:
-            cells += [line.entries[metric].published for metric in part.metrics]
+        cells += [line.entries[metric].published for metric in part.published_metrics]
         out.append("| " + " | ".join(cells) + " |")
     return out
 

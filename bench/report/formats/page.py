@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from functools import cache
@@ -19,8 +20,8 @@ from markupsafe import Markup, escape
 
 from bench.report.cost import costs
 from bench.report.curves import FigureData
-from bench.report.formats.page_charts import inline_figure, part_charts
-from bench.report.formats.page_runs import cell_runs, joint_provenance
+from bench.report.formats.page_charts import inline_figure, overview, part_charts, track_pairs
+from bench.report.formats.page_runs import cell_runs, joint_provenance, shared_hyperparameters
 from bench.report.numbers import NOTHING, decibels, metric_name, p_value
 from bench.report.prose.answer import answer_text
 from bench.report.prose.findings import findings
@@ -49,6 +50,8 @@ def html_page(
     """
     results = tables.results
     script, style = asset("page.js"), asset("page.css")
+    runs = cell_runs(results, facts)
+    all_costs = costs(tables)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return template("page.html.j2").render(
         experiment=results.experiment,
@@ -58,12 +61,16 @@ def html_page(
         parts=tables.parts,
         spread=[part_charts(tables, part, n) for n, part in enumerate(tables.parts)],
         figure=inline_figure(data, drawing) if data else None,
+        overview=None if data else overview(tables),
+        pairs=[_json(track_pairs(tables, part)) for part in tables.parts],
         findings=findings(data) if data else [],
         origins=rows_of_note(tables.rows),
-        costs=costs(tables),
+        costs=all_costs,
+        measured=[any(cost.texts[i] != NOTHING for cost in all_costs) for i in range(4)],
         examples=facts.get("examples", []),
         rows_without_clips=facts.get("rows_without_clips", 0),
-        runs=cell_runs(results, facts),
+        shared=shared_hyperparameters(runs),
+        runs=runs,
         provenance=joint_provenance(facts),
         notes=notes(tables),
         warning=provenance_warning(results),
@@ -96,6 +103,12 @@ def template(name: str) -> jinja2.Template:
 def asset(name: str) -> str:
     """Return the text of a file of `assets`."""
     return (resources.files("bench.report.formats") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _json(value: dict[str, Any] | None) -> Markup | None:
+    """Return a value as JSON that can stand between the tags of a script; None for None."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c")) if value else None  # noqa: S704 - escaped
 
 
 def _prose(text: str) -> Markup:

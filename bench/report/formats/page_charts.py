@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -13,14 +15,15 @@ from bench.report.curves import FigureData
 from bench.report.numbers import decibels, metric_name, p_value
 from bench.report.plots import charts
 from bench.report.rows import Row
-from bench.report.statistics import Ranks, ranks
+from bench.report.statistics import ALPHA, Ranks, ranks
 from bench.report.table import Part
 from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import OVER_TRACKS
-from bench.store.results import Results
 
-#: More rows than these make a critical-difference diagram that nobody can read.
-_MOST_RANKED = 20
+#: Up to this number of rows a critical-difference diagram can be read; beyond, a matrix of pairs.
+_MOST_IN_DIAGRAM = 10
+#: Beyond this number of rows a matrix of pairs cannot be read either.
+_MOST_IN_MATRIX = 30
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,12 @@ def part_charts(tables: ReportTables, part: Part, n: int) -> PartCharts:
         ranked_rows = {k: v for k, v in values.items() if rows[k].ranked and not np.isnan(v).all()}
         songs = list(dict.fromkeys(s for k in ranked_rows for s in tracks[k, metric].songs))
         compared = {k: tracks[k, metric].on(songs) for k in ranked_rows}
-        ranked = ranks(compared) if 2 < len(compared) <= _MOST_RANKED else None
+        one_draw = {label for label in compared if rows[label].has_one_draw}
+        ranked = ranks(compared, one_draw) if 2 < len(compared) <= _MOST_IN_MATRIX else None
         if ranked:
-            diagrams.append(_diagram(ranked, own[metric], f"c{n}{m}"))
-    return PartCharts(_title(tables.results, part), distributions, diagrams)
-
-
-def _title(results: Results, part: Part) -> str:
-    """Return a table's title: its target, and the protocol where there are several."""
-    several = len(results.experiment.protocols) > 1
-    return part.target.capitalize() + (f", {part.protocol}" if several else "")
+            draw = _diagram if len(ranked.mean) <= _MOST_IN_DIAGRAM else _matrix
+            diagrams.append(draw(ranked, own[metric], f"c{n}{m}"))
+    return PartCharts(part.title, distributions, diagrams)
 
 
 def _distribution(
@@ -91,13 +90,101 @@ def _diagram(ranked: Ranks, metric: str, prefix: str) -> Chart:
     joined = "; ".join(", ".join(clique) for clique in ranked.cliques) or "none"
     caption = (
         f"{metric_name(metric)}: mean ranks over {ranked.n_songs} songs, 1 the best. A bar joins "
-        f"methods that are not told apart (Wilcoxon, Holm over all pairs). Friedman's test: "
-        f"p {p_value(ranked.friedman)}."
+        f"methods that are not told apart (Wilcoxon, Holm over all pairs). {_untested(ranked)}"
+        f"Friedman's test: p {p_value(ranked.friedman)}."
     )
     ranks_text = ", ".join(f"{label} {rank:.2f}" for label, rank in ranked.mean.items())
     label = f"Mean ranks in {metric_name(metric)}: {ranks_text}. Not told apart: {joined}."
     svg = charts.inline(charts.critical_difference(ranked), prefix, label)
     return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
+
+
+def _matrix(ranked: Ranks, metric: str, prefix: str) -> Chart:
+    """Return the matrix of all pairs of rows of a metric."""
+    n_apart = sum(p < ALPHA for p in ranked.p_values.values())
+    n_tested = sum(not math.isnan(p) for p in ranked.p_values.values())
+    caption = (
+        f"{metric_name(metric)}: all pairs of methods, in the order of their mean ranks over "
+        f"{ranked.n_songs} songs. A number is the row's mean less the column's, in dB. Shaded: "
+        f"told apart (Wilcoxon, Holm over all pairs, level {ALPHA}), {n_apart} of "
+        f"{n_tested} pairs. {_untested(ranked)}Friedman's test: "
+        f"p {p_value(ranked.friedman)}."
+    )
+    ranks_text = ", ".join(f"{label} {rank:.2f}" for label, rank in ranked.mean.items())
+    label = f"All pairs of methods in {metric_name(metric)}. Mean ranks: {ranks_text}."
+    svg = charts.inline(charts.pair_matrix(ranked), prefix, label)
+    return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
+
+
+def _untested(ranked: Ranks) -> str:
+    """Return a sentence on pairs that are not tested; empty where all are."""
+    if not any(math.isnan(p) for p in ranked.p_values.values()):
+        return ""
+    return "Rows of one training each are not tested against each other. "
+
+
+def overview(tables: ReportTables) -> Chart | None:
+    """Return the first picture of a page: the rows of its first table; None where none is done."""
+    part = tables.parts[0]
+    numbers = tables.aggregates
+    numbers = numbers[(numbers["protocol"] == part.protocol) & (numbers["target"] == part.target)]
+    done = [line.row for line in part.lines if line.row.status == "done"]
+    if not done:
+        return None
+    columns = ["value", "low", "high", "published"]
+    places = {
+        f"{metric_name(metric)} (dB)": {
+            label: charts.Place(*map(float, values))
+            for label, *values in numbers[numbers["metric"] == metric][["row", *columns]].to_numpy()
+        }
+        for metric in part.metrics
+    }
+    names = ", ".join(map(metric_name, part.metrics))
+    caption = f"{part.title}: {names} with 95 % intervals over {part.unit}."
+    if part.published_metrics:
+        caption += " Diamonds: published figures."
+    svg = charts.overview(places, {row.label: row.group for row in done})
+    label = f"{names} of the {part.target} of each row; the tables below hold the numbers."
+    return Chart(Markup(charts.inline(svg, "o", label)), caption)  # noqa: S704 - escaped there
+
+
+def track_pairs(tables: ReportTables, part: Part) -> dict[str, Any] | None:
+    """Return the scores by track of a table's first metric, for a chart of two rows.
+
+    Returns
+    -------
+    dict
+        ``metric``, ``tracks``, ``rows``: for each row its scores in dB to two decimals, None where
+        not finite; and ``first``, the two rows to begin with. None where fewer than two rows have
+        scores of the same tracks.
+    """
+    tracks, metric = tables.tracks[part.protocol, part.target], part.metrics[0]
+    done = [
+        line
+        for line in part.lines
+        if line.row.status == "done" and (line.row.label, metric) in tracks
+    ]
+    if len(done) < 2:
+        return None
+    names = tracks[done[0].row.label, metric].names
+    rows = {
+        line.row.label: [
+            round(float(score), 2) if math.isfinite(score) else None
+            for score in tracks[line.row.label, metric].over_seeds
+        ]
+        for line in done
+        if tracks[line.row.label, metric].names == names
+    }
+    own = {over: name for name, over in OVER_TRACKS[part.protocol][1].items()}
+    finite = [line for line in done if math.isfinite(line.entries[metric].value)]
+    ranked = sorted(
+        (line for line in finite if line.row.label in rows and line.row.ranked),
+        key=lambda line: -line.entries[metric].value,
+    )
+    first = [line.row.label for line in ranked[:2]]
+    if len(first) < 2:
+        return None
+    return {"metric": metric_name(own[metric]), "tracks": names, "rows": rows, "first": first}
 
 
 def inline_figure(data: FigureData, drawing: bytes) -> Chart:

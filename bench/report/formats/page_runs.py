@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench import provenance
@@ -35,6 +35,40 @@ def cell_runs(results: Results, facts: Mapping[str, Any]) -> list[dict[str, Any]
             }
         )
     return runs
+
+
+def shared_hyperparameters(runs: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Take the hyperparameters that all cells of a method share out of its runs, and return them.
+
+    Parameters
+    ----------
+    runs
+        From `cell_runs`. Of those of a method with several, ``chosen`` and ``others`` lose what all
+        of them have.
+
+    Returns
+    -------
+    dict
+        By method, the shared values by name.
+    """
+    by_method: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        by_method.setdefault(run["method"], []).append(run)
+    shared = {}
+    for method, of_method in by_method.items():
+        all_values = [{**run["chosen"], **run["others"]} for run in of_method]
+        same = {
+            name: value
+            for name, value in all_values[0].items()
+            if all(name in values and values[name] == value for values in all_values)
+        }
+        if len(of_method) < 2 or not same:
+            continue
+        shared[method] = same
+        for run in of_method:
+            for kind in ("chosen", "others"):
+                run[kind] = {k: v for k, v in run[kind].items() if k not in same}
+    return shared
 
 
 def joint_provenance(facts: Mapping[str, Any]) -> dict[str, Any]:

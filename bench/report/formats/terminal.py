@@ -18,7 +18,7 @@ _STYLES = {"best": "bold", "second": "underline"}
 def terminal_tables(tables: ReportTables) -> Iterator[Table]:
     """Yield a table for each protocol and target: a section a group, the best value bold."""
     for part in tables.parts:
-        table = Table(title=f"{part.target}, {part.protocol}, dB", title_justify="left")
+        table = Table(title=f"{part.title}, dB", title_justify="left")
         table.add_column("method")
         for metric in part.metrics:
             table.add_column(metric_name(metric), justify="right")

@@ -1,20 +1,23 @@
-"""The charts of a page as SVG: scores by track, and the critical-difference diagram.
+"""The charts of a page as SVG: rows at a glance, scores by track, and pairs of rows compared.
 
-The diagram is drawn here and not by scikit-posthocs, for the reasons in `bench.report.statistics`.
+The critical-difference diagram is drawn here and not by scikit-posthocs, for the reasons in
+`bench.report.statistics`.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.report.plots.figure import COLOURS, SETTINGS
-from bench.report.statistics import Ranks
+from bench.report.statistics import ALPHA, Ranks
 
 #: Width of a panel and height of a row in it, in inches.
 _PANEL, _ROW = 3.9, 0.24
@@ -78,6 +81,83 @@ def distributions(
         panel.set_ylim(len(values) - 0.4, -0.6)
         panel.set_xlabel(name)
         panel.grid(visible=False, axis="y")
+        return _svg(figure)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A row's place on an axis: its value, the ends of its interval, and what was published."""
+
+    value: float
+    low: float
+    high: float
+    published: float
+
+
+def overview(places: Mapping[str, Mapping[str, Place]], groups: Mapping[str, str]) -> bytes:
+    """Return a panel for each metric: rows as points with intervals, published figures as diamonds.
+
+    Parameters
+    ----------
+    places
+        For each metric's name the place of each row, the same rows in each. A number that is not
+        finite is not drawn.
+    groups
+        The group of each row.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    labels = list(groups)
+    with mpl.rc_context(_PAGE):
+        width = 2.1 + 2.35 * len(places)
+        figure = Figure(figsize=(width, 0.55 + 0.21 * len(labels)))
+        panels = figure.subplots(1, len(places), sharey=True, squeeze=False)[0]
+        for panel, (name, of_row) in zip(panels, places.items(), strict=True):
+            for y, label in enumerate(labels):
+                at, colour = of_row[label], _GROUP_COLOURS[groups[label]]
+                if math.isfinite(at.low) and math.isfinite(at.high):
+                    panel.plot([at.low, at.high], [y, y], color=colour, linewidth=1.3)
+                if math.isfinite(at.value):
+                    panel.plot([at.value], [y], "o", color=colour, markersize=4)
+                if math.isfinite(at.published):
+                    panel.plot([at.published], [y], "D", color=_BLACK, mfc="none", markersize=4.5)
+            panel.set_title(name, fontsize=9)
+            panel.tick_params(axis="y", length=0)
+        panels[0].set_yticks(range(len(labels)), labels)
+        panels[0].set_ylim(len(labels) - 0.4, -0.6)
+        return _svg(figure)
+
+
+def pair_matrix(ranks: Ranks) -> bytes:
+    """Return a matrix of pairs: the row's mean less the column's, shaded where told apart."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    labels = list(ranks.mean)
+    n = len(labels)
+    with mpl.rc_context({**_PAGE, "axes.grid": False}):
+        figure = Figure(figsize=(2.2 + 0.36 * n, 0.5 + 0.24 * n))
+        panel = figure.subplots()
+        for (better, worse), p in ranks.p_values.items():
+            y, x = labels.index(better), labels.index(worse)
+            if p < ALPHA:
+                square = Rectangle((x - 0.5, y - 0.5), 1, 1, linewidth=0, alpha=0.28)
+                square.set_facecolor(COLOURS[0])
+                panel.add_patch(square)
+            difference = ranks.means[better] - ranks.means[worse]
+            if math.isfinite(difference):
+                text = f"{difference:.1f}".replace("-0.0", "0.0").replace("-", "−")
+                panel.text(x, y, text, ha="center", va="center", fontsize=7)
+        panel.set_xlim(0.5, n - 0.5)
+        panel.set_ylim(n - 1.5, -0.5)
+        panel.set_xticks(range(1, n), [str(place + 1) for place in range(1, n)])
+        panel.set_yticks(range(n - 1), [f"{label}  {i + 1}" for i, label in enumerate(labels[:-1])])
+        panel.tick_params(length=0, labeltop=True, labelbottom=False)
+        panel.set_xlabel(f"{n}  {labels[-1]}", loc="right")
+        for side in ("left", "bottom"):
+            panel.spines[side].set_visible(False)
         return _svg(figure)
 
 

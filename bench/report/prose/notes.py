@@ -40,7 +40,7 @@ def notes(tables: ReportTables) -> list[str]:
             "Rows of methods that draw at random are of one training each: nothing is known of "
             "their spread over trainings, and no two of them are tested against each other."
         )
-    if any(part.has_published for part in tables.parts):
+    if any(part.published_metrics for part in tables.parts):
         lines.append(f"Published figures: {results.experiment.published_source or 'not stated.'}")
     lines += [
         f"{SET_APART} {row.label}, published figures: {row.published_note}"

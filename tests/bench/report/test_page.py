@@ -156,6 +156,35 @@ def test_undefined_infinite_failed_and_missing_appear_as_such(page, folder):
         assert all(word in text for word in words), name
 
 
+def test_the_rows_at_a_glance_come_before_the_first_table(page):
+    assert page.locator("#results > *").nth(1).get_attribute("class") == "overview"
+    drawn = page.locator(".overview svg").text_content()
+    assert "GNSDR (dB)" in drawn
+    assert "Ratio, half" in drawn
+    assert "Missing" not in drawn
+    assert "Diamonds: published figures." in page.locator(".overview figcaption").inner_text()
+
+
+def test_two_rows_are_compared_track_by_track(page, results):
+    figure = page.locator(".pairs")
+    across, up = figure.get_by_label("Across"), figure.get_by_label("Up")
+    assert {across.input_value(), up.input_value()} == {"Ratio, half", NAUGHTY}
+    up.select_option("Mixture")
+    across.select_option("Ratio, half")
+    assert figure.locator("circle").count() == 4
+    tables = tabulate(results).tracks["bss_eval_v3", "vocals"]
+    one, other = (tables[label, "gnsdr"] for label in ("Ratio, half", "Mixture"))
+    titles = figure.locator("circle title").all_text_contents()
+    for title, name, x, y in zip(titles, one.names, one.over_seeds, other.over_seeds, strict=True):
+        assert title == f"{name}: {round(x, 2):g} across, {round(y, 2):g} up"
+    n_above = int((other.over_seeds > one.over_seeds).sum())
+    assert f"Mixture is above Ratio, half on {n_above} of 4 tracks." in figure.inner_text()
+    assert {name for name in one.names if name in figure.locator("svg").text_content()}
+    up.select_option("Undefined")
+    assert figure.locator("circle").count() == 0
+    assert "4 are undefined or infinite and not drawn" in figure.inner_text()
+
+
 def test_sorting_keeps_groups_apart_and_puts_what_has_no_number_last(page):
     def order():
         rows = page.locator("table.results tbody.unsupervised th[scope=row]")

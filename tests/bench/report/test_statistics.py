@@ -154,6 +154,13 @@ def test_rows_that_are_all_alike_are_one_clique():
     assert found.cliques == [["a", "b", "c"]]
     assert found.friedman == 1
     assert ranks({"a": np.arange(9.0)}) is None
+    one_draw = {"a", "b"}
+    rows = {"a": np.arange(20.0) + 9, "b": np.arange(20.0), "c": np.arange(20.0) - 9}
+    tested = ranks(rows, one_draw)
+    assert np.isnan(tested.p_values["a", "b"])
+    assert tested.p_values["a", "c"] == tested.p_values["b", "c"] < 0.001
+    assert tested.cliques == [["a", "b"]]  # chance may order them
+    assert tested.means == {"a": 18.5, "b": 9.5, "c": 0.5}
     assert ranks({"a": np.full(5, np.nan), "b": np.arange(5.0)}) is None
 
 

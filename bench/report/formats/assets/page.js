@@ -81,5 +81,63 @@ for (const player of players) {
     });
   }
 }
+// Two rows by track: a point a track; names at the points farthest from the line of equal scores.
+for (const figure of document.querySelectorAll(".pairs")) {
+  const { metric, tracks, rows, first } = JSON.parse(figure.querySelector("script").textContent);
+  const [x, y] = [".x", ".y"].map((name) => figure.querySelector(name));
+  for (const select of [x, y]) for (const label of Object.keys(rows)) select.add(new Option(label, label));
+  [y.value, x.value] = first;
+  const draw = () => drawPairs(figure, metric, tracks, { x: x.value, y: y.value }, rows);
+  for (const select of [x, y]) select.addEventListener("change", draw);
+  figure.hidden = false;
+  draw();
+}
+function drawPairs(figure, metric, tracks, label, rows) {
+  const points = tracks
+    .map((track, i) => ({ track, x: rows[label.x][i], y: rows[label.y][i] }))
+    .filter((point) => point.x !== null && point.y !== null);
+  const values = points.length ? points.flatMap((point) => [point.x, point.y]) : [0];
+  const [low, high] = [Math.floor(Math.min(...values)), Math.ceil(Math.max(...values))];
+  const [size, margin] = [400, 48];
+  const at = (value) => margin + ((value - low) / (high - low || 1)) * (size - margin - 12);
+  const make = (name, attributes, text) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    if (text) element.textContent = text;
+    return element;
+  };
+  const svg = make("svg", { viewBox: `0 0 ${size} ${size}`, role: "img" });
+  const [left, right, top, foot] = [at(low), at(high), size - at(high), size - at(low)];
+  svg.setAttribute("aria-label", `${metric} of each track: ${label.y} against ${label.x}`);
+  const step = Math.max(1, Math.round((high - low) / 6));
+  for (let tick = Math.ceil(low / step) * step; tick <= high; tick += step) {
+    const text = String(tick).replace("-", "\u2212");
+    svg.append(make("line", { x1: at(tick), x2: at(tick), y1: top, y2: foot }));
+    svg.append(make("line", { x1: left, x2: right, y1: size - at(tick), y2: size - at(tick) }));
+    svg.append(make("text", { x: at(tick), y: foot + 16, "text-anchor": "middle" }, text));
+    svg.append(make("text", { x: left - 6, y: size - at(tick) + 4, "text-anchor": "end" }, text));
+  }
+  svg.append(make("line", { class: "equal", x1: at(low), y1: size - at(low), x2: at(high), y2: size - at(high) }));
+  svg.append(make("text", { x: size / 2, y: size - 8, "text-anchor": "middle" }, `${label.x}: ${metric} (dB)`));
+  svg.append(make("text", { x: 14, y: size / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${size / 2})` }, `${label.y}: ${metric} (dB)`));
+  const farthest = [...points].sort((a, b) => Math.abs(b.y - b.x) - Math.abs(a.y - a.x)).slice(0, 3);
+  for (const point of points) {
+    const circle = make("circle", { cx: at(point.x), cy: size - at(point.y), r: 3.5 });
+    circle.append(make("title", {}, `${point.track}: ${point.x} across, ${point.y} up`));
+    svg.append(circle);
+  }
+  for (const point of farthest) {
+    const isLeft = at(point.x) < size / 2;
+    const place = { class: "name", x: at(point.x) + (isLeft ? 7 : -7), y: size - at(point.y) + 4 };
+    place["text-anchor"] = isLeft ? "start" : "end";
+    svg.append(make("text", place, point.track));
+  }
+  figure.querySelector(".plot").replaceChildren(svg);
+  const above = points.filter((point) => point.y > point.x).length;
+  figure.querySelector("figcaption").textContent =
+    `${metric} by track, a point a track, named where the two rows differ most. ${label.y} is above ${label.x} on ` +
+    `${above} of ${points.length} tracks.` +
+    (points.length < tracks.length ? ` ${tracks.length - points.length} are undefined or infinite and not drawn.` : "");
+}
 // Print shows what is folded away.
 addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
