@@ -19,6 +19,18 @@ def joined(errors: Iterable[BenchError]) -> BenchError:
     return BenchError("\n".join(dict.fromkeys(map(str, errors))))
 
 
+def exception_text(error: BaseException) -> str:
+    """Return the type of an exception and the first line of what it says.
+
+    Examples
+    --------
+    >>> exception_text(IndexError("out of range")), exception_text(NotImplementedError())
+    ('IndexError: out of range', 'NotImplementedError')
+    """
+    first = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return a hint that names the closest of `known` to `name`, or all of them.
 

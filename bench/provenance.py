@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -63,9 +64,22 @@ def is_exact(stamp: str) -> bool:
     return stamp != _UNKNOWN and not has_changes(stamp)
 
 
-def code_files() -> list[Path]:
-    """Return the files of the package `bench`."""
-    return sorted(Path(__file__).resolve().parent.rglob("*.py"))
+@functools.cache
+def code_digest() -> str:
+    """Return the SHA-256 of all files of the packages `bench` and `baselines`, as first asked."""
+    digest = hashlib.sha256()
+    root = Path(__file__).resolve().parent.parent
+    for package in ("bench", "baselines"):
+        for path in sorted((root / package).rglob("*")):
+            if path.is_file() and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def code() -> dict[str, Any]:
+    """Return what stands for the code: its commit, or with it a digest where that does not."""
+    stamp = commit()
+    return {"commit": stamp, **({} if is_exact(stamp) else {"code": code_digest()})}
 
 
 def short(stamp: str) -> str:

@@ -64,6 +64,7 @@ def run(
 
     Cells that failed before are left alone, unless --retry-failed is given.
     """
+    from bench import provenance
     from bench.cli.progress import shown_stage
     from bench.datasets import open_dataset
     from bench.plan import experiment_file
@@ -77,6 +78,7 @@ def run(
     from bench.store.status import DAMAGED, cell_status
 
     console = Console()
+    provenance.code()  # as it is now, whatever is edited while the cells are computed
     spec = experiment_file.read_experiment(experiment_path(experiment), override or ())
     file = owner.file_in(HERE, experiment_path(experiment))
     try:
@@ -84,7 +86,7 @@ def run(
     except BenchError as refusal:
         if not dry_run:
             raise
-        replaced = f"without --dry-run this is refused: {refusal}"
+        replaced = f"this is refused: {refusal}"
     dataset = open_dataset(spec.dataset, data)
     with shown_stage(console, "reading the corpus"):
         cells = cells_of(spec, dataset)
@@ -99,7 +101,7 @@ def run(
     n_failed = 0 if retry_failed else sum(status.state == "failed" for _, status in statuses)
     n_done = len(cells) - len(pending) - n_failed
     if replaced:
-        print(replaced)
+        print(f"without --dry-run: {replaced}" if dry_run else replaced)
     if dry_run:
         _print_plan(statuses, retry_failed)
         rest = f", {n_failed} failed before" if n_failed else ""

@@ -14,12 +14,13 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
-from bench.errors import BenchError
+from bench.errors import BenchError, exception_text
 from bench.methods.oracle import Oracle
+from bench.methods.registry import is_ours
 from bench.methods.separator import Separator
 from bench.track import TARGETS, Audio, Track
 
@@ -35,6 +36,7 @@ END_S = 1.0
 Cut = tuple[int, int]
 Estimates = dict[str, Audio]
 Read = Callable[[int, int], Audio]
+_Returned = TypeVar("_Returned")
 
 
 class Method(Protocol):
@@ -77,6 +79,35 @@ def estimates_of(method: Method, mixture: Audio, rate: int) -> Estimates:
     return _kept(method, "separate", lambda: method.separate(mixture, rate), mixture.shape)
 
 
+def guarded(method: Method, call: str, function: Callable[[], _Returned]) -> _Returned:
+    """Return what a call of a method returns; an error of one from elsewhere is named in a line."""
+    try:
+        return function()
+    except BenchError:
+        raise
+    except Exception as error:
+        if is_ours(type(method)):
+            raise  # a defect of ours, which needs its traceback
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise BenchError(
+            f"{type(method).__module__}:{type(method).__qualname__}.{call} raised "
+            f"{exception_text(error)} ({Path(last.filename).name}, line {last.lineno})"
+        ) from error
+
+
+def _chunks_of(
+    method: Method, n_samples: int, n_channels: int, rate: int, lookahead: int
+) -> list[Cut]:
+    """Return the chunks of a song for a method; see `cuts`."""
+    alignment = guarded(method, "alignment", lambda: method.alignment(rate))
+    return cuts(n_samples, n_channels, rate, alignment, lookahead)
+
+
+def _lookahead(method: Method, rate: int) -> int:
+    """Return the number of samples after a point on which a method's estimates there depend."""
+    return guarded(method, "lookahead", lambda: method.lookahead(rate))
+
+
 def _estimates_of_track(method: Oracle, track: Track) -> Estimates:
     """Return the estimates of one chunk of a track by a bound; see `estimates_of`."""
     call = "separate_track"
@@ -95,21 +126,8 @@ def _kept(
         shape than the mixture or is not finite, or a method from elsewhere raises an error: which
         promise was broken, and by whom.
     """
-    path = f"{type(method).__module__}:{type(method).__qualname__}"
-    name = f"{path}.{call}"
-    try:
-        estimates = separate()
-    except BenchError:
-        raise
-    except Exception as error:
-        if path.startswith(("bench.", "baselines.")):
-            raise  # a defect of ours, which needs its traceback
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        text = next(iter(str(error).splitlines()), "")
-        raise BenchError(
-            f"{name} raised {type(error).__name__}: {text} "
-            f"({Path(last.filename).name}, line {last.lineno})"
-        ) from error
+    name = f"{type(method).__module__}:{type(method).__qualname__}.{call}"
+    estimates = guarded(method, call, separate)
     targets = ", ".join(TARGETS)
     if not isinstance(estimates, Mapping):
         raise BenchError(
@@ -235,12 +253,12 @@ def stream(
     n_channels, n_samples, rate
         Number of channels, length of the song in samples, and sampling rate in hertz.
     """
-    lookahead = method.lookahead(rate)
-    song_chunks = cuts(n_samples, n_channels, rate, method.alignment(rate), lookahead)
+    lookahead = _lookahead(method, rate)
+    song_chunks = _chunks_of(method, n_samples, n_channels, rate, lookahead)
     if len(song_chunks) > 1:
-        block = 10 * rate
+        block, whole = 10 * rate, method
         blocks = (read(a, min(block, n_samples - a)) for a in range(0, n_samples, block))
-        method = method.for_song(blocks, rate)
+        method = guarded(whole, "for_song", lambda: whole.for_song(blocks, rate))
     yield from overlap_add(
         song_chunks, rate, lambda a, b: estimates_of(method, read(a, b - a), rate), lookahead
     )
@@ -249,8 +267,8 @@ def stream(
 def separate_mixture(method: Method, mixture: Audio, rate: int) -> Estimates:
     """Return the estimates of a mixture of any length; see `Separator.separate`."""
     n_channels, n_samples = mixture.shape if mixture.ndim == 2 else (1, 0)
-    lookahead = method.lookahead(rate)
-    if len(cuts(n_samples, n_channels, rate, method.alignment(rate), lookahead)) == 1:
+    lookahead = _lookahead(method, rate)
+    if len(_chunks_of(method, n_samples, n_channels, rate, lookahead)) == 1:
         return estimates_of(method, mixture, rate)
     parts = stream(method, lambda a, n: mixture[:, a : a + n], n_channels, n_samples, rate)
     return joined(parts)
@@ -260,7 +278,7 @@ def separate_track(method: Separator, track: Track) -> Estimates:
     """Return the estimates of a track of any length. Only a bound is given the references."""
     if not isinstance(method, Oracle):
         return separate_mixture(method, track.mixture, track.rate)
-    song_chunks = cuts(track.n_samples, track.n_channels, track.rate, method.alignment(track.rate))
+    song_chunks = _chunks_of(method, track.n_samples, track.n_channels, track.rate, 0)
     if len(song_chunks) == 1:
         return _estimates_of_track(method, track)
     parts = overlap_add(

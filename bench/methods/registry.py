@@ -14,7 +14,7 @@ from typing import Any
 
 import pydantic
 
-from bench.errors import BenchError, joined, nearest
+from bench.errors import BenchError, exception_text, joined, nearest
 from bench.methods.describe import describe
 from bench.methods.separator import Separator
 
@@ -60,10 +60,17 @@ def find_method(name: str) -> type[Separator]:
     module_name, colon, class_name = path.partition(":")
     if not colon:
         raise BenchError(f"no method {name!r}; {nearest(name, known)}")
+    if not class_name:
+        raise BenchError(f"method {name!r} names no class: write {module_name}:Class")
     module = _module(module_name, name)
-    if not hasattr(module, class_name):
-        raise BenchError(f"method {name!r}: module {module_name} has no class {class_name}")
-    cls = getattr(module, class_name)
+    try:
+        cls = getattr(module, class_name)
+    except AttributeError:
+        raise BenchError(
+            f"method {name!r}: module {module_name} has no class {class_name}"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - a module may make its names by code of its own
+        raise BenchError(f"method {name!r} cannot be imported: {exception_text(error)}") from None
     if not (isinstance(cls, type) and issubclass(cls, Separator)):
         raise BenchError(
             f"method {name!r}: {path} is no subclass of bench.methods.separator.Separator"
@@ -92,13 +99,16 @@ def _module(name: str, method: str) -> ModuleType:
         missing = error.name or ""
         if name != missing and not name.startswith(f"{missing}."):
             raise BenchError(f"method {method!r} cannot be imported: {error}") from None
-        raise BenchError(
-            f"method {method!r}: there is no module {name}: put {name.replace('.', '/')}.py "
-            "into the folder in which bench is run, or install its package"
-        ) from None
-    except Exception as error:  # noqa: BLE001 - whatever a stranger's module does at import
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise BenchError(f"method {method!r} cannot be imported: {reason}") from None
+        top = name.partition(".")[0]
+        way_out = (
+            f"put {name.replace('.', '/')}.py into the folder in which bench is run, or install "
+            "its package"
+            if missing == top
+            else f"{missing.rpartition('.')[0]} has none of that name"
+        )
+        raise BenchError(f"method {method!r}: there is no module {name}: {way_out}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module does
+        raise BenchError(f"method {method!r} cannot be imported: {exception_text(error)}") from None
 
 
 def fields(cls: type[Separator]) -> list[str]:
@@ -158,18 +168,30 @@ def make(
             )
     try:
         method = cls(**hyperparameters)
-        json.dumps(method.hyperparameters(), allow_nan=False)
-        return method
-    except TypeError:
-        raise BenchError(
-            f"{_at(where)}: the hyperparameters of {cls.__name__} must be numbers, strings, or "
-            "lists and mappings of them"
-        ) from None
     except pydantic.ValidationError as error:
         raise joined(
             BenchError(f"{_at(where, *map(str, fault['loc'][:1]))}: {_reason(cls, fault)}")
             for fault in error.errors()
         ) from None
+    except Exception as error:
+        if is_ours(cls):
+            raise  # a defect of ours, which needs its traceback
+        raise BenchError(
+            f"{_at(where)}: {cls.__name__} cannot be made: {exception_text(error)}"
+        ) from error
+    try:
+        json.dumps(method.hyperparameters(), allow_nan=False)
+    except (TypeError, ValueError):
+        raise BenchError(
+            f"{_at(where)}: the hyperparameters of {cls.__name__} must be finite numbers, strings, "
+            "or lists and mappings of them"
+        ) from None
+    return method
+
+
+def is_ours(cls: type) -> bool:
+    """Tell whether a class is of this suite, and not of a package or file from elsewhere."""
+    return cls.__module__.startswith(("bench.", "baselines."))
 
 
 def _at(where: str | Callable[[str], str], name: str = "") -> str:
@@ -180,7 +202,8 @@ def _at(where: str | Callable[[str], str], name: str = "") -> str:
 def _reason(cls: type[Separator], fault: Any) -> str:
     """Return why a value is refused, from what pydantic says of it, with the values allowed."""
     if fault["type"] in ("value_error", "assertion_error"):  # the method's own word
-        return str(fault["ctx"]["error"]) or fault["msg"]
+        reason = str(fault["ctx"]["error"])
+        return reason or f"{cls.__name__} refuses these values and does not say why"
     name, *inside = fault["loc"]
     item = name + "".join(f"[{part}]" for part in inside if isinstance(part, int))
     allowed = next((one.values for one in describe(cls) if one.name == name), fault["msg"])

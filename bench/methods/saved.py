@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, exception_text
 from bench.methods import registry
 from bench.methods.separator import Separator
 
@@ -41,5 +41,4 @@ def load_saved(folder: Path, **after_training: Any) -> Separator:
     except BenchError:
         raise
     except Exception as error:  # noqa: BLE001 - a damaged file fails in many ways
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
-        raise BenchError(f"the weights in {folder} are damaged: {reason}") from None
+        raise BenchError(f"the weights in {folder} are damaged: {exception_text(error)}") from None

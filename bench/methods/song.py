@@ -107,15 +107,20 @@ class Resampling:
     def alignment(self, rate: int) -> int:
         """Return the number of samples at whose multiples a chunk may begin at both rates."""
         per_step = self.rate // math.gcd(self.rate, rate)
-        return math.lcm(self.method.alignment(self.rate), per_step) * rate // self.rate
+        own = chunks.guarded(self.method, "alignment", lambda: self.method.alignment(self.rate))
+        return math.lcm(own, per_step) * rate // self.rate
 
     def lookahead(self, rate: int) -> int:
         """Return the method's lookahead at the rate of the song; see `Separator.lookahead`."""
-        return -(-self.method.lookahead(self.rate) * rate // self.rate)
+        own = chunks.guarded(self.method, "lookahead", lambda: self.method.lookahead(self.rate))
+        return -(-own * rate // self.rate)
 
     def for_song(self, blocks: Iterable[Audio], rate: int) -> Self:
         """Return the method prepared for a song; see `Separator.for_song`."""
-        method = self.method.for_song(self._resampled(blocks, rate), self.rate)
+        resampled = self._resampled(blocks, rate)
+        method = chunks.guarded(
+            self.method, "for_song", lambda: self.method.for_song(resampled, self.rate)
+        )
         return type(self)(method, self.rate)
 
     def _resampled(self, blocks: Iterable[Audio], rate: int) -> Iterator[Audio]:

@@ -50,6 +50,13 @@ class Source:
                 return f"{self.path}:{self.lines[part]}"
         return str(self.path)
 
+    def where_set(self, *place: str | int) -> str:
+        """Return where the type of a value was set: by an override of a part of it, or `where`."""
+        for inside, word in self.overrides.items():
+            if len(inside) > len(place) and inside[: len(place)] == place:
+                return f"-o {word}"
+        return self.where(*place)
+
 
 def check_experiment(experiment: Experiment, source: Source) -> None:
     """Make every check.

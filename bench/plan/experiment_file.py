@@ -111,12 +111,15 @@ def _overridden(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, 
         if not equals or not key:
             raise BenchError(f"-o {override}: write key=value, such as -o seeds=[0,1]")
         try:
-            OmegaConf.update(config, key, yaml.safe_load(value), force_add=True)
+            for _ in _numbered(yaml.compose(value, Loader=yaml.SafeLoader)):
+                pass  # its keys are checked
+            OmegaConf.update(config, key, yaml.safe_load(value), merge=False, force_add=True)
         except IndexError:
             so_far = OmegaConf.to_container(config, resolve=False)
             raise BenchError(f"-o {override}: {_length(so_far, override)}") from None
         except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
-            raise BenchError(f"-o {override}: {str(error).splitlines()[0]}") from None
+            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+            raise BenchError(f"-o {override}: {problem}") from None
     changed: Any = OmegaConf.to_container(config, resolve=False)
     return {str(key): value for key, value in changed.items()}
 
@@ -149,7 +152,7 @@ def _typed(content: Mapping[str, Any], source: Source) -> Experiment:
             faults.setdefault(_place_of(fault, content), fault)
     misspelt = {place[:-1] for place, fault in faults.items() if fault["type"] == "extra_forbidden"}
     raise joined(
-        BenchError(f"{source.where(*place)}: {_explained(fault, place)}")
+        BenchError(f"{source.where_set(*place)}: {_explained(fault, place)}")
         for place, fault in faults.items()
         if fault["type"] != "missing" or place[:-1] not in misspelt
     )

@@ -90,8 +90,7 @@ def write_index(reports: Path) -> Path:
 def is_current(results: Results, workspace: Workspace) -> bool:
     """Tell whether the report that is there was written by this code from these outcomes.
 
-    No file of it may be missing or have changed since ``provenance.json``, the last, was written;
-    and where no commit stands for the code, no file of the code.
+    No file of it may be missing or have changed since ``provenance.json``, the last, was written.
     """
     folder = workspace.reports / results.experiment.name
     last = folder / "provenance.json"
@@ -104,8 +103,6 @@ def is_current(results: Results, workspace: Workspace) -> bool:
     if results.experiment.figure:
         names.append("figure.svg")
     files = [folder / name for name in [*names, *before.get("example_files", {})]]
-    if not provenance.is_exact(provenance.commit()):
-        files += provenance.code_files()
     written = last.stat().st_mtime
     return all(path.is_file() and path.stat().st_mtime <= written for path in files)
 
@@ -171,7 +168,7 @@ def _provenance(results: Results) -> dict[str, Any]:
     return {
         "report": {
             "time": provenance.now(),
-            "commit": provenance.commit(),
+            **provenance.code(),
             "versions": provenance.versions(),
         },
         "experiment": results.experiment.model_dump(),

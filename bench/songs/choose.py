@@ -1,16 +1,18 @@
-"""The method for a song where none is named: a trained run that is known to be better, or HPSS.
+"""The method for a song where none is named: a trained run, or HPSS.
 
 A trained run is judged by its lead: the median over the test tracks of its voice's NSDR (SDR under
-another protocol) less that of the best method without training, scored in the same working
-directory on the same tracks under the same protocol. Decibels of different corpora or metrics are
-never compared; leads are. A network that was trained on the synthetic corpus has heard no singer
-and is never chosen.
+another protocol) less that of the best method without training that was scored in the same working
+directory on the same tracks under the same protocol; the least lead where there are several. So
+decibels of different corpora or metrics are not compared, leads are. A network beside which no
+method without training was scored is taken where no run has a lead. A network that was trained on
+the synthetic corpus has heard no singer and is never chosen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -26,7 +28,7 @@ from bench.training.network_separator import NetworkSeparator
 #: The best of the methods without training on training songs held out: 7.5 dB of GNSDR in
 #: `reports/select_hpss`, 6.8 in `reports/select_rpcah`, 5.0 in `reports/select_repetition`.
 WITHOUT_TRAINING = "hpss"
-#: How to train a network, for music of rates up to 16 kHz and for others.
+#: Rates in hertz at which networks are trained, and the experiment that does so.
 _RECIPES = ((16_000, "experiments/paper_table3.yaml"), (44_100, "experiments/musdb18.yaml"))
 
 #: What medians can be compared within: corpus, digest of its test split, protocol, and metric.
@@ -43,12 +45,10 @@ class TrainedRun:
         The experiment's name and the cell's folder.
     rate
         Sampling rate of the training in hertz.
-    median
-        Median over the test tracks of the voice's NSDR, or of its SDR under another protocol, in
-        dB.
+    ended
+        When the training ended, in seconds since 1970.
     lead
-        The median less that of the best method without training on the same tracks, in dB; None
-        where no such method was scored on them.
+        See the module; in dB, None where no method without training was scored beside it.
     title, licence
         Title and licence of the corpus.
     """
@@ -56,7 +56,7 @@ class TrainedRun:
     experiment: str
     folder: CellFolder
     rate: int
-    median: float
+    ended: float
     lead: float | None
     title: str
     licence: str
@@ -69,10 +69,7 @@ class TrainedRun:
 
     @property
     def may_be_chosen(self) -> bool:
-        """Whether it separates voices better than methods without training, as far as is known.
-
-        Where nothing was scored beside it, a network is taken at its word.
-        """
+        """Whether it may be chosen for a song."""
         if self.folder.cell.dataset == "synthetic":
             return False
         if self.lead is not None:
@@ -83,36 +80,43 @@ class TrainedRun:
 def trained_runs(workspace: Workspace, method: str | None = None) -> list[TrainedRun]:
     """Return the trained runs of a workspace, or those of one method, in the order of their leads.
 
-    Runs without a lead come last, in the order of their medians. A run whose weights are gone or
-    damaged, or whose method has another version now, is left out.
+    Runs without a lead come last, the latest first. A run whose weights are gone or damaged, or
+    whose method has another version now, is left out.
     """
     manifests = list(_manifests(workspace))
+    medians = {
+        (manifest.experiment.name, folder.path): _medians(folder)
+        for manifest in manifests
+        for folder in manifest.folders
+    }
     best_untrained: dict[_Scale, float] = {}
     for manifest in manifests:
         for folder in manifest.folders:
-            cell = folder.cell
-            if cell.group == "unsupervised" and not cell.learns and (read := _median(folder)):
-                scale, median = read
-                best_untrained[scale] = max(median, best_untrained.get(scale, -np.inf))
-    runs: dict[str, TrainedRun] = {}
+            if folder.cell.group == "unsupervised" and not folder.cell.learns:
+                for scale, median in medians[manifest.experiment.name, folder.path].items():
+                    best_untrained[scale] = max(median, best_untrained.get(scale, -np.inf))
+    runs: dict[Path, TrainedRun] = {}
     for manifest in manifests:
         for folder in manifest.folders:
-            if not folder.cell.learns or method not in (None, folder.cell.method):
+            of_cell = medians[manifest.experiment.name, folder.path]
+            if not of_cell or not folder.cell.learns or method not in (None, folder.cell.method):
                 continue
-            rate, read = _trained_rate(folder), _median(folder)
-            if rate is None or read is None:
-                continue
-            scale, median = read
-            lead = median - best_untrained[scale] if scale in best_untrained else None
-            about = manifest.corpus.get("title", ""), manifest.corpus.get("licence", "")
-            run = TrainedRun(manifest.experiment.name, folder, rate, median, lead, *about)
-            runs[str(folder.path)] = run
+            run = _trained_run(manifest, folder, of_cell, best_untrained)
+            if run is not None and _leads_less(run, runs.get(folder.path)):
+                runs[folder.path] = run
     return sorted(runs.values(), key=_goodness, reverse=True)
 
 
+def _leads_less(run: TrainedRun, other: TrainedRun | None) -> bool:
+    """Tell whether a run tells more, or worse, of a training than what another experiment tells."""
+    if other is None or other.lead is None:
+        return True
+    return run.lead is not None and run.lead < other.lead
+
+
 def _goodness(run: TrainedRun) -> tuple[bool, float]:
-    """Return what runs are ordered by: the lead where it is known, else the median."""
-    return (False, run.median) if run.lead is None else (True, run.lead)
+    """Return what runs are ordered by: the lead where it is known, else the time."""
+    return (False, run.ended) if run.lead is None else (True, run.lead)
 
 
 def _manifests(workspace: Workspace) -> Iterator[Manifest]:
@@ -124,8 +128,13 @@ def _manifests(workspace: Workspace) -> Iterator[Manifest]:
             continue
 
 
-def _trained_rate(folder: CellFolder) -> int | None:
-    """Return the rate in hertz of a cell's training; None where it cannot be used any more."""
+def _trained_run(
+    manifest: Manifest,
+    folder: CellFolder,
+    medians: Mapping[_Scale, float],
+    best_untrained: Mapping[_Scale, float],
+) -> TrainedRun | None:
+    """Return a trained run; None where it cannot be used any more."""
     try:
         version = registry.find_method(folder.cell.method).VERSION
         training = training_folder(folder)
@@ -134,24 +143,32 @@ def _trained_rate(folder: CellFolder) -> int | None:
     if folder.cell.version != version or not training.is_fitted():
         return None
     saved = read_json(training.fit_folder / "separator.json") or {}
-    rate = saved.get("learned", {}).get("rate_")
-    return rate if isinstance(rate, int) else None
+    rate = (saved.get("learned") or {}).get("rate_")
+    if not isinstance(rate, int):
+        return None
+    leads = [medians[scale] - best for scale, best in best_untrained.items() if scale in medians]
+    ended = (training.path / "fit.json").stat().st_mtime
+    about = str(manifest.corpus.get("title", "")), str(manifest.corpus.get("licence", ""))
+    return TrainedRun(
+        manifest.experiment.name, folder, rate, ended, min(leads, default=None), *about
+    )
 
 
-def _median(folder: CellFolder) -> tuple[_Scale, float] | None:
-    """Return the median of the voice's NSDR or SDR in dB; None where the cell is not scored."""
-    protocol = next(iter(folder.cell.protocols))
-    scores = folder.scores(protocol)
-    if scores is None:
-        return None
-    voice = scores[scores["target"] == "vocals"]
-    metric = "nsdr" if (voice["metric"] == "nsdr").any() else "sdr"
-    values = voice.loc[voice["metric"] == metric, "value"].to_numpy(dtype=float)
-    values = values[np.isfinite(values)]
-    if not values.size:
-        return None
-    cell = folder.cell
-    return (cell.dataset, cell.digests["test"], protocol, metric), float(np.median(values))
+def _medians(folder: CellFolder) -> dict[_Scale, float]:
+    """Return the median of the voice's NSDR or SDR in dB under each protocol that is scored."""
+    medians = {}
+    for protocol in folder.cell.protocols:
+        scores = folder.scores(protocol)
+        if scores is None:
+            continue
+        voice = scores[scores["target"] == "vocals"]
+        metric = "nsdr" if (voice["metric"] == "nsdr").any() else "sdr"
+        values = voice.loc[voice["metric"] == metric, "value"].to_numpy(dtype=float)
+        values = values[np.isfinite(values)]
+        if values.size:
+            scale = (folder.cell.dataset, folder.cell.digests["test"], protocol, metric)
+            medians[scale] = float(np.median(values))
+    return medians
 
 
 def chosen_method(workspace: Workspace, rate: int) -> tuple[str, str]:
@@ -166,28 +183,21 @@ def chosen_method(workspace: Workspace, rate: int) -> tuple[str, str]:
         comes before the others, since a voice that is separated at a lower rate lacks what lies
         above half of it.
     """
-    recipe = next((file for limit, file in _RECIPES if rate <= limit), _RECIPES[-1][1])
-    all_runs = [run for run in trained_runs(workspace) if run.folder.cell.dataset != "synthetic"]
-    runs = [run for run in all_runs if run.may_be_chosen]
+    recipe_rate, recipe = next((one for one in _RECIPES if rate <= one[0]), _RECIPES[-1])
+    runs = [run for run in trained_runs(workspace) if run.may_be_chosen]
     if not runs:
-        none = (
-            f"none of the {len(all_runs)} runs trained here has a better voice than a method "
-            "without training"
-            if all_runs
-            else "no run on real singers is trained here"
-        )
         return WITHOUT_TRAINING, (
-            f"with {WITHOUT_TRAINING}, the best method without training on held-out songs: {none}. "
-            f"To train networks: bench run {recipe}"
+            f"with {WITHOUT_TRAINING}, the best method without training on held-out songs: no run "
+            "on real singers that is trained here is known to separate voices better. To train "
+            f"networks: bench run {recipe}"
         )
     best = max(runs, key=lambda run: (min(run.rate, rate), _goodness(run)))
     lead = (
         "no method without training was scored beside it"
         if best.lead is None
-        else f"its voice is {best.lead:.1f} dB above that of the best method without training"
+        else f"its voice is {best.lead:.2f} dB above that of the best method without training"
     )
+    higher = f". To train at a higher rate: bench run {recipe}" if best.rate < recipe_rate else ""
     return str(best.folder.path), (
-        f"with {best.text}, the best of {len(runs)} trained here: {lead}; licence of what it "
-        f"learnt from: {best.licence}"
-        + (f". To train at a higher rate: bench run {recipe}" if best.rate < rate else "")
+        f"with {best.text}: {lead}; licence of what it learnt from: {best.licence}{higher}"
     )

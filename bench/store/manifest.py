@@ -136,6 +136,11 @@ def load_manifest(runs: Path, name: str) -> Manifest:
         cells = [Cell(**cell) for cell in value["cells"]]
         experiment = Experiment.model_validate(value["experiment"])
         corpus = value["corpus"]
+        for cell in (*cells, *external):
+            if not cell.protocols or "test" not in cell.digests:
+                raise KeyError(cell.row)
+        if not isinstance(corpus, dict):
+            raise TypeError("corpus")
     except (KeyError, TypeError, ValueError):
         raise BenchError(f"{path} is damaged; the same bench run writes it anew") from None
     labels = {label for entry in experiment.methods for label, _ in entry.variants()}

@@ -8,8 +8,10 @@ free.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,8 @@ NO_FILE = ""
 
 
 def file_in(workspace: Workspace, path: Path) -> str:
-    """Return the path of an experiment file as seen from the working directory, without links."""
-    return os.path.relpath(path.resolve(), workspace.root.resolve())
+    """Return the path of an experiment file as seen from the working directory."""
+    return os.path.relpath(path, workspace.root)
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def check_file(workspace: Workspace, name: str, file: str, overrides: Sequence[s
     owner = _owner(workspace, name)
     if owner is None:
         return ""
-    if owner.file != file:
+    places = [(workspace.root / name_of_file).resolve() for name_of_file in (owner.file, file)]
+    if not owner.file or places[0] != places[1]:
         if owner.file and not (workspace.root / owner.file).is_file():
             return f"the report of {owner.file}, which is gone, is replaced by that of {file}"
         whose = owner.file or "scores from files"
@@ -84,7 +87,7 @@ def check_file(workspace: Workspace, name: str, file: str, overrides: Sequence[s
             "the file a name of its own: the key 'name', or -o name=..."
         )
     now = [word for word in overrides if not _names(word)]
-    if _by_key(now) == _by_key(owner.overrides):
+    if _same(now, owner.overrides):
         return ""
     before, wanted = (
         f"with -o {' -o '.join(words)}" if words else "as its file states it"
@@ -154,6 +157,13 @@ def _names(override: str) -> bool:
     return override.partition("=")[0] == "name"
 
 
-def _by_key(overrides: Sequence[str]) -> dict[str, str]:
-    """Return the value that each key of overrides is given last."""
-    return {word.partition("=")[0]: word.partition("=")[2] for word in overrides}
+def _same(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Tell whether two lists of overrides say the same, in whatever order they stand.
+
+    The order matters where one of them sets a part of what another sets.
+    """
+    if list(one) == list(other):
+        return True
+    keys = [word.partition("=")[0] for word in one]
+    nested = any(a == b or re.match(rf"{re.escape(a)}[.\[]", b) for a, b in permutations(keys, 2))
+    return not nested and sorted(one) == sorted(other)

@@ -21,6 +21,8 @@ from bench.tracking.address import default_uri, without_secret
 
 #: What SQLite calls a file that is no database, or a damaged one.
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+#: What SQLite says where another process does not let go of a database.
+_HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 #: Files that SQLite keeps beside a database.
 _BESIDE = ("", "-journal", "-wal", "-shm")
 #: Tables and columns of MLflow that hold the place of artifacts.
@@ -122,21 +124,23 @@ def follow_move(workspace: Workspace) -> None:
     Raises
     ------
     BenchError
-        The store is damaged, or another process does not let go of it within a minute.
+        The store is broken, cannot be written, or is held by another process for a minute.
     """
     path = workspace.database
     if not is_meant(workspace) or not path.is_file():
         return
+    if is_broken(path):
+        raise BenchError(
+            f"{path} is no store that MLflow can open: bench track NAME or bench run sets it aside "
+            "and fills a new one"
+        )
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=60)) as database, database:
             _set_places(database, workspace)
     except sqlite3.DatabaseError as error:
-        way_out = (
-            "bench track NAME or bench run sets it aside and fills a new one"
-            if is_broken(path)
-            else "end the process that holds it, or try again"
-        )
-        raise BenchError(f"{path} cannot be used ({error}): {way_out}") from None
+        is_held = getattr(error, "sqlite_errorcode", 0) & 0xFF in _HELD
+        way_out = "end the process that holds it" if is_held else "see that it can be written"
+        raise BenchError(f"{path} cannot be used ({error}): {way_out}, and try again") from None
 
 
 def _set_places(database: sqlite3.Connection, workspace: Workspace) -> None:

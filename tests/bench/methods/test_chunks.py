@@ -206,6 +206,16 @@ class OddBound(Oracle):
         return {"vocals": track.mixture, "accompaniment": track.mixture[:, 1:]}
 
 
+@pytest.mark.parametrize("call", ["alignment", "lookahead", "for_song"])
+def test_an_error_of_any_call_of_a_method_from_elsewhere_is_named(monkeypatch, call):
+    def fail(*_):
+        raise NotImplementedError
+
+    monkeypatch.setattr(Odd, call, fail)
+    with pytest.raises(BenchError, match=rf"Odd\.{call} raised NotImplementedError \(test_chu"):
+        chunks.separate_mixture(Odd(promise=""), np.ones((1, 130 * RATE)), RATE)
+
+
 def test_a_broken_promise_of_a_bound_from_elsewhere_is_named():
     with pytest.raises(BenchError, match=r"OddBound\.separate_track returned accompaniment"):
         chunks.separate_track(OddBound(), Synthetic().tracks("test")[0])

@@ -31,6 +31,9 @@ class Banded(Separator):
             raise AssertionError("order must be below 5")
         if not self.bands:
             raise ValueError("bands is empty")
+        if self.bands == [0]:
+            raise ValueError
+        self.first = 1 / (self.bands[0] - 1)
 
     def separate(self, mixture, rate):
         raise NotImplementedError
@@ -41,8 +44,10 @@ class Banded(Separator):
     [
         ({}, "here: bands has no value, and Banded has no default for it; allowed: array"),
         ({"bands": [1, "x"]}, "here: bands[1] = 'x' is refused; allowed: array"),
-        ({"bands": [1], "order": 6}, "here: order must be below 5"),
+        ({"bands": [2], "order": 6}, "here: order must be below 5"),
         ({"bands": []}, "here: bands is empty"),
+        ({"bands": [0]}, "here: Banded refuses these values and does not say why"),
+        ({"bands": [1]}, "here: Banded cannot be made: ZeroDivisionError: division by zero"),
         ({"bands": 1, "order": "y"}, "here: bands = 1 is refused; allowed: array\n"
                                      "here: order = 'y' is refused; allowed: integer"),
         ({"orders": 2}, "here: Banded has no hyperparameter 'orders'; did you mean 'order'?"),
@@ -60,7 +65,16 @@ def test_refused_values_are_said_one_a_line(values, line):
         ("", "mine_a:X", "module mine_a has no class X"),
         ("import os\nos.nothing", "mine_b:X", "cannot be imported: AttributeError: module 'os'"),
         ("import absent_c", "mine_c:X", "cannot be imported: No module named 'absent_c'"),
-        ("", "mine_d.inner:X", "there is no module mine_d.inner: put mine_d/inner.py into the"),
+        ("", "mine_d.inner:X", "there is no module mine_d.inner: mine_d has none of that name"),
+        ("", "absent_f.inner:X", "no module absent_f.inner: put absent_f/inner.py into the"),
+        ("", "mine_g:", "method 'mine_g:' names no class: write mine_g:Class"),
+        ("import sys\nsys.exit('no')", "mine_h:X", "cannot be imported: SystemExit: no"),
+        ("raise ValueError", "mine_i:X", "method 'mine_i:X' cannot be imported: ValueError"),
+        (
+            "def __getattr__(name):\n    raise RuntimeError(name)",
+            "mine_j:X",
+            "cannot be imported: RuntimeError: X",
+        ),
         ("", "absent_e:X", "there is no module absent_e: put absent_e.py into the folder"),
     ],
 )

@@ -259,6 +259,15 @@ def test_a_mistake_on_the_command_line_is_named_by_its_option(write):
     assert faults(path, whole) == [
         f"-o {whole}: recurrent = 'alle' is refused; allowed: none, all; or integer"
     ]
+    assert faults(path, "dataset.x=1")[0].startswith("-o dataset.x=1: dataset = {'x': 1}: it sho")
+    assert faults(path, "a..b=1")[0].startswith("-o a..b=1: unknown key 'a'")
+    assert faults(path, "methods[1].fixed={on: 3}") == [
+        "-o methods[1].fixed={on: 3}: key on is no text to YAML; write it in quotes"
+    ]
+    misspelt = write(GOOD.replace("{recurrent: none}", "{recurent: none, hidden: 9}"))
+    assert read_experiment(misspelt, ["methods[1].fixed={hidden: 8}"]).methods[1].fixed == {
+        "hidden": 8
+    }
     assert faults(path, "seeds=[0, a]")[0].startswith("-o seeds=[0, a]: seeds.1 = 'a'")
     two = "methods=[{method: mixture, label: A}]", "methods[0].sweep={}", "methods[1].label=B"
     assert faults(path, *two) == ["-o methods[1].label=B: methods has 1 items, numbered from 0"]

@@ -94,7 +94,11 @@ def test_the_order_of_overrides_and_links_to_a_file_make_no_other_owner():
     Path("link.yaml").symlink_to("x.yaml")
     here = Workspace()
     assert check_file(here, "x", "x.yaml", ["title=T", "seeds=[1]"]) == ""
-    assert file_in(here, Path("link.yaml")) == "x.yaml"
+    assert check_file(here, "x", file_in(here, Path("link.yaml")), ["title=T", "seeds=[1]"]) == ""
+    report("y", file="link.yaml", overrides=["table={}", "table.rows=ranked"])
+    assert check_file(here, "y", "x.yaml", ["table={}", "table.rows=ranked"]) == ""
+    with pytest.raises(BenchError, match="would replace its report"):
+        check_file(here, "y", "x.yaml", ["table.rows=ranked", "table={}"])
 
 
 def test_a_dry_run_says_that_the_run_would_be_refused(bare_workspace, capsys):
@@ -105,7 +109,7 @@ def test_a_dry_run_says_that_the_run_would_be_refused(bare_workspace, capsys):
     Path("mine/same.yaml").write_text("")
     assert bench("run", "theirs/same.yaml", "--dry-run") == 0
     out = capsys.readouterr().out
-    assert "without --dry-run this is refused: theirs/same.yaml: the name 'same' belongs to" in out
+    assert "without --dry-run: this is refused: theirs/same.yaml: the name 'same' belongs to" in out
 
 
 @pytest.mark.usefixtures("bare_workspace")

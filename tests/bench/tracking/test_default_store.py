@@ -9,6 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from bench.errors import BenchError
 from bench.store.workspace import Workspace
 from bench.tracking import default_store
 from tests.command import bench, end, ran, start, wait_until
@@ -147,14 +148,24 @@ def test_a_moved_run_without_artifacts_has_its_place_beside_the_store_too(worksp
     "words",
     [["ui"], ["register", "sweep", "DRNN"], ["separate", "x.wav", "--with", "runs:/" + 32 * "0"]],
 )
-def test_a_damaged_store_is_one_line_with_a_way_out(workspace, capsys, words):
-    garbage(Path("mlflow.db"))
+@pytest.mark.parametrize("spoil", [half_made, garbage])
+def test_a_damaged_store_is_one_line_with_a_way_out(workspace, capsys, words, spoil):
+    Path("mlflow.db").unlink()
+    spoil(Path("mlflow.db"))
     assert bench(*words) == 2
-    err = capsys.readouterr().err
-    assert err == (
-        "bench: mlflow.db cannot be used (file is not a database): bench track NAME or bench run "
-        "sets it aside and fills a new one\n"
+    assert capsys.readouterr().err == (
+        "bench: mlflow.db is no store that MLflow can open: bench track NAME or bench run sets it "
+        "aside and fills a new one\n"
     )
+
+
+def test_a_store_that_cannot_be_written_is_one_line(workspace, monkeypatch):
+    def refuse(*_):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(default_store, "_set_places", refuse)
+    with pytest.raises(BenchError, match=r"a readonly database\): see that it can be written"):
+        default_store.follow_move(Workspace())
 
 
 def test_artifacts_that_do_not_lie_beside_the_store_stay_where_they_are(workspace):
