@@ -136,7 +136,7 @@ def test_two_rows_of_the_same_values_are_refused(write):
         (
             "@separator\nclass Mine(Separator):\n    x: Path = Path('a')\n"
             "    def separate(self, mixture, rate):\n        return {}",
-            "must be numbers, strings, or lists",
+            "must be finite numbers, strings, or lists",
         ),
     ],
 )
@@ -264,10 +264,6 @@ def test_a_mistake_on_the_command_line_is_named_by_its_option(write):
     assert faults(path, "methods[1].fixed={on: 3}") == [
         "-o methods[1].fixed={on: 3}: key on is no text to YAML; write it in quotes"
     ]
-    misspelt = write(GOOD.replace("{recurrent: none}", "{recurent: none, hidden: 9}"))
-    assert read_experiment(misspelt, ["methods[1].fixed={hidden: 8}"]).methods[1].fixed == {
-        "hidden": 8
-    }
     assert faults(path, "seeds=[0, a]")[0].startswith("-o seeds=[0, a]: seeds.1 = 'a'")
     two = "methods=[{method: mixture, label: A}]", "methods[0].sweep={}", "methods[1].label=B"
     assert faults(path, *two) == ["-o methods[1].label=B: methods has 1 items, numbered from 0"]
@@ -275,3 +271,7 @@ def test_a_mistake_on_the_command_line_is_named_by_its_option(write):
         "-o dataset=none: no dataset 'none'; known: dsd100, folder, ikala, mir1k, "
         "mir1k_held_out_singer, mir1k_held_out_songs, musdb18, musdb18_7s, musdb18hq, synthetic"
     ]
+    misspelt = write(GOOD.replace("{recurrent: none}", "{recurent: none, hidden: 9}"))
+    assert read_experiment(misspelt, ["methods[1].fixed={hidden: 8}"]).methods[1].fixed == {
+        "hidden": 8
+    }
