@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import math
 import tempfile
@@ -104,6 +105,22 @@ class Record:
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
             client.log_artifacts(run_id, scratch)
+
+
+def times(folder: CellFolder) -> tuple[int, int] | None:
+    """Return when the work of a finished cell began and ended, in milliseconds since 1970.
+
+    The beginning is so long before the end as its training, separation and scoring took. None
+    where that is not known.
+    """
+    markers = [facts for name in folder.cell.protocols if (facts := folder.score_facts(name))]
+    stamps = [str(facts.get("provenance", {}).get("time", "")) for facts in markers]
+    if not markers or not all(stamps):
+        return None
+    spent = [markers[0].get("fit", {}).get("fit_s"), markers[0].get("separate_s")]
+    spent += [facts.get("score_s") for facts in markers]
+    ended = datetime.datetime.fromisoformat(max(stamps)).timestamp()
+    return int(1000 * (ended - sum(filter(None, spent)))), int(1000 * ended)
 
 
 def failed(outcome: Outcome) -> Record:

@@ -15,6 +15,7 @@ Examples
 from __future__ import annotations
 
 import tempfile
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,12 +93,23 @@ def signature() -> ModelSignature:
     )
 
 
-def log_model(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
+def log_model(
+    client: MlflowClient, run_id: str, folder: CellFolder, metrics: Mapping[str, float]
+) -> None:
     """Log what a cell has learnt as a model of its run, with the row's own way to separate.
 
     ``runs:/<run>/model`` and ``models:/<id>`` name it. A run that has its model keeps it.
+
+    Parameters
+    ----------
+    client, run_id
+        Client of the store, and id of the cell's run.
+    folder
+        Folder of the cell.
+    metrics
+        The scores of the cell by their names in MLflow, which the model has on the test split.
     """
-    from mlflow.entities import LoggedModelOutput
+    from mlflow.entities import LoggedModelOutput, Metric
     from mlflow.models import Model
 
     run = client.get_run(run_id)
@@ -111,7 +123,7 @@ def log_model(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
         name=NAME,
         source_run_id=run_id,
         tags={"row": cell.row, "method": cell.method, "fingerprint": cell.fingerprint},
-        params={name: str(value) for name, value in cell.hyperparameters.items()},
+        params=dict(run.data.params),
         model_type=cell.method,
     )
     # MLflow warns of its own type hints, and of an input example that the signature replaces. The
@@ -132,4 +144,11 @@ def log_model(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
         )
         client.log_model_artifacts(logged.model_id, str(model_folder))
     client.finalize_logged_model(logged.model_id, "READY")
+    now, test = int(1000 * time.time()), f"{cell.dataset}-test"
+    digest = cell.digests["test"][:32]
+    scores = [
+        Metric(key, value, now, 0, logged.model_id, test, digest, run_id)
+        for key, value in metrics.items()
+    ]
+    client.log_batch(run_id, scores)
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])

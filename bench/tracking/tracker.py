@@ -1,4 +1,4 @@
-"""Mirrors the cells' folders into MLflow: a parent run an experiment, a child run a cell.
+"""Mirrors the cells' folders into MLflow: a run an experiment, below it its rows and cells.
 
 It reads curves from the folder while a cell runs, so a worker needs no MLflow, and what was
 recorded is noted in the folder, so that nothing is recorded twice.
@@ -30,9 +30,10 @@ from bench.tracking.address import (
     store_name,
     without_secret,
 )
-from bench.tracking.description import describe_experiment, table_metrics
+from bench.tracking.description import NOTE, describe_experiment, table_metrics
 from bench.tracking.media import log_examples, log_pictures
 from bench.tracking.model import log_model
+from bench.tracking.rows import log_rows
 from bench.tracking.ui import set_view
 
 
@@ -120,16 +121,24 @@ class Tracker:
     def _experiment(self, workspace: Workspace) -> str:
         """Return the id of the experiment in the store, made or restored if it has to be."""
         stored = self.client.get_experiment_by_name(self.name)
+        experiment = self.manifest.experiment
+        about = {
+            # The UI shows an experiment of this kind as training runs, not as traces of agents.
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.note.content": f"{experiment.title}\n\n{experiment.why}",
+            "dataset": experiment.dataset,
+        }
         if stored is not None:
             if stored.lifecycle_stage == "deleted":
                 self.client.restore_experiment(stored.experiment_id)
+            for key, value in about.items():
+                if stored.tags.get(key) != value:
+                    self.client.set_experiment_tag(stored.experiment_id, key, value)
             return str(stored.experiment_id)
         artifacts = workspace.artifacts.resolve().as_uri()
         # A server has a place for artifacts of its own; a database has none.
         local = None if self.uri.startswith(("http://", "https://")) else artifacts
-        # The UI shows an experiment of this kind as training runs, not as traces of agents.
-        tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(self.client.create_experiment(self.name, local, tags))
+        return str(self.client.create_experiment(self.name, local, about))
 
     def _parent(self) -> str:
         """Return the id of the run that stands for the experiment, made if there is none yet."""
@@ -192,7 +201,10 @@ class Tracker:
                 self.client.delete_tag(run_id, "error")
         else:
             tags = content.cell_tags(cell) | {"mlflow.parentRunId": self.parent_id}
-            run = self.client.create_run(self.experiment_id, run_name=cell.name, tags=tags)
+            begun = content.times(folder)
+            run = self.client.create_run(
+                self.experiment_id, begun and begun[0], run_name=cell.name, tags=tags
+            )
             run_id = run.info.run_id
         if not noted:
             content.log_inputs(self.client, run_id, cell)
@@ -270,15 +282,23 @@ class Tracker:
         note = self._note(folder)
         if outcome.status == "done":
             prefixed = len(self.manifest.experiment.protocols) > 1
-            content.finished(folder, prefixed=prefixed).log(self.client, run_id)
+            record = content.finished(folder, prefixed=prefixed)
+            address = f"#/experiments/{self.experiment_id}/runs/{self.parent_id}"
+            record.tags[NOTE] += f"\n\n[The experiment, with its report]({address})"
+            record.log(self.client, run_id)
             log_pictures(self.client, run_id, folder)
             if folder.cell.learns:
-                log_model(self.client, run_id, folder)
+                log_model(self.client, run_id, folder, record.metrics)
         else:
             content.failed(outcome).log(self.client, run_id)
         ending = "FINISHED" if outcome.status == "done" else "FAILED"
-        self.client.set_terminated(run_id, ending)
+        ended = content.times(folder) if outcome.status == "done" else None
+        self.client.set_terminated(run_id, ending, ended and self._end(run_id, *ended))
         self._write_note(folder, note | recorded_as(folder, outcome))
+
+    def _end(self, run_id: str, begun: int, ended: int) -> int:
+        """Return when a run ended, in milliseconds since 1970: it lasts as long as its cell."""
+        return int(self.client.get_run(run_id).info.start_time) + ended - begun
 
     def interrupt(self) -> None:
         """Mark the runs of unfinished cells as killed; the next `bench run` continues them."""
@@ -298,15 +318,19 @@ class Tracker:
         def end() -> None:
             self.client.log_artifacts(self.parent_id, str(report), "report")
             describe_experiment(self.client, self.parent_id, self.manifest.experiment, report)
+            experiment = self.manifest.experiment
+            swept = dict.fromkeys(name for entry in experiment.methods for name in entry.sweep)
             set_view(
                 self.client,
                 self.experiment_id,
                 self.parent_id,
-                table_metrics(self.manifest.experiment),
+                table_metrics(experiment),
+                list(swept),
             )
             runs = {f.path: str(self._note(f).get("run_id", "")) for f in self.manifest.folders}
             known = {path: run_id for path, run_id in runs.items() if run_id}
             log_examples(self.client, self.manifest, report, known)
+            log_rows(self.client, self.experiment_id, self.parent_id, self.manifest, report, known)
             self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED")
 
         self._attempt(end)

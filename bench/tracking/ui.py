@@ -1,4 +1,4 @@
-"""The MLflow UI on this machine, with an experiment open: its cells listed under it, best first.
+"""The MLflow UI on this machine, with an experiment open: its rows listed under it, best first.
 
 What the page shows at first is a view that MLflow's UI shares by a tag of the experiment
 (``mlflow.sharedViewState.<key>``, the one that its button "Share" writes); an older or later UI
@@ -37,15 +37,33 @@ _PATIENCE_S = 120
 
 
 def set_view(
-    client: MlflowClient, experiment_id: str, parent_id: str, metrics: Sequence[str]
+    client: MlflowClient,
+    experiment_id: str,
+    parent_id: str,
+    metrics: Sequence[str],
+    swept: Sequence[str],
 ) -> None:
-    """Make the page of an experiment open with its cells listed and these metrics as columns."""
-    columns = ["tags.`method`", "tags.`seed`", *[f"metrics.`{name}`" for name in metrics]]
+    """Make the page of an experiment open with its rows listed by their places.
+
+    Parameters
+    ----------
+    client
+        Client of the store.
+    experiment_id, parent_id
+        Id of the experiment, and of the run that stands for it.
+    metrics, swept
+        Metrics and swept hyperparameters that are columns.
+    """
     view = {
         "runsExpanded": {parent_id: True},
-        "selectedColumns": columns,
-        "orderByKey": f"metrics.`{metrics[0]}`",
-        "orderByAsc": False,
+        "selectedColumns": [
+            "tags.`method`",
+            "tags.`seed`",
+            *[f"params.`{name}`" for name in swept],
+            *[f"metrics.`{name}`" for name in (*metrics, f"{metrics[0]}_sd", "place")],
+        ],
+        "orderByKey": "metrics.`place`",
+        "orderByAsc": True,
     }
     client.set_experiment_tag(experiment_id, VIEW, json_text(view))
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
@@ -80,6 +81,7 @@ def recorded(folder, uri):
         Path("broken_here.py").write_text(BROKEN)
         Path("tracked.yaml").write_text(TRACKED)
         assert bench("run", "tracked.yaml", "--workers", "0") == 1
+        assert bench("track", "tracked") == 0
         yield uri, folder
 
 
@@ -99,16 +101,67 @@ def parent(client):
     return run
 
 
-def test_every_child_carries_what_teams_filter_by_one_level_below_its_parent(client):
+def row_run(client):
+    (run,) = children(client, "tags.`bench.kind` = 'row'")
+    return run
+
+
+def test_a_row_of_several_trainings_has_a_run_with_their_mean_and_spread(client, store):
+    row = row_run(client)
+    assert (row.info.run_name, row.info.status) == ("DNN", "FINISHED")
+    assert row.data.tags["mlflow.parentRunId"] == parent(client).info.run_id
+    assert row.data.params["hidden"] == "12"
+    assert "seed" not in row.data.params | row.data.tags
+    values = [
+        run.data.metrics["vocals/gnsdr"] for run in children(client, "tags.method = 'drnn'")
+        if run.data.tags["bench.kind"] == "cell"
+    ]  # fmt: skip
+    metrics = row.data.metrics
+    assert metrics["vocals/gnsdr"] == pytest.approx(np.mean(values))
+    assert metrics["vocals/gnsdr_sd"] == pytest.approx(np.std(values, ddof=1))
+    assert metrics["vocals/gnsdr_low"] < metrics["vocals/gnsdr"] < metrics["vocals/gnsdr_high"]
+    assert metrics["seeds"] == 2
+    line = f"| vocals/gnsdr | {metrics['vocals/gnsdr']:.2f} | {metrics['vocals/gnsdr_sd']:.2f} |"
+    assert line in row.data.tags["mlflow.note.content"]
+
+
+def test_the_places_of_rows_put_bounds_last(client):
+    (mixture,) = children(client, "tags.row = 'Mixture'")
+    (broken,) = children(client, "tags.row = 'Broken'")
+    places = [run.data.metrics["place"] for run in (row_run(client), broken, mixture)]
+    assert places == [1, 2, 3]
+
+
+def test_a_row_is_not_written_again_while_nothing_changes(client, store):
+    history = client.get_metric_history(row_run(client).info.run_id, "place")
+    assert len(history) == 1  # `recorded` has written the report twice
+
+
+def test_a_run_lasts_as_long_as_its_cell_and_leads_to_the_report(client, store):
+    for run in children(client, "tags.method = 'mixture'"):
+        (folder,) = store[1].glob(f"runs/{run.data.tags['fingerprint'][:32]}")
+        (marker,) = folder.glob("scores/*.json")
+        facts = json.loads(marker.read_text())
+        spent_s = facts["separate_s"] + facts["score_s"]
+        assert (run.info.end_time - run.info.start_time) / 1000 == pytest.approx(spent_s, abs=0.002)
+        address = f"#/experiments/{run.info.experiment_id}/runs/{parent(client).info.run_id}"
+        assert address in run.data.tags["mlflow.note.content"]
+    experiment = client.get_experiment_by_name("tracked")
+    assert experiment.tags["mlflow.note.content"] == "Tracked\n\nA test."
+
+
+def test_every_child_carries_what_teams_filter_by_below_its_parent(client):
     runs = children(client)
     assert len(runs) == 4
     for run in runs:
-        assert run.data.tags["mlflow.parentRunId"] == parent(client).info.run_id
+        above = row_run(client) if run.data.tags["row"] == "DNN" else parent(client)
+        assert run.data.tags["mlflow.parentRunId"] == above.info.run_id
         assert {"row", "method", "group", "dataset", "seed", "protocol", "commit"} < set(
             run.data.tags
         )
         assert {i.dataset.name for i in run.inputs.dataset_inputs} >= {"synthetic-test"}
-    assert {r.data.tags["seed"] for r in children(client, "tags.method = 'drnn'")} == {"0", "1"}
+    seeds = "tags.method = 'drnn' and tags.`bench.kind` = 'cell'"
+    assert {run.data.tags["seed"] for run in children(client, seeds)} == {"0", "1"}
     (failed,) = children(client, "tags.method = 'broken_here:Broken'")
     assert failed.info.status == "FAILED"
     assert "no luck" in failed.data.tags["error"]
@@ -163,14 +216,25 @@ def test_three_tracks_can_be_seen_and_heard(client):
         assert any(f"/spectrogram_{role}+" in path for path in pictures)
 
 
-def test_the_model_is_loaded_and_registered_on_request(client, store, test_track, capsys):
+def test_the_model_is_loaded_and_registered_on_request(
+    client, store, test_track, capsys, monkeypatch
+):
     assert bench("register", "tracked", "DNN", "--as", "voices", "--seed", "1") == 0
     assert "models:/voices/1" in capsys.readouterr().out
+    (model,) = client.search_logged_models(
+        [client.get_experiment_by_name("tracked").experiment_id],
+        "tags.row = 'DNN' and params.seed = '1'",
+    )
+    scores = {metric.key: metric for metric in model.metrics}
+    (run,) = children(client, "tags.row = 'DNN' and tags.seed = '1'")
+    assert scores["vocals/gnsdr"].value == run.data.metrics["vocals/gnsdr"]
+    assert scores["vocals/gnsdr"].dataset_name == "synthetic-test"
     mlflow.set_tracking_uri(store[0])
     try:
         model = mlflow.pyfunc.load_model("models:/voices/1")
     finally:
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # which also unsets the variable
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", store[0])
     stems = model.predict(test_track.mixture)
     assert sum(stems.values()) == pytest.approx(test_track.mixture)
     assert bench("register", "tracked", "DNN", "--seed", "7") == 2
@@ -182,7 +246,10 @@ def test_the_page_that_the_ui_opens_lists_the_cells(client, store):
     experiment = client.get_experiment_by_name("tracked")
     view = json.loads(experiment.tags[VIEW])
     assert view["runsExpanded"] == {parent(client).info.run_id: True}
-    assert "metrics.`vocals/gnsdr`" in view["selectedColumns"]
+    assert view["orderByKey"] == "metrics.`place`"
+    assert view["selectedColumns"][2:5] == [
+        f"metrics.`vocals/{m}`" for m in ("gnsdr", "gsir", "gsar")
+    ]
     address = page(store[0], "tracked")
     assert f"/experiments/{experiment.experiment_id}/runs" in address
     assert "viewStateShareKey=bench" in address
