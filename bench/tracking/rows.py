@@ -3,9 +3,9 @@
 A row of several trainings has a run of its own below that of the experiment: its metrics are the
 means over the trainings, beside them their standard deviation and the ends of the 95 % interval
 (``vocals/gnsdr_sd``, ``_low``, ``_high``), ``seeds`` their number, and the runs of its cells lie
-below it. A row of one cell is the run of that cell, which has the same beside its scores. ``place``
-is a row's place by the first metric of the report: the methods first, then imported scores, then
-bounds.
+below it. A row of one cell is the run of that cell, which has the interval of the first metric
+beside its scores. ``place`` is a row's place by the first metric of the report: the methods first,
+then imported scores, then bounds.
 """
 
 from __future__ import annotations
@@ -101,11 +101,8 @@ def log_rows(
         record = Record(metrics={**row.metrics, "place": place})
         if row.n_seeds == 1:
             run_id = of_row[0][1]
-            record.metrics = {
-                key: value
-                for key, value in record.metrics.items()
-                if key == "place" or key.endswith(("_low", "_high"))
-            }
+            beside = {"place", f"{first}_low", f"{first}_high"}
+            record.metrics = {k: v for k, v in record.metrics.items() if k in beside}
         else:
             run = row_runs.get(row.label) or client.create_run(
                 experiment_id, run_name=row.label, tags=_tags(of_row[0][0], parent_id)
