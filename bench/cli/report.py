@@ -30,7 +30,7 @@ def report(
     with shown_stage(console, "writing the report"):
         tables = tabulate(manifest.results())
         folder = write_report(tables, HERE)
-    print_tables(console, tables, folder)
+    print_tables(console, tables.parts, folder)
 
 
 def _check(name: str) -> None:

@@ -177,7 +177,7 @@ def _compute(
     """
     from bench.cli.progress import shown_stage
     from bench.datasets import open_dataset
-    from bench.report.tabulate import tabulate
+    from bench.report.tabulate import read_parts, tabulate
     from bench.report.write import is_current, write_report
     from bench.runner.order import longest_first
     from bench.store.listening import prepare_clips
@@ -191,11 +191,12 @@ def _compute(
         warn(set_aside)
     unrecorded = address.unrecorded(results, HERE)
     if not pending and not unrecorded:
-        tables = tabulate(results)
-        there = HERE.reports / results.experiment.name
-        print_tables(
-            console, tables, there if is_current(results, HERE) else write_report(tables, HERE)
-        )
+        if is_current(results, HERE):
+            folder = HERE.reports / results.experiment.name
+            print_tables(console, read_parts(results, folder), folder)
+        else:
+            tables = tabulate(results)
+            print_tables(console, tables.parts, write_report(tables, HERE))
         return Tally()
     tracker = Tracker(manifest, HERE)
     tracker.open()
@@ -225,5 +226,5 @@ def _compute(
         tracker.close(n_failed, report_folder)
     if tracker.trouble:
         warn(tracker.trouble)
-    print_tables(console, tables, report_folder)
+    print_tables(console, tables.parts, report_folder)
     return tally

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from bench.cli.warn import warn
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
-    from bench.report.tabulate import ReportTables
+    from bench.report.table import Part
     from bench.store.external import ExternalRow
 
 
@@ -33,13 +34,13 @@ def prepare(folder: Path) -> None:
         raise BenchError(f"{folder} cannot be written: {error.strerror}; nothing was run") from None
 
 
-def print_tables(console: Console, tables: ReportTables, report_folder: Path) -> None:
-    """Print the tables of an experiment, what their marks mean, and where to look on."""
+def print_tables(console: Console, parts: Sequence[Part], report_folder: Path) -> None:
+    """Print the tables of a report, what their marks mean, and where to look on."""
     from bench.report.formats.terminal import marks, terminal_tables
 
-    for table in terminal_tables(tables):
+    for table in terminal_tables(parts):
         console.print(table)
-    for line in marks(tables):
+    for line in marks(parts):
         console.print(line, highlight=False)
     print(f"report: {report_folder}/index.html")
 
@@ -59,4 +60,4 @@ def finish_external(console: Console, row: ExternalRow, record: bool) -> None:
         tracker.close(0, report_folder)
         if tracker.trouble:
             warn(tracker.trouble)
-    print_tables(console, tables, report_folder)
+    print_tables(console, tables.parts, report_folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -45,6 +47,25 @@ class ReportTables:
     aggregates: pd.DataFrame
     groups: Mapping[tuple[str, str], GroupFacts]
     parts: Sequence[Part]
+
+
+def read_parts(results: Results, folder: Path) -> list[Part]:
+    """Return the tables of an experiment from ``rows.csv`` of its report, which is current.
+
+    Nothing is computed: no interval, no test.
+    """
+    texts = ("row", "group", "method", "target", "protocol", "metric", "status")
+    path = folder / "rows.csv"
+    columns = pd.read_csv(path, nrows=0).columns
+    missing = {name: [""] for name in columns if name not in texts}  # a row may be named NA
+    numbers = pd.read_csv(path, keep_default_na=False, na_values=missing)
+    has_songs = (numbers["n_songs"] < numbers["n_tracks"]).groupby(
+        [numbers["protocol"], numbers["target"]]
+    )
+    units: dict[Any, str] = {
+        key: "songs" if several else "tracks" for key, several in has_songs.any().items()
+    }
+    return table_parts(results, table_rows(results), numbers, units)
 
 
 def tabulate(results: Results) -> ReportTables:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
 from bench.report.numbers import metric_name
 from bench.report.statistics import ALPHA
-from bench.report.table import CLOSE, Entry
-from bench.report.tabulate import ReportTables
+from bench.report.table import CLOSE, Entry, Part
 
 _STYLES = {"best": "bold", "second": "underline"}
 
 
-def terminal_tables(tables: ReportTables) -> Iterator[Table]:
-    """Yield a table for each protocol and target: a section a group, the best value bold."""
-    for part in tables.parts:
+def terminal_tables(parts: Sequence[Part]) -> Iterator[Table]:
+    """Yield each table of a report: a section a group, the best value bold."""
+    for part in parts:
         table = Table(title=f"{part.title}, dB", title_justify="left")
         table.add_column("method")
         for metric in part.metrics:
@@ -31,9 +30,9 @@ def terminal_tables(tables: ReportTables) -> Iterator[Table]:
         yield table
 
 
-def marks(tables: ReportTables) -> Iterator[str]:
+def marks(parts: Sequence[Part]) -> Iterator[str]:
     """Yield what each mark in the tables means, a line each, as far as it is there."""
-    entries = [e for part in tables.parts for line in part.lines for e in line.entries.values()]
+    entries = [e for part in parts for line in part.lines for e in line.entries.values()]
     if any(entry.rank for entry in entries):
         yield "bold: the best of its column; underlined: the second"
     if any(entry.close for entry in entries):

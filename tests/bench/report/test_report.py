@@ -17,16 +17,18 @@ import pytest
 from bench import provenance
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
+from bench.report.committed import load_committed
 from bench.report.formats.latex import escape_latex, latex
 from bench.report.formats.markdown import escape_markdown, markdown
 from bench.report.numbers import decibels
 from bench.report.rows import COLUMNS
-from bench.report.tabulate import tabulate
+from bench.report.tabulate import read_parts, tabulate
 from bench.report.write import is_current, write_report
 from bench.store.cell_folder import CellFolder
 from bench.store.results import SCHEMA_VERSION, Results, read_outcome
 from bench.store.workspace import Workspace
 from bench.track import TARGETS
+from tests.command import ROOT
 
 # By row: group, and the NSDR of two tracks of 1 and 3 seconds.
 VALUES = {
@@ -35,6 +37,7 @@ VALUES = {
     "Undefined": ("unsupervised", {None: [np.nan, 1.0]}),
     "Failed": ("unsupervised", {None: "failed"}),
     "Missing": ("unsupervised", {None: "missing"}),
+    "NA": ("unsupervised", {None: [2.0, 1.0]}),
     "Ideal": ("bound", {None: [np.inf, np.inf]}),
 }
 
@@ -181,7 +184,7 @@ def test_the_folder_holds_the_same_numbers_in_every_format(results, tmp_path):
         "table.tex",
         "table_intervals.tex",
     ]
-    lines = pd.read_csv(folder / "rows.csv")
+    lines = pd.read_csv(folder / "rows.csv", keep_default_na=False, na_values=[""])
     pd.testing.assert_frame_equal(lines, tabulate(results).aggregates, check_dtype=False)
     parquet = pq.read_table(folder / "scores.parquet")
     assert parquet.schema.metadata[b"schema_version"] == str(SCHEMA_VERSION).encode()
@@ -313,3 +316,24 @@ def test_a_report_is_kept_only_where_this_code_wrote_it_whole(
     write_report(tabulate(results), workspace)
     table.unlink()
     assert not is_current(results, workspace)
+
+
+def said(parts):
+    return [
+        (part.title, part.caption, part.unit, line.row.label, line.tracks, line.starts_group, entry)
+        for part in parts
+        for line in part.lines
+        for entry in (repr(list(line.entries.values())),)  # NaN is not equal to itself
+    ]
+
+
+def test_the_tables_of_a_current_report_are_read_from_its_rows(results, tmp_path):
+    folder = write_report(tabulate(results), Workspace(tmp_path))
+    assert said(read_parts(results, folder)) == said(tabulate(results).parts)
+
+
+@pytest.mark.parametrize("name", ["paper_table3", "ablation_gamma", "musdb18", "paper_table2"])
+def test_the_tables_of_a_committed_report_are_those_of_its_scores(name):
+    folder = ROOT / "reports" / name
+    results = load_committed(folder)
+    assert said(read_parts(results, folder)) == said(tabulate(results).parts)
