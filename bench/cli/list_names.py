@@ -70,9 +70,11 @@ def _experiments() -> Iterator[tuple[str, str]]:
     """Yield each experiment file and its title."""
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it is built
     for path in sorted(HERE.experiments.glob("*.yaml")):
         try:
-            yield str(path), str(yaml.safe_load(path.read_text()).get("title", ""))
+            content = yaml.load(path.read_text(), Loader=loader)  # noqa: S506 - both are safe
+            yield str(path), str(content.get("title", ""))
         except (yaml.YAMLError, AttributeError, ValueError):
             yield str(path), "not readable as an experiment"
 
