@@ -49,6 +49,17 @@ def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.2g}"
 
 
+def correlation(value: float) -> str:
+    """Return a correlation with two decimals.
+
+    Examples
+    --------
+    >>> correlation(-0.456), correlation(1.0), correlation(-0.001)
+    ('−0.46', '1.00', '0.00')
+    """
+    return decibels(value)
+
+
 def metric_name(metric: str) -> str:
     """Return a metric as a heading shows it.
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from bench.report.agreement import Agreement, agreements
 from bench.report.curves import FigureData
-from bench.report.numbers import NOTHING, metric_name
+from bench.report.numbers import NOTHING, correlation, metric_name
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
 from bench.report.rows import Row, rows_of_note
@@ -36,6 +37,7 @@ def markdown(tables: ReportTables, figure: FigureData | None = None) -> str:
         out += [*_table(part), ""] if part.listed else []
         out += [*_spreads(part), ""] if part.has_spreads else []
     out += [] if figure is None else _figure_section(figure)
+    out += _agreements(agreements(tables))
     out += _origins(rows_of_note(tables.rows))
     out += ["## Notes", "", *[f"- {escape_markdown(note)}" for note in notes(tables)]]
     return "\n".join(out).rstrip() + "\n"
@@ -84,6 +86,28 @@ def _spreads(part: Part) -> list[str]:
         n = str(row.n_seeds) if row.draws else ""
         cells = [text or NOTHING for text in (*texts, n)]
         out.append("| " + " | ".join([escape_markdown(row.label), *cells]) + " |")
+    return out
+
+
+def _agreements(of_targets: Sequence[Agreement]) -> list[str]:
+    """Return the lines of a section on how far the measures agree; none without any."""
+    if not of_targets:
+        return []
+    out = [
+        "## Which measure?",
+        "",
+        "Kendall's rank correlation of every two measures over the ranked rows: 1 where they put "
+        "all rows in the same order, −1 in the opposite one.",
+        "",
+    ]
+    for agreement in of_targets:
+        first = f"{agreement.target}, {agreement.n_rows} rows"
+        out += [*_heading([first, *agreement.names[1:]])]
+        for one in agreement.names[:-1]:
+            values = [agreement.tau.get((one, other)) for other in agreement.names[1:]]
+            cells = ["" if value is None else correlation(value) for value in values]
+            out.append("| " + " | ".join([one, *cells]) + " |")
+        out += ["", agreement.sentence, ""]
     return out
 
 

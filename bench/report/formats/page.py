@@ -18,11 +18,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
+from bench.report.agreement import agreements
 from bench.report.cost import costs
 from bench.report.curves import FigureData
 from bench.report.formats.page_charts import inline_figure, overview, part_charts, track_pairs
 from bench.report.formats.page_runs import cell_runs, joint_provenance, shared_hyperparameters
-from bench.report.numbers import NOTHING, decibels, metric_name, p_value
+from bench.report.numbers import NOTHING, correlation, decibels, metric_name, p_value
 from bench.report.prose.answer import answer_text
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
@@ -65,6 +66,7 @@ def html_page(
         pairs=[_json(track_pairs(tables, part)) for part in tables.parts],
         findings=findings(data) if data else [],
         origins=rows_of_note(tables.rows),
+        agreements=agreements(tables),
         costs=all_costs,
         measured=[any(cost.texts[i] != NOTHING for cost in all_costs) for i in range(4)],
         examples=facts.get("examples", []),
@@ -97,6 +99,7 @@ def template(name: str) -> jinja2.Template:
     environment.globals |= {"CLOSE": CLOSE, "NOTHING": NOTHING, "GROUP_TITLES": GROUP_TITLES}
     environment.filters |= {"metric": metric_name, "db": decibels, "p": p_value, "exact": _exact}
     environment.filters["prose"] = _prose
+    environment.filters["tau"] = correlation
     return environment.get_template(name)
 
 

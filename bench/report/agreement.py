@@ -1,0 +1,102 @@
+"""Do the measures agree? Kendall's rank correlation of every two of them over a report's rows.
+
+A correlation of 1 means that two measures put all rows in the same order, -1 in the opposite one;
+rows that are equal under one of them count for neither (tau-b; Kendall, Biometrika 33, 1945).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import scipy
+
+from bench.report.numbers import metric_name
+from bench.report.tabulate import ReportTables
+
+#: Fewer rows than these are put in the same order by chance too often.
+FEWEST_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the measures of a target agree on the order of the rows.
+
+    Attributes
+    ----------
+    target
+        Name of the target.
+    names
+        The measures; with their protocol where the report has several.
+    tau
+        Kendall's correlation of each two measures, the first of them first in `names`.
+    n_opposed
+        Number of pairs of rows that each two measures put in opposite orders.
+    n_rows
+        Number of rows: those that are ranked and have a finite value under every measure.
+    """
+
+    target: str
+    names: Sequence[str]
+    tau: Mapping[tuple[str, str], float]
+    n_opposed: Mapping[tuple[str, str], int]
+    n_rows: int
+
+    @property
+    def sentence(self) -> str:
+        """Which two measures agree least, in words."""
+        if not any(self.n_opposed.values()):
+            return f"All measures put the {self.n_rows} ranked rows in the same order."
+        one, other = min(self.tau, key=lambda pair: self.tau[pair])
+        n_pairs = math.comb(self.n_rows, 2)
+        return (
+            f"{one} and {other} agree least: they put {self.n_opposed[one, other]} of {n_pairs} "
+            "pairs of rows in opposite orders."
+        )
+
+
+def agreements(tables: ReportTables) -> list[Agreement]:
+    """Return the agreement of the measures of each target; none for fewer than two or few rows."""
+    several = len(tables.results.experiment.protocols) > 1
+    by_target: dict[str, dict[str, dict[str, float]]] = {}
+    for part in tables.parts:
+        measures = by_target.setdefault(part.target, {})
+        for metric in part.metrics:
+            name = metric_name(metric) + (f" ({part.protocol})" if several else "")
+            measures[name] = {
+                line.row.label: line.entries[metric].value
+                for line in part.lines
+                if line.row.ranked and math.isfinite(line.entries[metric].value)
+            }
+    return [
+        agreement
+        for target, measures in by_target.items()
+        if (agreement := _agreement(target, measures)) is not None
+    ]
+
+
+def _agreement(target: str, measures: Mapping[str, Mapping[str, float]]) -> Agreement | None:
+    """Return the agreement of measures, each a value by row; see `agreements`."""
+    first, *others = measures.values()
+    rows = [label for label in first if all(label in values for values in others)]
+    if not others or len(rows) < FEWEST_ROWS:
+        return None
+    tau = {
+        (one, other): float(
+            scipy.stats.kendalltau(
+                [measures[one][row] for row in rows], [measures[other][row] for row in rows]
+            ).statistic
+        )
+        for one, other in itertools.combinations(measures, 2)
+    }
+    known = {pair: value for pair, value in tau.items() if math.isfinite(value)}
+    n_opposed = {
+        (one, other): sum(
+            (measures[one][a] - measures[one][b]) * (measures[other][a] - measures[other][b]) < 0
+            for a, b in itertools.combinations(rows, 2)
+        )
+        for one, other in known
+    }
+    return Agreement(target, list(measures), known, n_opposed, len(rows)) if known else None

@@ -1,0 +1,65 @@
+"""Kendall's correlation of a report's measures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bench.report.agreement import agreements
+from bench.report.committed import load_committed
+from bench.report.formats.markdown import markdown
+from bench.report.formats.page import html_page
+from bench.report.tabulate import tabulate
+from tests.command import ROOT
+
+NO_FACTS = {"cells": [], "examples": []}
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return tabulate(load_committed(ROOT / "reports" / "select_rpca"))
+
+
+def changed(tables, values):
+    """Return tables whose rows have these values of GNSDR, GSIR and GSAR."""
+    (part, *_) = tables.parts
+    lines = [
+        replace(
+            line,
+            entries={
+                metric: replace(line.entries[metric], value=value)
+                for metric, value in zip(part.metrics, triple, strict=True)
+            },
+        )
+        for line, triple in zip(part.lines, values, strict=False)
+    ]
+    return replace(tables, parts=[replace(part, lines=lines)])
+
+
+def test_the_order_of_rows_alone_counts_and_ties_for_neither(tables):
+    rows = [(1, 10, 3), (2, 40, 2), (3, 50, 2), (4, 900, 1)]
+    (agreement,) = agreements(changed(tables, rows))
+    assert agreement.names == ["GNSDR", "GSIR", "GSAR"]
+    assert agreement.tau["GNSDR", "GSIR"] == pytest.approx(1)
+    # Five of six pairs are opposed and one is tied: -5 / sqrt(6 * 5).
+    assert agreement.tau["GNSDR", "GSAR"] == pytest.approx(-0.9128709)
+    assert agreement.n_opposed["GNSDR", "GSAR"] == 5
+    assert agreement.sentence == (
+        "GNSDR and GSAR agree least: they put 5 of 6 pairs of rows in opposite orders."
+    )
+    same = agreements(changed(tables, [(n, n, 2 * n) for n in range(5)]))
+    assert same[0].sentence == "All measures put the 5 ranked rows in the same order."
+
+
+def test_rows_without_a_finite_value_and_few_rows_say_nothing(tables):
+    rows = [(1, 10, 3), (2, 40, 2), (3, 50, 2), (4, float("inf"), 1)]
+    assert agreements(changed(tables, rows)) == []
+    assert agreements(changed(tables, [(1, 1, 1)] * 5)) == []
+
+
+def test_the_formats_show_it(tables):
+    (agreement, *_) = agreements(tables)
+    for text in (markdown(tables), html_page(tables, NO_FACTS)):
+        assert "Which measure?" in text
+        assert agreement.sentence in text
