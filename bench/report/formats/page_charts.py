@@ -35,12 +35,34 @@ class Chart:
 
 
 @dataclass(frozen=True)
+class PairMatrix:
+    """All pairs of the rows of a table under one metric.
+
+    Attributes
+    ----------
+    metric, caption
+        The metric's name, and what the matrix shows in words.
+    labels
+        The rows in the order of their mean ranks.
+    pairs
+        For each row, and each that comes after it: the difference of their means as text, and
+        whether the two are told apart.
+    """
+
+    metric: str
+    caption: str
+    labels: Sequence[str]
+    pairs: Sequence[Sequence[tuple[str, bool]]]
+
+
+@dataclass(frozen=True)
 class PartCharts:
-    """The charts of one table: scores by track, and ranks where several rows can be ranked."""
+    """The charts of one table: scores by track, and how rows compare where several are ranked."""
 
     title: str
     distributions: Sequence[Chart]
     diagrams: Sequence[Chart]
+    matrices: Sequence[PairMatrix]
 
 
 def part_charts(tables: ReportTables, part: Part, n: int) -> PartCharts:
@@ -48,7 +70,7 @@ def part_charts(tables: ReportTables, part: Part, n: int) -> PartCharts:
     tracks = tables.tracks[part.protocol, part.target]
     rows = {row.label: row for row in tables.rows if row.status == "done"}
     own = {over: metric for metric, over in OVER_TRACKS[part.protocol][1].items()}
-    distributions, diagrams = [], []
+    distributions, diagrams, matrices = [], [], []
     for m, metric in enumerate(part.metrics):
         values = {k: tracks[k, metric].over_seeds for k in rows if (k, metric) in tracks}
         if values:
@@ -58,10 +80,11 @@ def part_charts(tables: ReportTables, part: Part, n: int) -> PartCharts:
         compared = {k: tracks[k, metric].on(songs) for k in ranked_rows}
         one_draw = {label for label in compared if rows[label].has_one_draw}
         ranked = ranks(compared, one_draw) if 2 < len(compared) <= _MOST_IN_MATRIX else None
-        if ranked:
-            draw = _diagram if len(ranked.mean) <= _MOST_IN_DIAGRAM else _matrix
-            diagrams.append(draw(ranked, own[metric], f"c{n}{m}"))
-    return PartCharts(part.title, distributions, diagrams)
+        if ranked and len(ranked.mean) <= _MOST_IN_DIAGRAM:
+            diagrams.append(_diagram(ranked, own[metric], f"c{n}{m}"))
+        elif ranked:
+            matrices.append(_matrix(ranked, own[metric]))
+    return PartCharts(part.title, distributions, diagrams, matrices)
 
 
 def _distribution(
@@ -99,21 +122,26 @@ def _diagram(ranked: Ranks, metric: str, prefix: str) -> Chart:
     return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
 
 
-def _matrix(ranked: Ranks, metric: str, prefix: str) -> Chart:
+def _matrix(ranked: Ranks, metric: str) -> PairMatrix:
     """Return the matrix of all pairs of rows of a metric."""
+    labels = list(ranked.mean)
     n_apart = sum(p < ALPHA for p in ranked.p_values.values())
     n_tested = sum(not math.isnan(p) for p in ranked.p_values.values())
     caption = (
         f"{metric_name(metric)}: all pairs of methods, in the order of their mean ranks over "
-        f"{ranked.n_songs} songs. A number is the row's mean less the column's, in dB. Shaded: "
-        f"told apart (Wilcoxon, Holm over all pairs, level {ALPHA}), {n_apart} of "
-        f"{n_tested} pairs. {_untested(ranked)}Friedman's test: "
+        f"{ranked.n_songs} songs. A number is the mean of the method on its left less that of the "
+        f"method of its column, in dB. Shaded: told apart (Wilcoxon, Holm over all pairs, level "
+        f"{ALPHA}), {n_apart} of {n_tested} pairs. {_untested(ranked)}Friedman's test: "
         f"p {p_value(ranked.friedman)}."
     )
-    ranks_text = ", ".join(f"{label} {rank:.2f}" for label, rank in ranked.mean.items())
-    label = f"All pairs of methods in {metric_name(metric)}. Mean ranks: {ranks_text}."
-    svg = charts.inline(charts.pair_matrix(ranked), prefix, label)
-    return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
+    pairs = [
+        [
+            (decibels(ranked.means[one] - ranked.means[other]), ranked.p_values[one, other] < ALPHA)
+            for other in labels[i + 1 :]
+        ]
+        for i, one in enumerate(labels)
+    ]
+    return PairMatrix(metric_name(metric), caption, labels, pairs)
 
 
 def _untested(ranked: Ranks) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.report.plots.figure import COLOURS, SETTINGS
-from bench.report.statistics import ALPHA, Ranks
+from bench.report.statistics import Ranks
 
 #: Width of a panel and height of a row in it, in inches.
 _PANEL, _ROW = 3.9, 0.24
@@ -126,38 +126,6 @@ def overview(places: Mapping[str, Mapping[str, Place]], groups: Mapping[str, str
             panel.tick_params(axis="y", length=0)
         panels[0].set_yticks(range(len(labels)), labels)
         panels[0].set_ylim(len(labels) - 0.4, -0.6)
-        return _svg(figure)
-
-
-def pair_matrix(ranks: Ranks) -> bytes:
-    """Return a matrix of pairs: the row's mean less the column's, shaded where told apart."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
-
-    labels = list(ranks.mean)
-    n = len(labels)
-    with mpl.rc_context({**_PAGE, "axes.grid": False}):
-        figure = Figure(figsize=(2.2 + 0.36 * n, 0.5 + 0.24 * n))
-        panel = figure.subplots()
-        for (better, worse), p in ranks.p_values.items():
-            y, x = labels.index(better), labels.index(worse)
-            if p < ALPHA:
-                square = Rectangle((x - 0.5, y - 0.5), 1, 1, linewidth=0, alpha=0.28)
-                square.set_facecolor(COLOURS[0])
-                panel.add_patch(square)
-            difference = ranks.means[better] - ranks.means[worse]
-            if math.isfinite(difference):
-                text = f"{difference:.1f}".replace("-0.0", "0.0").replace("-", "−")
-                panel.text(x, y, text, ha="center", va="center", fontsize=7)
-        panel.set_xlim(0.5, n - 0.5)
-        panel.set_ylim(n - 1.5, -0.5)
-        panel.set_xticks(range(1, n), [str(place + 1) for place in range(1, n)])
-        panel.set_yticks(range(n - 1), [f"{label}  {i + 1}" for i, label in enumerate(labels[:-1])])
-        panel.tick_params(length=0, labeltop=True, labelbottom=False)
-        panel.set_xlabel(f"{n}  {labels[-1]}", loc="right")
-        for side in ("left", "bottom"):
-            panel.spines[side].set_visible(False)
         return _svg(figure)
 
 

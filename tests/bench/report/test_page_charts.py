@@ -1,0 +1,55 @@
+"""How the rows of a table compare: a diagram of few, a matrix of many."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from bench.report.committed import load_committed
+from bench.report.formats.page_charts import part_charts, track_pairs
+from bench.report.tabulate import tabulate
+from tests.command import ROOT
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return tabulate(load_committed(ROOT / "reports" / "paper_table3"))
+
+
+def test_many_rows_are_compared_pair_by_pair(tables):
+    part = tables.parts[0]
+    charts = part_charts(tables, part, 0)
+    assert charts.diagrams == []
+    assert [matrix.metric for matrix in charts.matrices] == ["NSDR", "SIR", "SAR"]
+    matrix = charts.matrices[0]
+    ranked = [line.row.label for line in part.lines if line.row.ranked]
+    assert sorted(matrix.labels) == sorted(ranked)
+    n = len(ranked)
+    assert [len(pairs) for pairs in matrix.pairs] == list(range(n - 1, -1, -1))
+    drawn = {line.row.label for line in part.lines if line.row.has_one_draw}
+    n_tested = math.comb(n, 2) - math.comb(len(drawn & set(ranked)), 2)
+    assert f"of {n_tested} pairs" in matrix.caption
+    for label, pairs in zip(matrix.labels, matrix.pairs, strict=True):
+        after = matrix.labels[matrix.labels.index(label) + 1 :]
+        untested = [not apart for other, (_, apart) in zip(after, pairs, strict=True)
+                    if {label, other} <= drawn]  # fmt: skip
+        assert all(untested)
+
+
+def test_few_rows_are_compared_in_a_diagram():
+    few = tabulate(load_committed(ROOT / "reports" / "musdb18"))
+    charts = part_charts(few, few.parts[0], 0)
+    n_ranked = sum(line.row.ranked for line in few.parts[0].lines)
+    assert bool(charts.matrices) == (n_ranked > 10)
+    shift = tabulate(load_committed(ROOT / "reports" / "shift"))
+    charts = part_charts(shift, shift.parts[0], 0)
+    assert charts.matrices == []
+    assert charts.diagrams[0].caption.startswith("NSDR: mean ranks over 78 songs, 1 the best.")
+
+
+def test_the_pair_to_begin_with_is_the_best_and_the_second(tables):
+    pairs = track_pairs(tables, tables.parts[0])
+    assert pairs["first"] == ["DRNN-2 + discrim", "DRNN-2"]
+    assert pairs["metric"] == "NSDR"
+    assert {len(scores) for scores in pairs["rows"].values()} == {len(pairs["tracks"])} == {102}
