@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.numbers import NOTHING, decibels, interval_text
+from bench.report.numbers import NOTHING, decibels, interval_text, metric_name
 from bench.report.rows import GROUP_TITLES, Row, not_recovered
 from bench.report.statistics import ALPHA
 from bench.report.table import SET_APART, Entry, Grid, Line, Part
@@ -53,7 +53,7 @@ def table_parts(
             if twin is None:
                 parts.append(part)
             else:
-                parts[twin] = _folded(parts[twin], protocol)
+                parts[twin] = _folded(parts[twin], part)
     in_order = [part for parts in of_target.values() for part in parts]
     return sorted(in_order, key=lambda part: experiment.protocols.index(part.protocol))
 
@@ -104,25 +104,41 @@ def _part(
 
 
 def _agree(one: Part, other: Part) -> bool:
-    """Tell whether two tables of one target print the same."""
-    return _printed(one) == _printed(other)
+    """Tell whether two tables of one target print the same, but for numbers that do not exist."""
+    printed, compared = _printed(one), _printed(other)
+    return len(printed) == len(compared) and all(
+        a == b or (a[:2] == b[:2] and not a[2] and not b[2])
+        for a, b in zip(printed, compared, strict=True)
+    )
 
 
-def _printed(part: Part) -> list[tuple[Any, ...]]:
-    """Return what of a table is printed, but for its title and caption."""
+def _printed(part: Part) -> list[tuple[str, str, bool, str]]:
+    """Return what a table prints: row, metric, whether the number is finite, and its text."""
     return [
-        (line.row.label, line.tracks, metric, e.text, e.interval, e.rank, e.close, e.published)
+        (
+            line.row.label,
+            metric,
+            math.isfinite(e.value),
+            f"{e.text} {e.interval} {e.rank} {e.close} {e.published} {line.tracks}",
+        )
         for line in part.lines
         for metric, e in line.entries.items()
     ]
 
 
-def _folded(part: Part, protocol: str) -> Part:
-    """Return a table that stands for another protocol too."""
+def _folded(part: Part, other: Part) -> Part:
+    """Return a table that stands for another protocol too; see `_agree`."""
+    apart = [
+        f"{metric_name(metric)} of {line.row.label} ({twin.entries[metric].text})"
+        for line, twin in zip(part.lines, other.lines, strict=True)
+        for metric, entry in line.entries.items()
+        if twin.entries[metric].text != entry.text
+    ]
+    exceptions = f" but for {', '.join(apart)}" if apart else ""
     return replace(
         part,
-        title=f"{part.title} and {protocol}",
-        caption=f"{part.caption}; {protocol} gives the same figures",
+        title=f"{part.title} and {other.protocol}",
+        caption=f"{part.caption}; {other.protocol} gives the same figures{exceptions}",
     )
 
 
