@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-#: The tag that holds a digest of what a run says of its row.
-_SAID = "bench.row_digest"
+#: The tag that holds a digest of what a run tells of its row.
+_DIGEST = "bench.row_digest"
 _PARENT = "mlflow.parentRunId"
 #: Groups from the first to the last place.
 _LAST_GROUPS = (IMPORTED, "bound")
@@ -116,10 +116,10 @@ def log_rows(
                 known = recorded.get(cell_run)
                 if known is None or known.data.tags.get(_PARENT) != run_id:
                     client.set_tag(cell_run, _PARENT, run_id)
-        said = hashlib.sha256(json_text([record.metrics, record.tags]).encode()).hexdigest()
-        if run_id in recorded and recorded[run_id].data.tags.get(_SAID) == said:
+        digest = hashlib.sha256(json_text([record.metrics, record.tags]).encode()).hexdigest()
+        if run_id in recorded and recorded[run_id].data.tags.get(_DIGEST) == digest:
             continue
-        record.tags[_SAID] = said
+        record.tags[_DIGEST] = digest
         record.log(client, run_id)
         if row.n_seeds > 1:
             client.set_terminated(run_id, "FINISHED" if row.is_done else "FAILED")

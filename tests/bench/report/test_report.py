@@ -321,7 +321,7 @@ def test_a_report_is_kept_only_where_this_code_wrote_it_whole(
     assert not is_current(results, workspace)
 
 
-def said(parts):
+def contents(parts):
     return [
         (part.title, part.caption, part.unit, line.row.label, line.tracks, line.starts_group, entry)
         for part in parts
@@ -332,11 +332,11 @@ def said(parts):
 
 def test_the_tables_of_a_current_report_are_read_from_its_rows(results, tmp_path):
     folder = write_report(tabulate(results), Workspace(tmp_path))
-    assert said(read_parts(results, folder)) == said(tabulate(results).parts)
+    assert contents(read_parts(results, folder)) == contents(tabulate(results).parts)
 
 
 @pytest.mark.parametrize("name", ["paper_table3", "ablation_gamma", "musdb18", "paper_table2"])
 def test_the_tables_of_a_committed_report_are_those_of_its_scores(name):
     folder = ROOT / "reports" / name
     results = load_committed(folder)
-    assert said(read_parts(results, folder)) == said(tabulate(results).parts)
+    assert contents(read_parts(results, folder)) == contents(tabulate(results).parts)
