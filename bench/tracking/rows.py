@@ -23,7 +23,7 @@ from bench.store.manifest import IMPORTED, Manifest
 from bench.tracking import content
 from bench.tracking.address import json_text
 from bench.tracking.content import Record
-from bench.tracking.description import NOTE, clipped
+from bench.tracking.description import NOTE, clipped, table_metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,7 +93,7 @@ def log_rows(
         if folder.path in runs:
             cells.setdefault(folder.cell.row, []).append((folder.cell, runs[folder.path]))
     rows = _read_rows(report / "rows.csv", prefixed=len(manifest.experiment.protocols) > 1)
-    first = next((key for row in rows for key in row.metrics), "")
+    first = table_metrics(manifest.experiment)[0]
     for place, row in enumerate(_placed(rows, first), 1):
         of_row = cells.get(row.label, [])
         if not of_row:
