@@ -54,10 +54,10 @@ def latex(tables: ReportTables, with_intervals: bool = False) -> str:
     with_intervals
         Whether a second line under each row holds the 95 % intervals.
     """
-    name = tables.results.experiment.name
     out = [_HEAD, _SETTINGS, ""]
     for part in tables.parts:
-        label = re.sub(r"[^a-z0-9]+", "-", f"{name}-{part.title}".lower())
+        words = f"{tables.results.experiment.name} {part.title}".lower()
+        label = f"tab:{re.sub(r'[^a-z0-9]+', '-', words)}"
         for grid in part.grids:
             caption = _caption(part, f"{metric_name(grid.metric)} of the {part.target}")
             entries = list(grid.places.values())
@@ -68,8 +68,7 @@ def latex(tables: ReportTables, with_intervals: bool = False) -> str:
             is_wide = _is_wide(grid.rows, grid.columns, columns, 0, with_intervals)
             lines = _grid_tabular(grid, columns, is_wide, with_intervals)
             legend = _legend(part, entries, with_intervals)
-            name = f"tab:{label}-{grid.metric}"
-            out += _framed(f"{caption} {legend}", name, lines, is_wide)
+            out += _framed(f"{caption} {legend}", f"{label}-{grid.metric}", lines, is_wide)
         if part.listed:
             entries = [line.entries[metric] for line in part.listed for metric in part.metrics]
             legend = _legend(part, entries, with_intervals)
@@ -79,7 +78,7 @@ def latex(tables: ReportTables, with_intervals: bool = False) -> str:
             n_published = len(part.published_metrics)
             is_wide = _is_wide(labels, part.metrics, columns, n_published, with_intervals)
             lines = _tabular(part, columns, is_wide, with_intervals)
-            out += _framed(f"{caption} {legend}", f"tab:{label}", lines, is_wide)
+            out += _framed(f"{caption} {legend}", label, lines, is_wide)
     return "\n".join(out).rstrip() + "\n"
 
 

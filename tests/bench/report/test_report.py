@@ -271,7 +271,8 @@ def test_what_a_grid_shows_is_not_listed_again(tmp_path):
     text = markdown(tables)
     assert "| GNSDR ↑: method | γ = 0 | γ = 0.05 |" in text
     assert "| method | GNSDR ↑ |" not in text
-    assert latex(tables).count("\\begin{table}") == len(part.metrics)
+    labels = re.findall(r"\\label\{(.*)\}", latex(tables))
+    assert labels == ["tab:x-vocals-gnsdr", "tab:x-vocals-gsir", "tab:x-vocals-gsar"]
     shown = tabulate(grid_results(tmp_path / "b", published=7.0))
     assert "published GNSDR" in markdown(shown)  # which no grid has
 
@@ -287,6 +288,12 @@ def test_protocols_that_agree_in_every_figure_are_one_table(tmp_path):
     assert part.caption.endswith("the same figures but for SAR of Mixture (undefined)")
     other = tabulate(grid_results(tmp_path / "b", protocols, differ=("museval",)))
     assert [part.title for part in other.parts] == ["Vocals, bss_eval_v4", "Vocals, museval"]
+    labels = re.findall(r"\\label\{(.*)\}", latex(other))
+    assert len(set(labels)) == 8
+    assert labels[-1] == "tab:x-vocals-museval-sar"
+    labels = re.findall(r"\\label\{(.*)\}", latex(other))
+    assert len(set(labels)) == 8
+    assert labels[-1] == "tab:x-vocals-museval-sar"
 
 
 def test_a_report_of_nothing_yet_says_missing(results):
