@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bench import stft
 from bench.report.tabulate import ReportTables
-from bench.scoring.aggregate import OVER_TRACKS
+from bench.scoring.aggregate import metric_of_track
 from bench.store import listening
 from bench.store.cell_folder import CellFolder
 from bench.store.listening import ListeningClip
@@ -139,13 +139,12 @@ def _track(
                 "audio": audio if shared else None,
             }
         )
-    of_track = {name: metric for metric, name in OVER_TRACKS[protocol][1].items()}
     facts = {
         "role": clip.role,
         "key": clip.key,
         "track": clip.track,
         "target": target,
-        "metric": of_track[over_tracks],
+        "metric": metric_of_track(protocol, over_tracks),
         "start_s": clip.start / clip.rate,
         "duration_s": (clip.stop - clip.start) / clip.rate,
         "top_hz": min(TOP, clip.rate / 2),

@@ -82,6 +82,17 @@ def metrics(protocol: str) -> list[str]:
     return list(OVER_TRACKS[protocol][1].values())
 
 
+def metric_of_track(protocol: str, metric: str) -> str:
+    """Return the metric of a track whose aggregate over tracks is `metric`.
+
+    Examples
+    --------
+    >>> metric_of_track("bss_eval_v3", "gnsdr")
+    'nsdr'
+    """
+    return next(name for name, over in OVER_TRACKS[protocol][1].items() if over == metric)
+
+
 def over_tracks(
     scores: pd.DataFrame, by: Sequence[str] = (), tracks: pd.DataFrame | None = None
 ) -> pd.DataFrame:

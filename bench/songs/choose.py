@@ -83,27 +83,24 @@ def trained_runs(workspace: Workspace, method: str | None = None) -> list[Traine
     Runs without a lead come last, the latest first. A run whose weights are gone or damaged, or
     whose method has another version now, is left out.
     """
-    manifests = list(_manifests(workspace))
-    medians = {
-        (manifest.experiment.name, folder.path): _medians(folder)
-        for manifest in manifests
+    scored = [
+        (manifest, folder, medians)
+        for manifest in _manifests(workspace)
         for folder in manifest.folders
-    }
+        if (medians := _medians(folder))
+    ]
     best_untrained: dict[_Scale, float] = {}
-    for manifest in manifests:
-        for folder in manifest.folders:
-            if folder.cell.group == "unsupervised" and not folder.cell.learns:
-                for scale, median in medians[manifest.experiment.name, folder.path].items():
-                    best_untrained[scale] = max(median, best_untrained.get(scale, -np.inf))
+    for _, folder, medians in scored:
+        if folder.cell.group == "unsupervised" and not folder.cell.learns:
+            for scale, median in medians.items():
+                best_untrained[scale] = max(median, best_untrained.get(scale, -np.inf))
     runs: dict[Path, TrainedRun] = {}
-    for manifest in manifests:
-        for folder in manifest.folders:
-            of_cell = medians[manifest.experiment.name, folder.path]
-            if not of_cell or not folder.cell.learns or method not in (None, folder.cell.method):
-                continue
-            run = _trained_run(manifest, folder, of_cell, best_untrained)
-            if run is not None and _leads_less(run, runs.get(folder.path)):
-                runs[folder.path] = run
+    for manifest, folder, medians in scored:
+        if not folder.cell.learns or method not in (None, folder.cell.method):
+            continue
+        run = _trained_run(manifest, folder, medians, best_untrained)
+        if run is not None and _leads_less(run, runs.get(folder.path)):
+            runs[folder.path] = run
     return sorted(runs.values(), key=_goodness, reverse=True)
 
 

@@ -7,7 +7,7 @@ import json
 import math
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,10 @@ from bench.tracking.description import NOTE, describe_cell
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
+#: The tag that holds the id of the run above a run.
+PARENT = "mlflow.parentRunId"
 #: The tag by which the UI knows which artifacts are tables.
 TABLES = "mlflow.loggedArtifacts"
 
@@ -44,6 +47,18 @@ def cell_tags(cell: Cell) -> dict[str, str]:
         "fingerprint": cell.fingerprint,
     }
     return tags
+
+
+def runs_of_kind(client: MlflowClient, experiment_id: str, kind: str) -> Iterator[Run]:
+    """Yield the runs of an experiment of one ``bench.kind``, however many pages they take."""
+    token = None
+    while True:
+        query = f"tags.`bench.kind` = '{kind}'"
+        page = client.search_runs([experiment_id], query, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def log_inputs(client: MlflowClient, run_id: str, cell: Cell) -> None:

@@ -14,7 +14,7 @@ import csv
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,16 +22,14 @@ from bench.plan.cells import Cell
 from bench.store.manifest import IMPORTED, Manifest
 from bench.tracking import content
 from bench.tracking.address import json_text
-from bench.tracking.content import Record
+from bench.tracking.content import PARENT, Record, runs_of_kind
 from bench.tracking.description import NOTE, clipped, table_metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 #: The tag that holds a digest of what a run tells of its row.
 _DIGEST = "bench.row_digest"
-_PARENT = "mlflow.parentRunId"
 #: Groups from the first to the last place.
 _LAST_GROUPS = (IMPORTED, "bound")
 
@@ -82,12 +80,11 @@ def log_rows(
     runs
         Id of the run of each cell by the path of its folder.
     """
-    recorded = _recorded(client, experiment_id)
-    row_runs = {
-        run.data.tags["row"]: run
-        for run in recorded.values()
-        if run.data.tags["bench.kind"] == "row"
-    }
+    of_rows, of_cells = (
+        list(runs_of_kind(client, experiment_id, kind)) for kind in ("row", "cell")
+    )
+    row_runs = {run.data.tags["row"]: run for run in of_rows}
+    recorded = {run.info.run_id: run for run in (*of_rows, *of_cells)}
     cells: dict[str, list[tuple[Cell, str]]] = {}
     for folder in manifest.folders:
         if folder.path in runs:
@@ -114,8 +111,8 @@ def log_rows(
             record.tags[NOTE] = _description(row)
             for _, cell_run in of_row:
                 known = recorded.get(cell_run)
-                if known is None or known.data.tags.get(_PARENT) != run_id:
-                    client.set_tag(cell_run, _PARENT, run_id)
+                if known is None or known.data.tags.get(PARENT) != run_id:
+                    client.set_tag(cell_run, PARENT, run_id)
         digest = hashlib.sha256(json_text([record.metrics, record.tags]).encode()).hexdigest()
         if run_id in recorded and recorded[run_id].data.tags.get(_DIGEST) == digest:
             continue
@@ -125,27 +122,12 @@ def log_rows(
             client.set_terminated(run_id, "FINISHED" if row.is_done else "FAILED")
 
 
-def _recorded(client: MlflowClient, experiment_id: str) -> dict[str, Run]:
-    """Return the runs of cells and rows in the store by their ids."""
-    runs: dict[str, Run] = {}
-    for kind in ("cell", "row"):
-        token = None
-        while True:
-            query = f"tags.`bench.kind` = '{kind}'"
-            page = client.search_runs([experiment_id], query, page_token=token)
-            runs |= {run.info.run_id: run for run in page}
-            token = page.token
-            if not token:
-                break
-    return runs
-
-
 def _tags(cell: Cell, parent_id: str) -> dict[str, str]:
     """Return the tags of the run of a row, from those of one of its cells."""
     tags = content.cell_tags(cell)
     of_cell = ("seed", "fingerprint", "commit")
     tags = {name: value for name, value in tags.items() if name not in of_cell}
-    return {**tags, "bench.kind": "row", _PARENT: parent_id}
+    return {**tags, "bench.kind": "row", PARENT: parent_id}
 
 
 def _shared_params(cells: Sequence[Cell]) -> dict[str, str]:
@@ -174,7 +156,7 @@ def _read_rows(path: Path, *, prefixed: bool) -> list[_Row]:
                 if text and math.isfinite(float(text)):
                     row.metrics[name] = float(text)
             if line["status"].startswith(("failed", "missing")):
-                rows[row.label] = _Row(row.label, row.group, row.metrics, row.n_seeds, False)
+                rows[row.label] = replace(row, is_done=False)
     return list(rows.values())
 
 

@@ -200,7 +200,7 @@ class Tracker:
             if "error" in self.client.get_run(run_id).data.tags:
                 self.client.delete_tag(run_id, "error")
         else:
-            tags = content.cell_tags(cell) | {"mlflow.parentRunId": self.parent_id}
+            tags = content.cell_tags(cell) | {content.PARENT: self.parent_id}
             begun = content.times(folder)
             run = self.client.create_run(
                 self.experiment_id, begun and begun[0], run_name=cell.name, tags=tags
@@ -235,15 +235,8 @@ class Tracker:
 
     def forget_missing(self) -> None:
         """Forget runs that the store no longer has, so that their cells are recorded again."""
-        query = "tags.`bench.kind` = 'cell'"
-        known: set[str] = set()
-        token = None
-        while True:
-            page = self.client.search_runs([self.experiment_id], query, page_token=token)
-            known |= {run.info.run_id for run in page}
-            token = page.token
-            if not token:
-                break
+        recorded = content.runs_of_kind(self.client, self.experiment_id, "cell")
+        known = {run.info.run_id for run in recorded}
         for folder in self.manifest.folders:
             if self._note(folder).get("run_id", "") not in {"", *known}:
                 self._write_note(folder, {})

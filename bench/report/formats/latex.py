@@ -59,43 +59,39 @@ def latex(tables: ReportTables, with_intervals: bool = False) -> str:
         words = f"{tables.results.experiment.name} {part.title}".lower()
         label = f"tab:{re.sub(r'[^a-z0-9]+', '-', words)}"
         for grid in part.grids:
-            caption = _caption(part, f"{metric_name(grid.metric)} of the {part.target}")
-            entries = list(grid.places.values())
+            what = f"{metric_name(grid.metric)} of the {part.target}"
             columns = [
                 [grid.places[row, column] for row in grid.rows if (row, column) in grid.places]
                 for column in grid.columns
             ]
             is_wide = _is_wide(grid.rows, grid.columns, columns, 0, with_intervals)
             lines = _grid_tabular(grid, columns, is_wide, with_intervals)
-            legend = _legend(part, entries, with_intervals)
-            out += _framed(f"{caption} {legend}", f"{label}-{grid.metric}", lines, is_wide)
+            caption = _caption(part, what, columns, with_intervals)
+            out += _framed(caption, f"{label}-{grid.metric}", lines, is_wide)
         if part.listed:
-            entries = [line.entries[metric] for line in part.listed for metric in part.metrics]
-            legend = _legend(part, entries, with_intervals)
-            caption = _caption(part, part.title)
             columns = [[line.entries[metric] for line in part.listed] for metric in part.metrics]
             labels = [line.row.label for line in part.listed]
             n_published = len(part.published_metrics)
             is_wide = _is_wide(labels, part.metrics, columns, n_published, with_intervals)
             lines = _tabular(part, columns, is_wide, with_intervals)
-            out += _framed(f"{caption} {legend}", label, lines, is_wide)
+            caption = _caption(part, part.title, columns, with_intervals)
+            out += _framed(caption, label, lines, is_wide)
     return "\n".join(out).rstrip() + "\n"
 
 
-def _caption(part: Part, what: str) -> str:
-    """Return the first sentence of a caption."""
+def _caption(
+    part: Part, what: str, columns: Sequence[Sequence[Entry]], with_intervals: bool
+) -> str:
+    """Return a caption: what a table shows, and what its marks mean as far as they are there."""
     corpus = part.caption.partition(", ")[2].partition(". ")[0]
-    return escape_latex(f"{what} on {corpus}, in dB.")
-
-
-def _legend(part: Part, entries: Sequence[Entry], with_intervals: bool) -> str:
-    """Return what the marks of a table mean, as far as they are there."""
+    entries = [entry for column in columns for entry in column]
     words = ["bold: best", "italic: second"] if any(entry.rank for entry in entries) else []
     words += ["≈: not told apart from the best"] if any(entry.close for entry in entries) else []
     words += ["±: deviation over trainings"] if any(entry.deviation for entry in entries) else []
     words += [f"brackets: 95 % interval over {part.unit}"] if with_intervals else []
     text = "; ".join(words)
-    return escape_latex(f"{text[:1].upper()}{text[1:]}.") if text else ""
+    legend = f" {text[:1].upper()}{text[1:]}." if text else ""
+    return escape_latex(f"{what} on {corpus}, in dB.{legend}")
 
 
 def _is_wide(
@@ -122,7 +118,7 @@ def _framed(caption: str, label: str, lines: list[str], is_wide: bool) -> list[s
     return [
         f"\\begin{{{environment}}}",
         *("\\centering", "\\footnotesize", space),
-        f"\\caption{{{caption.strip()}}}",
+        f"\\caption{{{caption}}}",
         f"\\label{{{label}}}",
         *lines,
         f"\\end{{{environment}}}",

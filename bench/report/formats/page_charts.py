@@ -18,7 +18,7 @@ from bench.report.rows import Row
 from bench.report.statistics import ALPHA, Ranks, ranks
 from bench.report.table import Part
 from bench.report.tabulate import ReportTables
-from bench.scoring.aggregate import OVER_TRACKS
+from bench.scoring.aggregate import metric_of_track
 
 #: Up to this number of rows a critical-difference diagram can be read; beyond, a matrix of pairs.
 _MOST_IN_DIAGRAM = 10
@@ -69,21 +69,21 @@ def part_charts(tables: ReportTables, part: Part, n: int) -> PartCharts:
     """Return the charts of a table, the n-th of its page."""
     tracks = tables.tracks[part.protocol, part.target]
     rows = {row.label: row for row in tables.rows if row.status == "done"}
-    own = {over: metric for metric, over in OVER_TRACKS[part.protocol][1].items()}
     distributions, diagrams, matrices = [], [], []
     for m, metric in enumerate(part.metrics):
+        own = metric_of_track(part.protocol, metric)
         values = {k: tracks[k, metric].over_seeds for k in rows if (k, metric) in tracks}
         if values:
-            distributions.append(_distribution(values, rows, own[metric], f"d{n}{m}"))
+            distributions.append(_distribution(values, rows, own, f"d{n}{m}"))
         ranked_rows = {k: v for k, v in values.items() if rows[k].ranked and not np.isnan(v).all()}
         songs = list(dict.fromkeys(s for k in ranked_rows for s in tracks[k, metric].songs))
         compared = {k: tracks[k, metric].on(songs) for k in ranked_rows}
         one_draw = {label for label in compared if rows[label].has_one_draw}
         ranked = ranks(compared, one_draw) if 2 < len(compared) <= _MOST_IN_MATRIX else None
         if ranked and len(ranked.mean) <= _MOST_IN_DIAGRAM:
-            diagrams.append(_diagram(ranked, own[metric], f"c{n}{m}"))
+            diagrams.append(_diagram(ranked, own, f"c{n}{m}"))
         elif ranked:
-            matrices.append(_matrix(ranked, own[metric]))
+            matrices.append(_matrix(ranked, own))
     return PartCharts(part.title, distributions, diagrams, matrices)
 
 
@@ -203,7 +203,6 @@ def track_pairs(tables: ReportTables, part: Part) -> dict[str, Any] | None:
         for line in done
         if tracks[line.row.label, metric].names == names
     }
-    own = {over: name for name, over in OVER_TRACKS[part.protocol][1].items()}
     finite = [line for line in done if math.isfinite(line.entries[metric].value)]
     ranked = sorted(
         (line for line in finite if line.row.label in rows and line.row.ranked),
@@ -212,7 +211,8 @@ def track_pairs(tables: ReportTables, part: Part) -> dict[str, Any] | None:
     first = [line.row.label for line in ranked[:2]]
     if len(first) < 2:
         return None
-    return {"metric": metric_name(own[metric]), "tracks": names, "rows": rows, "first": first}
+    name = metric_name(metric_of_track(part.protocol, metric))
+    return {"metric": name, "tracks": names, "rows": rows, "first": first}
 
 
 def inline_figure(data: FigureData, drawing: bytes) -> Chart:
