@@ -6,6 +6,7 @@ Each check refuses one kind of mistake, and names the line of the file that hold
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,6 +161,14 @@ def _check_rows(experiment: Experiment, source: Source) -> dict[str, dict[str, A
             part = "sweep" if name in entry.sweep else "fixed"
             return source.where("methods", i, part, name)
 
+        for name in re.findall(r"\{(\w+)\}", entry.label):
+            if name not in {**entry.fixed, **entry.sweep}:
+                line = source.where("methods", i, "label")
+                errors.append(
+                    BenchError(
+                        f"{line}: {{{name}}} stands for no value: write {name} into fixed or sweep"
+                    )
+                )
         for label, values in entry.variants():
             if label in rows:
                 line = source.where("methods", i, "label")

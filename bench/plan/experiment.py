@@ -81,8 +81,8 @@ class MethodEntry(Strict):
     method
         A name from ``bench list``, or ``package.module:Class``.
     label
-        Its row in the table. ``{name}`` is replaced by the value of a swept hyperparameter;
-        swept ones that it does not name are added at its end.
+        Its row in the table. ``{name}`` is replaced by the value of a hyperparameter of `fixed` or
+        `sweep`; swept ones that it does not name are added at its end.
     fixed, sweep
         Hyperparameters by name: one value each, or a list of values each, all combinations of
         which are run.
@@ -112,12 +112,10 @@ class MethodEntry(Strict):
         """Yield a label and hyperparameters for each combination of swept values."""
         for values in itertools.product(*self.sweep.values()):
             swept = dict(zip(self.sweep, values, strict=True))
-            label = self.label
-            for name in list(swept):
-                if f"{{{name}}}" in label:
-                    label = label.replace(f"{{{name}}}", str(swept[name]))
+            values_of_row = {**self.fixed, **swept}
+            label = _filled(self.label, values_of_row)
             rest = [f"{k} = {v}" for k, v in swept.items() if f"{{{k}}}" not in self.label]
-            yield (f"{label} ({', '.join(rest)})" if rest else label), {**self.fixed, **swept}
+            yield (f"{label} ({', '.join(rest)})" if rest else label), values_of_row
 
 
 class Transform(Strict):
@@ -274,7 +272,7 @@ class Experiment(Strict):
         pivot, label = self.table.pivot, entry.label
         for name in (pivot.rows, pivot.columns):
             label = without_value(label, name)
-        values = {**hyperparameters, "label": label}
+        values = {**hyperparameters, "label": _filled(label, entry.fixed)}
         if pivot.rows not in values or pivot.columns not in values:
             return None
         return written(values[pivot.rows]), written(values[pivot.columns])
@@ -296,6 +294,13 @@ def written(value: Any) -> str:
     ('0', '0.05', 'none')
     """
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _filled(label: str, values: Mapping[str, Any]) -> str:
+    """Return a label with ``{name}`` replaced by the value of that name."""
+    for name, value in values.items():
+        label = label.replace(f"{{{name}}}", str(value))
+    return label
 
 
 def without_value(label: str, name: str) -> str:

@@ -117,6 +117,16 @@ def test_two_rows_of_one_name_are_refused(write):
     assert "two rows are named 'DNN 0'" in refused(write(text))
 
 
+def test_a_label_names_fixed_and_swept_values_and_nothing_else(write):
+    named = GOOD.replace("label: DNN", "label: 'DNN, {recurrent}, γ = {gamma}'")
+    assert [label for label, _ in read_experiment(write(named)).methods[1].variants()] == [
+        "DNN, none, γ = 0",
+        "DNN, none, γ = 0.05",
+    ]
+    text = GOOD.replace("label: DNN", "label: 'DNN, {hidden} units'")
+    assert "{hidden} stands for no value: write hidden into fixed or sweep" in refused(write(text))
+
+
 def test_two_rows_of_the_same_values_are_refused(write):
     text = GOOD.replace("table:", "  - {method: mixture, label: Again}\ntable:")
     assert "rows 'Mixture' and 'Again' are the same method" in refused(write(text))
