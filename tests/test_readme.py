@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bench.report.numbers import decibels
+from bench.report.numbers import rounded
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -26,8 +26,8 @@ def test_the_table_in_the_readme_is_that_of_the_committed_report():
             ("gnsdr", "gsir", "gsar"), cells[1:4], cells[4:], strict=True
         ):
             row = rows.loc[(label, metric)]
-            assert ours == decibels(row["value"])
-            assert published == ("–" if pd.isna(row["published"]) else decibels(row["published"]))
+            assert ours == rounded(row["value"])
+            assert published == ("–" if pd.isna(row["published"]) else rounded(row["published"]))
         checked += 1
     labels = set(rows.index.get_level_values("row"))
     assert checked == len(labels - {"Mixture"})  # whose gains are 0 by definition

@@ -2,6 +2,7 @@
 
 A correlation of 1 means that two measures put all rows in the same order, -1 in the opposite one;
 rows that are equal under one of them count for neither (tau-b; Kendall, Biometrika 33, 1945).
+Distances count with their sign changed, so that all measures put the best row first.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import scipy
 
 from bench.report.numbers import metric_name
 from bench.report.tabulate import ReportTables
+from bench.scoring.aggregate import merit
 
 #: Fewer rows than these are put in the same order by chance too often.
 FEWEST_ROWS = 4
@@ -66,7 +68,7 @@ def agreements(tables: ReportTables) -> list[Agreement]:
         for metric in part.metrics:
             name = metric_name(metric) + (f" ({part.protocol})" if several else "")
             measures[name] = {
-                line.row.label: line.entries[metric].value
+                line.row.label: merit(metric) * line.entries[metric].value
                 for line in part.lines
                 if line.row.ranked and math.isfinite(line.entries[metric].value)
             }

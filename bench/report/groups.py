@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bench.report.rows import Row
 from bench.report.statistics import ALPHA
 from bench.report.track_tables import TrackTable
+from bench.scoring.aggregate import merit
 
 #: Probability with which the least difference is told apart.
 POWER = 0.8
@@ -40,8 +41,9 @@ class GroupFacts:
     design_effect
         Design effect of the songs; see the module.
     least_difference
-        Difference in dB from the best row that would be told apart from 0 in 80 % of such test
-        sets, at the level of the tests and before any adjustment: median over the ranked rows.
+        Difference from the best row, in the unit of the metric, that would be told apart from 0 in
+        80 % of such test sets, at the level of the tests and before any adjustment: median over
+        the ranked rows.
     """
 
     metric: str
@@ -90,7 +92,7 @@ def group_facts(
         correlation,
         _median([intraclass_correlation(t.over_seeds, t.singers) for t in ranked]),
         effect,
-        _median(_least_differences(ranked)),
+        _median(_least_differences(ranked, metric)),
     )
 
 
@@ -130,12 +132,12 @@ def intraclass_correlation(values: NDArray[np.float64], groups: Sequence[str]) -
     return (between - within) / total if total > 0 else math.nan
 
 
-def _least_differences(ranked: Sequence[TrackTable]) -> list[float]:
+def _least_differences(ranked: Sequence[TrackTable], metric: str) -> list[float]:
     """Return the least difference from the best row that can be told apart, for each other row."""
     if len(ranked) < 2:
         return []
     means = [float(np.nanmean(list(t.over_songs.values()))) for t in ranked]
-    best = ranked[int(np.argmax(means))]
+    best = ranked[int(np.argmax(merit(metric) * np.asarray(means)))]
     songs = list(best.over_songs)
     least = []
     for table in ranked:

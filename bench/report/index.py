@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import provenance
-from bench.report.numbers import decibels, metric_name
+from bench.report.numbers import metric_name, rounded, unit_of
 from bench.report.rows import UNRANKED
+from bench.scoring.aggregate import merit
 from bench.store.files import read_json
 
 
@@ -116,5 +117,6 @@ def _best(rows: list[dict[str, str]]) -> tuple[str, str]:
     values = {label: value for label, value in values.items() if math.isfinite(value)}
     if not values:
         return "", ""
-    best = max(values, key=lambda label: values[label])
-    return best, f"{metric_name(column[2])} {decibels(values[best])} dB, {column[1]}"
+    best = max(values, key=lambda label: merit(column[2]) * values[label])
+    metric, value = column[2], rounded(values[best])
+    return best, f"{metric_name(metric)} {value}{unit_of(metric)}, {column[1]}"

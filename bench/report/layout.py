@@ -13,10 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.numbers import NOTHING, decibels, interval_text, metric_name
+from bench.report.numbers import NOTHING, in_unit, interval_text, metric_name, rounded
 from bench.report.rows import GROUP_TITLES, Row, not_recovered
 from bench.report.statistics import ALPHA
 from bench.report.table import SET_APART, Entry, Grid, Line, Part
+from bench.scoring.aggregate import merit
 from bench.scoring.protocols import PROTOCOLS
 from bench.store.results import Results
 
@@ -78,7 +79,7 @@ def _part(
         is_published |= any(metric == unread_metric for _, unread_metric in unread)
         published_metrics += [metric] if is_published else []
         lines_of = column.to_dict("index")
-        ranks = _ranks(lines_of, rows)
+        ranks = _ranks(lines_of, rows, metric)
         for row in rows:
             line = lines_of[row.label]
             figure = _figure(line["published"], (row.label, metric) in unread)
@@ -94,7 +95,7 @@ def _part(
         protocol,
         target,
         target.capitalize() + (f", {protocol}" if several else ""),
-        _caption(results, protocol, target),
+        _caption(results, protocol, target, metrics),
         metrics,
         _ordered(lines, metrics[0], experiment.table.rows == "ranked"),
         published_metrics,
@@ -142,12 +143,12 @@ def _folded(part: Part, other: Part) -> Part:
     )
 
 
-def _caption(results: Results, protocol: str, target: str) -> str:
+def _caption(results: Results, protocol: str, target: str, metrics: Sequence[str]) -> str:
     """Return the caption of a table: target, corpus, number of tracks, protocol."""
     corpus = results.corpus
     return (
         f"{target.capitalize()}, {corpus['title']}, {corpus['n_test']} of {corpus['n_full']} test "
-        f"tracks. {PROTOCOLS[protocol].description}, in dB"
+        f"tracks. {PROTOCOLS[protocol].description}{in_unit(metrics)}"
     )
 
 
@@ -156,7 +157,7 @@ def _entry(line: Mapping[Any, Any], rank: str, published: str) -> Entry:
     if line["status"] not in ("done", "undefined", "infinite"):
         return Entry(line["status"], math.nan, published=published)
     return Entry(
-        decibels(line["value"], line["spread"]),
+        rounded(line["value"], line["spread"]),
         line["value"],
         line["spread"],
         interval_text(line["low"], line["high"]),
@@ -168,16 +169,19 @@ def _entry(line: Mapping[Any, Any], rank: str, published: str) -> Entry:
     )
 
 
-def _ranks(column: Mapping[Any, Mapping[Any, Any]], rows: Sequence[Row]) -> dict[str, str]:
+def _ranks(
+    column: Mapping[Any, Mapping[Any, Any]], rows: Sequence[Row], metric: str
+) -> dict[str, str]:
     """Return which rows are best and second in a column, by their numbers as printed."""
     values = {
         row.label: column[row.label]["value"]
         for row in rows
         if row.ranked and not math.isnan(column[row.label]["value"])
     }
-    printed = list(dict.fromkeys(decibels(v) for v in sorted(values.values(), reverse=True)))
+    in_order = sorted(values.values(), key=lambda value: -merit(metric) * value)
+    printed = list(dict.fromkeys(rounded(v) for v in in_order))
     names = dict(zip(printed, ("best", "second"), strict=False))
-    return {label: names[decibels(v)] for label, v in values.items() if decibels(v) in names}
+    return {label: names[rounded(v)] for label, v in values.items() if rounded(v) in names}
 
 
 def _tracks(numbers: pd.DataFrame, row: Row) -> str:
@@ -194,16 +198,16 @@ def _figure(value: float, is_unread: bool) -> str:
     """Return a published figure as text."""
     if is_unread:
         return "not recovered"
-    return NOTHING if math.isnan(value) else decibels(value)
+    return NOTHING if math.isnan(value) else rounded(value)
 
 
 def _ordered(lines: Sequence[Line], metric: str, by_value: bool) -> list[Line]:
-    """Return lines by group, within one as in the file or from the highest value of a metric."""
+    """Return lines by group, within one as in the file or from the best value of a metric."""
 
     def place(line: Line) -> tuple[int, float]:
         value = line.entries[metric].value
-        falling = -value if by_value and not math.isnan(value) else math.inf if by_value else 0.0
-        return list(GROUP_TITLES).index(line.row.group), falling
+        from_best = math.inf if math.isnan(value) else -merit(metric) * value
+        return list(GROUP_TITLES).index(line.row.group), from_best if by_value else 0.0
 
     ordered: list[Line] = []
     for line in sorted(lines, key=place):

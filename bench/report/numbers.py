@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+
+from bench.scoring.aggregate import WITHOUT_UNIT, merit
 
 #: Text in the place of a number that does not exist.
 NOTHING = "–"
 
 
-def decibels(value: float, spread: float = math.nan) -> str:
-    """Return a value in dB with two decimals, and its spread over seeds where there is one.
+def rounded(value: float, spread: float = math.nan) -> str:
+    """Return a value with two decimals, and its spread over seeds where there is one.
 
     Examples
     --------
-    >>> decibels(9.999), decibels(-0.001), decibels(float("inf")), decibels(float("nan"))
+    >>> rounded(9.999), rounded(-0.001), rounded(float("inf")), rounded(float("nan"))
     ('10.00', '0.00', '∞', 'undefined')
-    >>> decibels(7.452, spread=0.031)
+    >>> rounded(7.452, spread=0.031)
     '7.45 ± 0.03'
     """
     if math.isnan(value):
@@ -35,7 +38,7 @@ def interval_text(low: float, high: float) -> str:
     >>> interval_text(-0.5, 1.234), interval_text(float("nan"), float("nan"))
     ('[−0.50, 1.23]', '')
     """
-    return "" if math.isnan(low) else f"[{decibels(low)}, {decibels(high)}]"
+    return "" if math.isnan(low) else f"[{rounded(low)}, {rounded(high)}]"
 
 
 def p_value(p: float) -> str:
@@ -57,15 +60,68 @@ def correlation(value: float) -> str:
     >>> correlation(-0.456), correlation(1.0), correlation(-0.001)
     ('−0.46', '1.00', '0.00')
     """
-    return decibels(value)
+    return rounded(value)
+
+
+#: Metrics whose names are not written in capitals.
+_NAMES = {
+    "usdr": "uSDR",
+    "si_sdri": "SI-SDRi",
+    "bleedless": "Bleedless",
+    "fullness": "Fullness",
+}
 
 
 def metric_name(metric: str) -> str:
-    """Return a metric as a heading shows it.
+    """Return a metric as a sentence names it.
 
     Examples
     --------
-    >>> metric_name("si_sdr")
-    'SI-SDR'
+    >>> metric_name("si_sdr"), metric_name("usdr")
+    ('SI-SDR', 'uSDR')
     """
-    return metric.upper().replace("_", "-")
+    return _NAMES.get(metric, metric.upper().replace("_", "-"))
+
+
+def heading(metric: str) -> str:
+    """Return a metric as the heading of a column: its name, and whether more or less is better.
+
+    Examples
+    --------
+    >>> heading("gnsdr"), heading("mr_stft")
+    ('GNSDR ↑', 'MR-STFT ↓')
+    """
+    return f"{metric_name(metric)} {'↑' if merit(metric) > 0 else '↓'}"
+
+
+def unit_of(metric: str) -> str:
+    """Return what follows a value of a metric in a sentence: a space and its unit, or nothing.
+
+    Examples
+    --------
+    >>> unit_of("gnsdr"), unit_of("fullness")
+    (' dB', '')
+    """
+    return "" if metric in WITHOUT_UNIT else " dB"
+
+
+def axis_name(metric: str) -> str:
+    """Return a metric as the axis of a chart names it.
+
+    Examples
+    --------
+    >>> axis_name("gnsdr"), axis_name("fullness")
+    ('GNSDR (dB)', 'Fullness')
+    """
+    return metric_name(metric) + ("" if metric in WITHOUT_UNIT else " (dB)")
+
+
+def in_unit(metrics: Iterable[str]) -> str:
+    """Return what the title of a table of metrics adds: their unit, or nothing.
+
+    Examples
+    --------
+    >>> in_unit(["gnsdr", "gsir"]), in_unit(["fullness"])
+    (', in dB', '')
+    """
+    return "" if WITHOUT_UNIT.intersection(metrics) else ", in dB"

@@ -12,7 +12,7 @@ import pandas as pd
 from bench.plan.experiment import CHOICES
 from bench.report.statistics import ALPHA, bootstrap_interval, least_p_value, p_values_against
 from bench.report.track_tables import TrackTable
-from bench.scoring.aggregate import OVER_TRACKS, over_seeds
+from bench.scoring.aggregate import OVER_TRACKS, merit, over_seeds
 from bench.store.results import Outcome, Results
 
 COLUMNS = ["row", "group", "method", "target", "protocol", "metric", "status", "value", "spread",
@@ -274,7 +274,7 @@ def _p_best(
     ranked = [row.label for row in scored if row.ranked]
     if not ranked:
         return
-    best = max(ranked, key=lambda label: numbers[label]["value"])
+    best = max(ranked, key=lambda label: merit(metric) * numbers[label]["value"])
     songs = list(tracks[best, metric].over_songs)
     by_chance = next(row for row in scored if row.label == best).has_one_draw
     compared = {

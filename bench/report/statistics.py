@@ -201,7 +201,9 @@ class Ranks:
     friedman: float
 
 
-def ranks(rows: Mapping[str, _Values], one_draw: Set[str] = frozenset()) -> Ranks | None:
+def ranks(
+    rows: Mapping[str, _Values], one_draw: Set[str] = frozenset(), merit: int = 1
+) -> Ranks | None:
     """Return the ranks of rows; None if nothing can be ranked.
 
     Parameters
@@ -211,6 +213,8 @@ def ranks(rows: Mapping[str, _Values], one_draw: Set[str] = frozenset()) -> Rank
     one_draw
         Rows of one training each. Chance may order two of them, so they are not tested against
         each other.
+    merit
+        1 where the highest value is the best, -1 for a distance.
     """
     if len(rows) < 2:
         return None
@@ -218,7 +222,7 @@ def ranks(rows: Mapping[str, _Values], one_draw: Set[str] = frozenset()) -> Rank
     matrix = matrix[:, ~np.isnan(matrix).any(axis=0)]
     if matrix.shape[1] < 2:
         return None
-    mean = scipy.stats.rankdata(-matrix, axis=0).mean(axis=1)
+    mean = scipy.stats.rankdata(-merit * matrix, axis=0).mean(axis=1)
     order = [list(rows)[i] for i in np.argsort(mean, kind="stable")]
     pairs = list(itertools.combinations(order, 2))
     tested = [not {*pair} <= one_draw for pair in pairs]

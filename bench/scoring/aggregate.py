@@ -2,7 +2,7 @@
 
 ``bss_eval_v3``: means weighted by the length of the track, GNSDR, GSIR, GSAR (and GSDR, of the
 plain SDR). ``bss_eval_v4`` and ``museval``: the median over a track's windows, then over tracks.
-``usdr`` and ``si_sdr``: the mean over tracks.
+All others: the mean over tracks.
 
 An undefined score is left out and counted, by window where the protocol has windows; an infinite
 one stays, but under ``museval``, which leaves it out of its medians as museval does. The median of
@@ -70,7 +70,14 @@ OVER_TRACKS: dict[str, tuple[Aggregate, Names]] = {
     "museval": (median, {name: name for name in ("sdr", "isr", "sir", "sar")}),
     "usdr": (mean, {"usdr": "usdr"}),
     "si_sdr": (mean, {"si_sdr": "si_sdr", "si_sdri": "si_sdri"}),
+    "mr_stft": (mean, {"mr_stft": "mr_stft"}),
+    "bleed_fullness": (mean, {"bleedless": "bleedless", "fullness": "fullness"}),
 }
+
+#: Metrics that are not in decibels.
+WITHOUT_UNIT = frozenset({"mr_stft", "bleedless", "fullness"})
+#: Metrics of which the lowest value is the best.
+DISTANCES = frozenset({"mr_stft"})
 
 
 #: Protocols whose medians leave infinite scores out: museval stores them as NaN.
@@ -80,6 +87,17 @@ FINITE_ALONE = ("museval",)
 def metrics(protocol: str) -> list[str]:
     """Return the names over tracks of a protocol's metrics."""
     return list(OVER_TRACKS[protocol][1].values())
+
+
+def merit(metric: str) -> int:
+    """Return the factor that makes the highest value of a metric the best: -1 for a distance.
+
+    Examples
+    --------
+    >>> merit("gnsdr"), merit("mr_stft")
+    (1, -1)
+    """
+    return -1 if metric in DISTANCES else 1
 
 
 def metric_of_track(protocol: str, metric: str) -> str:

@@ -16,6 +16,11 @@
 ``si_sdr``
     Scale-invariant SDR over the whole track, one gain for all channels (Le Roux et al., ICASSP
     2019, eq. 2).
+``mr_stft``
+    Multi-resolution STFT distance over the whole track: see `bench.scoring.spectral`. Less is
+    better.
+``bleed_fullness``
+    Bleedless and fullness over the whole track, 0 to 100 each: see `bench.scoring.spectral`.
 
 Silence, one rule for all but museval: a score is of one target, and it is undefined where that
 target's own reference is silent, whatever the others do. A whole track is silent where every sample
@@ -36,6 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import BenchError, check_known
+from bench.scoring import spectral
 from bench.track import TARGETS, Audio, Track
 
 if TYPE_CHECKING:
@@ -162,6 +168,42 @@ class Usdr:
 
 
 @dataclass(frozen=True)
+class MultiResolutionStft:
+    """Distance of magnitude spectrograms at three resolutions."""
+
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = (
+        "Multi-resolution STFT distance (windows of 23, 46 and 93 ms, whole track); mean over "
+        "tracks, less is better"
+    )
+
+    def values(self, references: Prepared, estimates: Signals, rate: int) -> Values:
+        """Return the distance of each target."""
+        pairs = zip(references.array, estimates, strict=True)
+        distances = [spectral.multi_resolution_distance(s, e, rate) for s, e in pairs]
+        return {"mr_stft": np.asarray(distances)}
+
+
+@dataclass(frozen=True)
+class BleedFullness:
+    """How little an estimate adds to its reference, and how little it leaves out."""
+
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = (
+        "Bleedless and fullness (512 mel bands, windows of 93 ms, whole track), 0 to 100; mean "
+        "over tracks"
+    )
+
+    def values(self, references: Prepared, estimates: Signals, rate: int) -> Values:
+        """Return bleedless and fullness of each target."""
+        pairs = zip(references.array, estimates, strict=True)
+        bleedless, fullness = zip(
+            *(spectral.bleedless_and_fullness(s, e, rate) for s, e in pairs), strict=True
+        )
+        return {"bleedless": np.asarray(bleedless), "fullness": np.asarray(fullness)}
+
+
+@dataclass(frozen=True)
 class SiSdr:
     """Scale-invariant SDR over the whole track, and its gain over that of the mixture."""
 
@@ -219,6 +261,8 @@ PROTOCOLS: dict[str, ScoringProtocol] = {
     "museval": Museval(),
     "usdr": Usdr(),
     "si_sdr": SiSdr(),
+    "mr_stft": MultiResolutionStft(),
+    "bleed_fullness": BleedFullness(),
 }
 
 

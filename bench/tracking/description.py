@@ -34,15 +34,15 @@ def describe_cell(cell: Cell, protocols: Mapping[str, Sequence[Mapping[Any, Any]
         lines += ["", f"`{protocol}`, dB", "", "| target | metric | value | tracks | undefined |"]
         lines.append("|---|---|---:|---:|---:|")
         for row in rows:
-            number = _decibels(row["value"])
+            number = _two_decimals(row["value"])
             counts = f"{row['n_tracks']} | {row['n_undefined']}"
             lines.append(f"| {row['target']} | {row['metric'].upper()} | {number} | {counts} |")
         lines += ["", f"By track: `tracks/{protocol}.json`; by window: `scores/{protocol}.json`."]
     return clipped("\n".join(lines))
 
 
-def _decibels(value: float) -> str:
-    """Return a value in dB as text, rounded to two decimals."""
+def _two_decimals(value: float) -> str:
+    """Return a value as text, rounded to two decimals."""
     if math.isnan(value):
         return "undefined"
     return f"{value:.2f}" if math.isfinite(value) else "∞" if value > 0 else "−∞"

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.plan.cells import Cell
+from bench.scoring.aggregate import merit
 from bench.store.manifest import IMPORTED, Manifest
 from bench.tracking import content
 from bench.tracking.address import json_text
@@ -165,14 +166,15 @@ def _placed(rows: Sequence[_Row], metric: str) -> list[_Row]:
 
     def key(row: _Row) -> tuple[int, float]:
         group = _LAST_GROUPS.index(row.group) + 1 if row.group in _LAST_GROUPS else 0
-        return group, -row.metrics.get(metric, -math.inf)
+        value = row.metrics.get(metric)
+        return group, math.inf if value is None else -merit(metric.rpartition("/")[2]) * value
 
     return sorted(rows, key=key)
 
 
 def _description(row: _Row) -> str:
     """Return the description of the run of a row, in Markdown."""
-    lines = [f"**{row.label}**, means over {row.n_seeds} trainings, in dB", ""]
+    lines = [f"**{row.label}**, means over {row.n_seeds} trainings", ""]
     lines += ["| metric | mean | standard deviation | 95 % interval |", "|---|---:|---:|---|"]
     for key, value in row.metrics.items():
         if key.endswith(("_sd", "_low", "_high")):

@@ -16,7 +16,7 @@ from pylatexenc.latexencode import (
     UnicodeToLatexEncoder,
 )
 
-from bench.report.numbers import NOTHING, metric_name
+from bench.report.numbers import NOTHING, in_unit, metric_name
 from bench.report.table import SET_APART, Entry, Grid, Part
 from bench.report.tabulate import ReportTables
 
@@ -91,7 +91,7 @@ def _caption(
     words += [f"brackets: 95 % interval over {part.unit}"] if with_intervals else []
     text = "; ".join(words)
     legend = f" {text[:1].upper()}{text[1:]}." if text else ""
-    return escape_latex(f"{what} on {corpus}, in dB.{legend}")
+    return escape_latex(f"{what} on {corpus}{in_unit(part.metrics)}.{legend}")
 
 
 def _is_wide(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench.report.agreement import Agreement, agreements
 from bench.report.curves import FigureData
-from bench.report.numbers import NOTHING, correlation, metric_name
+from bench.report.numbers import NOTHING, correlation, heading, metric_name
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
 from bench.report.rows import Row, rows_of_note
@@ -60,8 +60,7 @@ def _figure_section(figure: FigureData) -> list[str]:
 
 def _table(part: Part) -> list[str]:
     """Return the lines of a table, a heading row before each group."""
-    names = [metric_name(metric) for metric in part.metrics]
-    columns = ["method", *[f"{name} ↑" for name in names], "tracks"]
+    columns = ["method", *map(heading, part.metrics), "tracks"]
     columns += [f"published {metric_name(metric)}" for metric in part.published_metrics]
     out = _heading(columns)
     for line in part.listed:
@@ -131,7 +130,7 @@ def _grid_table(grid: Grid) -> list[str]:
     """Return the lines of an ablation's grid."""
     name = escape_markdown(grid.column_name)
     columns = [escape_markdown(column) for column in grid.columns]
-    corner = f"{metric_name(grid.metric)} ↑: {escape_markdown(grid.row_name)}"
+    corner = f"{heading(grid.metric)}: {escape_markdown(grid.row_name)}"
     out = _heading([corner, *[f"{name} = {column}" for column in columns]])
     for row in grid.rows:
         entries = [grid.places.get((row, column)) for column in grid.columns]

@@ -23,7 +23,16 @@ from bench.report.cost import costs
 from bench.report.curves import FigureData
 from bench.report.formats.page_charts import inline_figure, overview, part_charts, track_pairs
 from bench.report.formats.page_runs import cell_runs, joint_provenance, shared_hyperparameters
-from bench.report.numbers import NOTHING, correlation, decibels, metric_name, p_value
+from bench.report.numbers import (
+    NOTHING,
+    correlation,
+    heading,
+    in_unit,
+    metric_name,
+    p_value,
+    rounded,
+    unit_of,
+)
 from bench.report.prose.answer import answer_text
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
@@ -97,9 +106,17 @@ def template(name: str) -> jinja2.Template:
         keep_trailing_newline=True,
     )
     environment.globals |= {"CLOSE": CLOSE, "NOTHING": NOTHING, "GROUP_TITLES": GROUP_TITLES}
-    environment.filters |= {"metric": metric_name, "db": decibels, "p": p_value, "exact": _exact}
-    environment.filters["prose"] = _prose
-    environment.filters["tau"] = correlation
+    environment.filters |= {
+        "metric": metric_name,
+        "heading": heading,
+        "in_unit": in_unit,
+        "unit_of": unit_of,
+        "rounded": rounded,
+        "p": p_value,
+        "tau": correlation,
+        "exact": _exact,
+        "prose": _prose,
+    }
     return environment.get_template(name)
 
 

@@ -12,13 +12,13 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from bench.report.curves import FigureData
-from bench.report.numbers import decibels, metric_name, p_value
+from bench.report.numbers import axis_name, in_unit, metric_name, p_value, rounded
 from bench.report.plots import charts
 from bench.report.rows import Row
 from bench.report.statistics import ALPHA, Ranks, ranks
 from bench.report.table import Part
 from bench.report.tabulate import ReportTables
-from bench.scoring.aggregate import metric_of_track
+from bench.scoring.aggregate import merit, metric_of_track
 
 #: Up to this number of rows a critical-difference diagram can be read; beyond, a matrix of pairs.
 _MOST_IN_DIAGRAM = 10
@@ -79,7 +79,9 @@ def part_charts(tables: ReportTables, part: Part, n: int) -> PartCharts:
         songs = list(dict.fromkeys(s for k in ranked_rows for s in tracks[k, metric].songs))
         compared = {k: tracks[k, metric].on(songs) for k in ranked_rows}
         one_draw = {label for label in compared if rows[label].has_one_draw}
-        ranked = ranks(compared, one_draw) if 2 < len(compared) <= _MOST_IN_MATRIX else None
+        ranked = None
+        if 2 < len(compared) <= _MOST_IN_MATRIX:
+            ranked = ranks(compared, one_draw, merit(metric))
         if ranked and len(ranked.mean) <= _MOST_IN_DIAGRAM:
             diagrams.append(_diagram(ranked, own, f"c{n}{m}"))
         elif ranked:
@@ -91,20 +93,20 @@ def _distribution(
     values: Mapping[str, NDArray[np.float64]], rows: Mapping[str, Row], metric: str, prefix: str
 ) -> Chart:
     """Return the chart of a metric's scores by track."""
-    name = f"{metric_name(metric)} (dB)"
+    name = axis_name(metric)
     groups = {label: rows[label].group for label in values}
     svg = charts.distributions(values, groups, name)
     n_left_out = {label: int((~np.isfinite(scores)).sum()) for label, scores in values.items()}
     left_out = ", ".join(f"{label} {n}" for label, n in n_left_out.items() if n)
     medians = ", ".join(
-        f"{label} {decibels(float(np.nanmedian(scores)))}"
+        f"{label} {rounded(float(np.nanmedian(scores)))}"
         for label, scores in values.items()
         if not np.isnan(scores).all()
     )
     caption = f"{metric_name(metric)} by track."
     if left_out:
         caption += f" Not drawn, undefined or infinite: {left_out}."
-    label = f"{metric_name(metric)} by track. Medians in dB: {medians}"
+    label = f"{metric_name(metric)} by track. Medians{in_unit([metric])}: {medians}"
     return Chart(Markup(charts.inline(svg, prefix, label)), caption)  # noqa: S704 - escaped there
 
 
@@ -130,13 +132,13 @@ def _matrix(ranked: Ranks, metric: str) -> PairMatrix:
     caption = (
         f"{metric_name(metric)}: all pairs of methods, in the order of their mean ranks over "
         f"{ranked.n_songs} songs. A number is the mean of the method on its left less that of the "
-        f"method of its column, in dB. Shaded: told apart (Wilcoxon, Holm over all pairs, level "
-        f"{ALPHA}), {n_apart} of {n_tested} pairs. {_untested(ranked)}Friedman's test: "
-        f"p {p_value(ranked.friedman)}."
+        f"method of its column{in_unit([metric])}. Shaded: told apart (Wilcoxon, Holm over "
+        f"all pairs, level {ALPHA}), {n_apart} of {n_tested} pairs. {_untested(ranked)}"
+        f"Friedman's test: p {p_value(ranked.friedman)}."
     )
     pairs = [
         [
-            (decibels(ranked.means[one] - ranked.means[other]), ranked.p_values[one, other] < ALPHA)
+            (rounded(ranked.means[one] - ranked.means[other]), ranked.p_values[one, other] < ALPHA)
             for other in labels[i + 1 :]
         ]
         for i, one in enumerate(labels)
@@ -161,7 +163,7 @@ def overview(tables: ReportTables) -> Chart | None:
         return None
     columns = ["value", "low", "high", "published"]
     places = {
-        f"{metric_name(metric)} (dB)": {
+        axis_name(metric): {
             label: charts.Place(*map(float, values))
             for label, *values in numbers[numbers["metric"] == metric][["row", *columns]].to_numpy()
         }
@@ -182,9 +184,9 @@ def track_pairs(tables: ReportTables, part: Part) -> dict[str, Any] | None:
     Returns
     -------
     dict
-        ``metric``, ``tracks``, ``rows``: for each row its scores in dB to two decimals, None where
-        not finite; and ``first``, the two rows to begin with. None where fewer than two rows have
-        scores of the same tracks.
+        ``metric``, ``axis`` (with its unit), ``tracks``, ``rows``: for each row its scores to two
+        decimals, None where not finite; and ``first``, the two rows to begin with. None where fewer
+        than two rows have scores of the same tracks.
     """
     tracks, metric = tables.tracks[part.protocol, part.target], part.metrics[0]
     done = [
@@ -206,13 +208,19 @@ def track_pairs(tables: ReportTables, part: Part) -> dict[str, Any] | None:
     finite = [line for line in done if math.isfinite(line.entries[metric].value)]
     ranked = sorted(
         (line for line in finite if line.row.label in rows and line.row.ranked),
-        key=lambda line: -line.entries[metric].value,
+        key=lambda line: -merit(metric) * line.entries[metric].value,
     )
     first = [line.row.label for line in ranked[:2]]
     if len(first) < 2:
         return None
-    name = metric_name(metric_of_track(part.protocol, metric))
-    return {"metric": name, "tracks": names, "rows": rows, "first": first}
+    own = metric_of_track(part.protocol, metric)
+    return {
+        "metric": metric_name(own),
+        "axis": axis_name(own),
+        "tracks": names,
+        "rows": rows,
+        "first": first,
+    }
 
 
 def inline_figure(data: FigureData, drawing: bytes) -> Chart:

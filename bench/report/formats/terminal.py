@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.numbers import metric_name
+from bench.report.numbers import in_unit, metric_name
 from bench.report.statistics import ALPHA
 from bench.report.table import CLOSE, Entry, Part
 
@@ -17,7 +17,7 @@ _STYLES = {"best": "bold", "second": "underline"}
 def terminal_tables(parts: Sequence[Part]) -> Iterator[Table]:
     """Yield each table of a report: a section a group, the best value bold."""
     for part in parts:
-        table = Table(title=f"{part.title}, dB", title_justify="left")
+        table = Table(title=f"{part.title}{in_unit(part.metrics)}", title_justify="left")
         table.add_column("method")
         for metric in part.metrics:
             table.add_column(metric_name(metric), justify="right")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.report.curves import FigureData, ordered
-from bench.report.numbers import metric_name
+from bench.report.numbers import axis_name
 
 #: Width of a panel and height of a row, in inches.
 _PANEL, _ROW_HEIGHT = 3.4, 0.28
@@ -41,11 +41,6 @@ def figure_svg(data: FigureData) -> bytes:
         sink = io.BytesIO()
         figure.savefig(sink, format="svg", metadata={"Date": None})
     return sink.getvalue()
-
-
-def _title(metric: str) -> str:
-    """Return a metric as an axis shows it."""
-    return f"{metric_name(metric)} (dB)"
 
 
 def _draw_curves(figure: Any, data: FigureData) -> None:
@@ -95,10 +90,10 @@ def _draw_curves(figure: Any, data: FigureData) -> None:
     for panel, metric in zip(panels, data.metrics, strict=False):
         panel.set_xticks(range(len(places)), [str(value) for value in places])
         panel.set_xlabel(data.symbol)
-        panel.set_title(_title(metric))
+        panel.set_title(axis_name(metric))
     for sar, sir in [pair] if pair else []:
-        panels[-1].set_xlabel(_title(sar))
-        panels[-1].set_title(f"{_title(sir)} against {sar.upper()}, along {data.symbol}")
+        panels[-1].set_xlabel(axis_name(sar))
+        panels[-1].set_title(f"{axis_name(sir)} against {sar.upper()}, along {data.symbol}")
     panels[0].legend(frameon=False)
 
 
@@ -116,6 +111,6 @@ def _draw_rows(figure: Any, data: FigureData) -> None:
             over = point.over_seeds(metric)
             panel.plot(point.seeds[metric], [i] * len(point.seeds[metric]), ".", color="#999999")
             panel.errorbar(over.mean, i, xerr=over.half_width, fmt="o", color=COLOURS[0], capsize=2)
-        panel.set_title(_title(metric))
+        panel.set_title(axis_name(metric))
     panels[0].set_yticks(range(len(data.points)), [point.row for point in data.points])
     panels[0].invert_yaxis()

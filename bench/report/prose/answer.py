@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.report.numbers import decibels, metric_name, p_value
+from bench.report.numbers import metric_name, p_value, rounded, unit_of
 from bench.report.table import Line, Part
+from bench.scoring.aggregate import merit
 from bench.store.results import Results
 
 
@@ -25,10 +26,11 @@ def answer_text(results: Results, part: Part) -> str:
         if best is not None:
             entry = best.entries[metric]
             sentences.append(
-                f"{metric_name(metric)} is highest for {best.row.label} ({entry.text} dB"
+                f"{metric_name(metric)} is {_extreme(metric)} for {best.row.label} "
+                f"({entry.text}{unit_of(metric)}"
                 f"{', one training' if best.row.has_one_draw else ''}{_ties(part, metric)})."
             )
-    sentences += [*_highest_bound(part, first), *_published(part, first)]
+    sentences += [*_best_bound(part, first), *_published(part, first)]
     if unfinished:
         sentences.append(f"Failed or not finished, and left out: {_listed(unfinished)}.")
     return " ".join(sentences)
@@ -41,7 +43,7 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
         return ""
     entry = best.entries[metric]
     name = f"{metric_name(metric)} of the {part.target}"
-    text = f"{best.row.label} has the highest {name}, {entry.text} dB"
+    text = f"{best.row.label} has the {_extreme(metric)} {name}, {entry.text}{unit_of(metric)}"
     text += f" (95 % interval over {part.unit} {entry.interval})" if entry.interval else ""
     others = [
         line
@@ -50,11 +52,12 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
     ]  # fmt: skip
     if not others or not math.isfinite(entry.value):
         return text + "."
-    second = max(others, key=lambda line: line.entries[metric].value)
-    gap = entry.value - second.entries[metric].value
+    second = max(others, key=lambda line: merit(metric) * line.entries[metric].value)
+    gap = abs(entry.value - second.entries[metric].value)
+    side = "above" if merit(metric) > 0 else "below"
     p = second.entries[metric].p_best
     significance = "not significant" if second.entries[metric].close else "significant"
-    text += f", {decibels(gap)} dB above {second.row.label}"
+    text += f", {rounded(gap)}{unit_of(metric)} {side} {second.row.label}"
     if best.row.has_one_draw and second.row.has_one_draw:
         text += " (one training each, so that chance may order them)"
     elif not math.isnan(p):
@@ -74,8 +77,8 @@ def _ties(part: Part, metric: str) -> str:
     return f"; not told apart from {names}"
 
 
-def _highest_bound(part: Part, best: Line) -> list[str]:
-    """Return how far the best is from the highest bound."""
+def _best_bound(part: Part, best: Line) -> list[str]:
+    """Return the best bound's value, where it is better than the best row's."""
     metric = part.metrics[0]
     bounds = [
         line
@@ -85,11 +88,11 @@ def _highest_bound(part: Part, best: Line) -> list[str]:
     best_value = best.entries[metric].value
     if not bounds or not math.isfinite(best_value):
         return []
-    top = max(bounds, key=lambda line: line.entries[metric].value)
+    top = max(bounds, key=lambda line: merit(metric) * line.entries[metric].value)
     value = top.entries[metric]
-    if value.value <= best_value:
+    if merit(metric) * (value.value - best_value) <= 0:
         return []
-    return [f"The highest bound, {top.row.label}, is at {value.text} dB."]
+    return [f"The {_extreme(metric)} bound, {top.row.label}, is at {value.text}{unit_of(metric)}."]
 
 
 def _published(part: Part, best: Line) -> list[str]:
@@ -98,13 +101,18 @@ def _published(part: Part, best: Line) -> list[str]:
     published = best.entries[metric].published
     if not published or not any(c.isdigit() for c in published):
         return []
-    return [f"Published for {best.row.label}: {published} dB {metric_name(metric)}."]
+    return [f"Published for {best.row.label}: {published}{unit_of(metric)} {metric_name(metric)}."]
 
 
 def _best(part: Part, metric: str) -> Line | None:
     """Return the best row of a metric, None where no method has a score."""
     lines = [line for line in part.lines if line.entries[metric].rank == "best"]
-    return max(lines, key=lambda line: line.entries[metric].value) if lines else None
+    return max(lines, key=lambda line: merit(metric) * line.entries[metric].value, default=None)
+
+
+def _extreme(metric: str) -> str:
+    """Return which end of a metric's values is the best."""
+    return "highest" if merit(metric) > 0 else "lowest"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from bench.report.curves import Curve, FigureData, Point
-from bench.report.numbers import decibels
-from bench.scoring.aggregate import over_seeds
+from bench.report.numbers import metric_name, rounded, unit_of
+from bench.scoring.aggregate import merit, over_seeds
 
 
 def findings(data: FigureData) -> list[str]:
@@ -43,41 +43,55 @@ def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
             verb = "rises" if rises == len(steps) else "rises on the whole"
         else:
             verb = "falls" if rises == 0 else "falls on the whole"
-        best, second = sorted(points, key=lambda point: -point.over_seeds(metric).mean)[:2]
+        best, second = _from_best(points, metric)[:2]
         is_apart = not one_seed and _apart(best, second, metric)
-        highest = "it is highest" if is_apart else "its highest mean is"
+        best_end, _ = _ends(metric)
+        highest = f"it is {best_end}" if is_apart else f"its {best_end} mean is"
         known = "; one training a point, so nothing is known of its spread" if one_seed else ""
         yield (
-            f"{metric.upper()} {verb} as {symbol} goes from {points[0].x} to {points[-1].x}, "
-            f"from {_mean_text(points[0], metric)} to {_mean_text(points[-1], metric)} dB "
+            f"{metric_name(metric)} {verb} as {symbol} goes from {points[0].x} to {points[-1].x}, "
+            f"from {_mean_text(points[0], metric)} to {_mean_text(points[-1], metric)}"
+            f"{unit_of(metric)} "
             f"({rises} of {len(steps)} steps up); {highest} at {symbol} = {best.x} "
-            f"({_mean_text(best, metric)} dB){known}."
+            f"({_mean_text(best, metric)}{unit_of(metric)}){known}."
         )
 
 
 def _comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
     """Return which row is best in a metric, by how much, and whether seeds explain the gap."""
-    ranked = sorted(points, key=lambda point: -point.over_seeds(metric).mean)
+    ranked = _from_best(points, metric)
     first, second, last = ranked[0], ranked[1], ranked[-1]
-    gap = first.over_seeds(metric).mean - second.over_seeds(metric).mean
+    gap = abs(first.over_seeds(metric).mean - second.over_seeds(metric).mean)
+    best_end, worst_end = _ends(metric)
+    side, unit = "above" if merit(metric) > 0 else "below", unit_of(metric)
     is_apart = _apart(first, second, metric)
     if any(len(point.seeds[metric]) < 2 for point in (first, second)):
         verb, reliability = (
-            "has its highest value",
+            f"has its {best_end} value",
             "one training, so nothing is known of its spread",
         )
     else:
-        verb = "is highest" if is_apart else "has its highest mean"
+        verb = f"is {best_end}" if is_apart else f"has its {best_end} mean"
         reliability = f"{'more' if is_apart else 'no more'} than the seeds explain"
 
     def name(point: Point) -> str:
         return f"{symbol} = {point.x}" if symbol else point.row
 
     return (
-        f"{metric.upper()} {verb} for {name(first)} ({_mean_text(first, metric)} dB), "
-        f"{decibels(gap)} dB above {name(second)} ({reliability}), and lowest for {name(last)} "
-        f"({_mean_text(last, metric)} dB)."
+        f"{metric_name(metric)} {verb} for {name(first)} ({_mean_text(first, metric)}{unit}), "
+        f"{rounded(gap)}{unit} {side} {name(second)} ({reliability}), and {worst_end} for "
+        f"{name(last)} ({_mean_text(last, metric)}{unit})."
     )
+
+
+def _from_best(points: Sequence[Point], metric: str) -> list[Point]:
+    """Return points from the best mean of a metric to the worst."""
+    return sorted(points, key=lambda point: -merit(metric) * point.over_seeds(metric).mean)
+
+
+def _ends(metric: str) -> tuple[str, str]:
+    """Return which end of a metric's values is the best, and which the worst."""
+    return ("highest", "lowest") if merit(metric) > 0 else ("lowest", "highest")
 
 
 def _apart(one: Point, other: Point, metric: str) -> bool:
@@ -94,4 +108,4 @@ def _apart(one: Point, other: Point, metric: str) -> bool:
 def _mean_text(point: Point, metric: str) -> str:
     """Return a mean with its spread, as the table prints it."""
     over = point.over_seeds(metric)
-    return decibels(over.mean, spread=over.spread)
+    return rounded(over.mean, spread=over.spread)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from bench import provenance
-from bench.report.numbers import metric_name
+from bench.report.numbers import metric_name, unit_of
 from bench.report.rows import Row
 from bench.report.statistics import ALPHA, least_p_value
 from bench.report.table import CLOSE, SET_APART
@@ -107,8 +107,9 @@ def _about_groups(tables: ReportTables) -> list[str]:
         )
     if not math.isnan(facts.least_difference):
         lines.append(
-            f"A row must be about {facts.least_difference:.2f} dB of {name} away from the best "
-            "(median over the ranked rows) to be told apart from it in 4 of 5 such test sets."
+            f"A row must be about {facts.least_difference:.2f}{unit_of(facts.metric)} of {name} "
+            "away from the best (median over the ranked rows) to be told apart from it in 4 of 5 "
+            "such test sets."
         )
     return lines
 

@@ -63,3 +63,15 @@ def test_the_formats_show_it(tables):
     for text in (markdown(tables), html_page(tables, NO_FACTS)):
         assert "Which measure?" in text
         assert agreement.sentence in text
+
+
+def test_a_distance_counts_with_its_sign_changed(tables):
+    rows = [(1, 40, 3), (2, 30, 2), (3, 20, 2), (4, 10, 1)]
+    (part, *_) = changed(tables, rows).parts
+    lines = [
+        replace(line, entries={"gnsdr": line.entries["gnsdr"], "mr_stft": line.entries["gsir"]})
+        for line in part.lines
+    ]
+    distances = replace(tables, parts=[replace(part, metrics=["gnsdr", "mr_stft"], lines=lines)])
+    (agreement,) = agreements(distances)
+    assert agreement.tau["GNSDR", "MR-STFT"] == pytest.approx(1)

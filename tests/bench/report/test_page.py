@@ -12,7 +12,7 @@ import pytest
 from bench.datasets.synthetic import Synthetic
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
-from bench.report.numbers import decibels
+from bench.report.numbers import rounded
 from bench.report.tabulate import tabulate
 from bench.report.write import write_report
 from bench.scoring.protocols import score_track
@@ -132,10 +132,10 @@ def test_the_numbers_of_the_table_are_those_of_rows_csv(page, folder):
         if row["status"] in ("failed", "missing"):
             assert (text, cell.get_attribute("data-value")) == (row["status"], "")
             continue
-        assert text == decibels(row["value"])
+        assert text == rounded(row["value"])
         if math.isfinite(row["value"]):
             assert float(cell.get_attribute("data-value")) == pytest.approx(row["value"], abs=1e-6)
-            low, high = (decibels(row[end]) for end in ("low", "high"))
+            low, high = (rounded(row[end]) for end in ("low", "high"))
             assert cell.locator(".interval").inner_text() == f"[{low}, {high}]"
 
 

@@ -20,7 +20,7 @@ from bench.plan.experiment import Experiment
 from bench.report.committed import load_committed
 from bench.report.formats.latex import escape_latex, latex
 from bench.report.formats.markdown import escape_markdown, markdown
-from bench.report.numbers import decibels
+from bench.report.numbers import rounded
 from bench.report.rows import COLUMNS
 from bench.report.tabulate import read_parts, tabulate
 from bench.report.write import is_current, write_report
@@ -170,7 +170,7 @@ def test_no_label_escapes_from_its_cell(results):
     ],
 )
 def test_a_number_is_rounded_once_and_to_the_nearest(raw, shown):
-    assert decibels(raw) == shown
+    assert rounded(raw) == shown
 
 
 def test_the_folder_holds_the_same_numbers_in_every_format(results, tmp_path):

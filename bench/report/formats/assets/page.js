@@ -83,16 +83,16 @@ for (const player of players) {
 }
 // Two rows by track: a point a track; names at the points farthest from the line of equal scores.
 for (const figure of document.querySelectorAll(".pairs")) {
-  const { metric, tracks, rows, first } = JSON.parse(figure.querySelector("script").textContent);
+  const { metric, axis, tracks, rows, first } = JSON.parse(figure.querySelector("script").textContent);
   const [x, y] = [".x", ".y"].map((name) => figure.querySelector(name));
   for (const select of [x, y]) for (const label of Object.keys(rows)) select.add(new Option(label, label));
   [y.value, x.value] = first;
-  const draw = () => drawPairs(figure, metric, tracks, { x: x.value, y: y.value }, rows);
+  const draw = () => drawPairs(figure, { metric, axis }, tracks, { x: x.value, y: y.value }, rows);
   for (const select of [x, y]) select.addEventListener("change", draw);
   figure.hidden = false;
   draw();
 }
-function drawPairs(figure, metric, tracks, label, rows) {
+function drawPairs(figure, { metric, axis }, tracks, label, rows) {
   const points = tracks
     .map((track, i) => ({ track, x: rows[label.x][i], y: rows[label.y][i] }))
     .filter((point) => point.x !== null && point.y !== null);
@@ -118,8 +118,8 @@ function drawPairs(figure, metric, tracks, label, rows) {
     svg.append(make("text", { x: left - 6, y: size - at(tick) + 4, "text-anchor": "end" }, text));
   }
   svg.append(make("line", { class: "equal", x1: at(low), y1: size - at(low), x2: at(high), y2: size - at(high) }));
-  svg.append(make("text", { x: size / 2, y: size - 8, "text-anchor": "middle" }, `${label.x}: ${metric} (dB)`));
-  svg.append(make("text", { x: 14, y: size / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${size / 2})` }, `${label.y}: ${metric} (dB)`));
+  svg.append(make("text", { x: size / 2, y: size - 8, "text-anchor": "middle" }, `${label.x}: ${axis}`));
+  svg.append(make("text", { x: 14, y: size / 2, "text-anchor": "middle", transform: `rotate(-90 14 ${size / 2})` }, `${label.y}: ${axis}`));
   const farthest = [...points].sort((a, b) => Math.abs(b.y - b.x) - Math.abs(a.y - a.x)).slice(0, 3);
   for (const point of points) {
     const circle = make("circle", { cx: at(point.x), cy: size - at(point.y), r: 3.5 });
