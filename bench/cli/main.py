@@ -11,6 +11,7 @@ import typer
 from bench.cli.data import data_app
 from bench.cli.import_scores import import_scores
 from bench.cli.list_names import list_names
+from bench.cli.listen import listen
 from bench.cli.register import register
 from bench.cli.report import report
 from bench.cli.reproduce import reproduce
@@ -29,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (run, status, track, report, reproduce, score, separate, register, ui):
+for command in (run, status, track, report, listen, reproduce, score, separate, register, ui):
     app.command()(command)
 app.command("import")(import_scores)
 app.command("list")(list_names)

@@ -59,6 +59,11 @@ class Agreement:
         )
 
 
+def kendall(one: Sequence[float], other: Sequence[float]) -> float:
+    """Return Kendall's correlation of two measures; NaN where one of them has one value alone."""
+    return float(scipy.stats.kendalltau(one, other).statistic)
+
+
 def agreements(tables: ReportTables) -> list[Agreement]:
     """Return the agreement of the measures of each target; none for fewer than two or few rows."""
     several = len(tables.results.experiment.protocols) > 1
@@ -86,10 +91,8 @@ def _agreement(target: str, measures: Mapping[str, Mapping[str, float]]) -> Agre
     if not others or len(rows) < FEWEST_ROWS:
         return None
     tau = {
-        (one, other): float(
-            scipy.stats.kendalltau(
-                [measures[one][row] for row in rows], [measures[other][row] for row in rows]
-            ).statistic
+        (one, other): kendall(
+            [measures[one][row] for row in rows], [measures[other][row] for row in rows]
         )
         for one, other in itertools.combinations(measures, 2)
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import stft
+from bench.report.rows import Row
 from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import metric_of_track
 from bench.store import listening
@@ -58,24 +59,10 @@ def read_examples(tables: ReportTables, runs: Path) -> Examples | None:
     runs
         The folder that holds all cells.
     """
-    first_cells: dict[str, CellFolder] = {}
-    for outcome in tables.results.outcomes:
-        first_cells.setdefault(outcome.cell.row, CellFolder(runs, outcome.cell))
-    digests = {folder.cell.digests["test"] for folder in first_cells.values()}
-    clips = [clip for digest in sorted(digests) for clip in listening.read_clips(runs, digest)]
-    done = [
-        row.label
-        for row in tables.rows
-        if row.status == "done" and row.method != "mixture" and row.group != "imported"
-    ]
-    target = tables.results.experiment.table.targets[0]
-    files_of = {
-        label: paths
-        for label in done
-        if (paths := listening.estimate_files(first_cells[label], clips, target)) is not None
-    }
+    clips, files_of = estimate_clips(tables, runs)
     if not clips or not files_of:
         return None
+    target = tables.results.experiment.table.targets[0]
     files: dict[str, bytes] = {}
     tracks = []
     for n, clip in enumerate(clips):
@@ -90,8 +77,50 @@ def read_examples(tables: ReportTables, runs: Path) -> Examples | None:
         entry, content = _track(tables, clip, target, signals)
         tracks.append(entry)
         files |= content
-    facts = {"examples": tracks, "rows_without_clips": len(done) - len(files_of)}
+    facts = {"examples": tracks, "rows_without_clips": len(_with_estimates(tables)) - len(files_of)}
     return Examples({**facts, "example_files": _hashes(files)}, files)
+
+
+def estimate_clips(
+    tables: ReportTables, runs: Path
+) -> tuple[Sequence[ListeningClip], dict[str, list[Path]]]:
+    """Return the clips of an experiment, and the files of each row's estimates of its first target.
+
+    Parameters
+    ----------
+    tables
+        The tables of the experiment.
+    runs
+        The folder that holds all cells.
+
+    Returns
+    -------
+    clips
+        Empty where none were chosen.
+    files
+        By row, a file for each clip; a row whose cells wrote none is left out.
+    """
+    first_cells: dict[str, CellFolder] = {}
+    for outcome in tables.results.outcomes:
+        first_cells.setdefault(outcome.cell.row, CellFolder(runs, outcome.cell))
+    digests = {folder.cell.digests["test"] for folder in first_cells.values()}
+    clips = [clip for digest in sorted(digests) for clip in listening.read_clips(runs, digest)]
+    target = tables.results.experiment.table.targets[0]
+    files_of = {
+        row.label: paths
+        for row in _with_estimates(tables)
+        if (paths := listening.estimate_files(first_cells[row.label], clips, target)) is not None
+    }
+    return clips, files_of
+
+
+def _with_estimates(tables: ReportTables) -> list[Row]:
+    """Return the finished rows that separate: not the mixture itself, nor imported scores."""
+    return [
+        row
+        for row in tables.rows
+        if row.status == "done" and row.method != "mixture" and row.group != "imported"
+    ]
 
 
 def _track(

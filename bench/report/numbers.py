@@ -30,6 +30,30 @@ def rounded(value: float, spread: float = math.nan) -> str:
     return text if math.isnan(spread) else f"{text} ± {spread:.2f}"
 
 
+def rating(mean: float) -> str:
+    """Return a mean rating from 0 to 100.
+
+    Examples
+    --------
+    >>> rating(71.26), rating(float("nan"))
+    ('71.3', '–')
+    """
+    return NOTHING if math.isnan(mean) else f"{mean:.1f}"
+
+
+def rating_interval(mean: float, half_width: float) -> str:
+    """Return the interval of a mean rating in brackets, within 0 and 100.
+
+    Examples
+    --------
+    >>> rating_interval(71.26, 4.5), rating_interval(99.0, 3.0), rating_interval(50.0, float("nan"))
+    ('[66.8, 75.8]', '[96.0, 100.0]', '–')
+    """
+    if math.isnan(half_width):
+        return NOTHING
+    return f"[{max(0.0, mean - half_width):.1f}, {min(100.0, mean + half_width):.1f}]"
+
+
 def interval_text(low: float, high: float) -> str:
     """Return an interval in brackets, empty where there is none.
 

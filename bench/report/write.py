@@ -28,8 +28,10 @@ from bench.report.formats.markdown import markdown
 from bench.report.formats.page import html_page
 from bench.report.index import summaries
 from bench.report.plots.figure import figure_svg
+from bench.report.ratings import listening_result
 from bench.report.tabulate import ReportTables
 from bench.store.files import read_json, write_bytes
+from bench.store.ratings import read_ratings
 from bench.store.results import SCHEMA_VERSION, Results
 from bench.store.workspace import Workspace
 
@@ -69,6 +71,8 @@ def write_report(tables: ReportTables, workspace: Workspace) -> Path:
             (folder / path).parent.mkdir(exist_ok=True)
             write_bytes(folder / path, content)
         facts |= examples.facts
+    rated = read_ratings(workspace.runs, results.experiment.name) or _kept_ratings(folder, facts)
+    facts |= {"listening": rated} if rated else {}
     for name, content in report_files(tables, facts).items():
         write_bytes(folder / name, content)
     if not results.experiment.figure:
@@ -118,7 +122,7 @@ def report_files(tables: ReportTables, facts: Mapping[str, Any]) -> dict[str, by
     drawing = figure_svg(data) if data else b""
     files = {
         "index.html": html_page(tables, facts, data, drawing).encode(),
-        "table.md": markdown(tables, data).encode(),
+        "table.md": markdown(tables, data, listening_result(tables, facts)).encode(),
         "table.tex": latex(tables).encode(),
         "table_intervals.tex": latex(tables, with_intervals=True).encode(),
         "rows.csv": tables.aggregates.to_csv(index=False, lineterminator="\n").encode(),
@@ -193,6 +197,12 @@ def _kept_examples(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
         "examples": before.get("examples", []),
         "example_files": before.get("example_files", {}),
     }
+
+
+def _kept_ratings(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the ratings in an earlier report, where its cells were the same."""
+    before = read_json(folder / "provenance.json") or {}
+    return before.get("listening") if _identity(before) == _identity(facts) else None
 
 
 def _remove_examples(folder: Path) -> None:

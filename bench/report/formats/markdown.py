@@ -7,15 +7,20 @@ from collections.abc import Sequence
 
 from bench.report.agreement import Agreement, agreements
 from bench.report.curves import FigureData
-from bench.report.numbers import NOTHING, correlation, heading, metric_name
+from bench.report.numbers import NOTHING, correlation, heading, metric_name, rating, rating_interval
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
+from bench.report.ratings import ListeningResult
 from bench.report.rows import Row, rows_of_note
 from bench.report.table import CLOSE, Entry, Grid, Part
 from bench.report.tabulate import ReportTables
 
 
-def markdown(tables: ReportTables, figure: FigureData | None = None) -> str:
+def markdown(
+    tables: ReportTables,
+    figure: FigureData | None = None,
+    listening: ListeningResult | None = None,
+) -> str:
     """Return the report in Markdown: why, a table for each protocol and target, figure, notes.
 
     Parameters
@@ -24,6 +29,8 @@ def markdown(tables: ReportTables, figure: FigureData | None = None) -> str:
         The tables of the experiment.
     figure
         The numbers of its figure, None where it has none.
+    listening
+        The result of its listening test, None where it has none.
     """
     experiment = tables.results.experiment
     out = [f"# {experiment.title}", "", experiment.why.strip(), ""]
@@ -38,6 +45,7 @@ def markdown(tables: ReportTables, figure: FigureData | None = None) -> str:
         out += [*_spreads(part), ""] if part.has_spreads else []
     out += [] if figure is None else _figure_section(figure)
     out += _agreements(agreements(tables))
+    out += [] if listening is None else _listening_section(listening)
     out += _origins(rows_of_note(tables.rows))
     out += ["## Notes", "", *[f"- {escape_markdown(note)}" for note in notes(tables)]]
     return "\n".join(out).rstrip() + "\n"
@@ -85,6 +93,23 @@ def _spreads(part: Part) -> list[str]:
         n = str(row.n_seeds) if row.draws else ""
         cells = [text or NOTHING for text in (*texts, n)]
         out.append("| " + " | ".join([escape_markdown(row.label), *cells]) + " |")
+    return out
+
+
+def _listening_section(result: ListeningResult) -> list[str]:
+    """Return the lines of a section on what listeners said."""
+    out = ["## Listening test", "", result.sentence, ""]
+    out += _heading(["signal", "mean rating", "95 % over listeners", "95 % over tracks"])
+    for one in result.stimuli:
+        intervals = [rating_interval(one.mean, w) for w in (one.over_listeners, one.over_tracks)]
+        cells = [escape_markdown(one.label), rating(one.mean), *intervals]
+        out.append("| " + " | ".join(cells) + " |")
+    out.append("")
+    if result.agreement:
+        out += [result.agreement_sentence, ""]
+        out += _heading(["measure", "Kendall's τ with the ratings"])
+        out += [f"| {name} | {correlation(tau)} |" for name, tau in result.agreement.items()]
+        out.append("")
     return out
 
 

@@ -30,12 +30,15 @@ from bench.report.numbers import (
     in_unit,
     metric_name,
     p_value,
+    rating,
+    rating_interval,
     rounded,
     unit_of,
 )
 from bench.report.prose.answer import answer_text
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
+from bench.report.ratings import listening_result
 from bench.report.rows import GROUP_TITLES, rows_of_note
 from bench.report.table import CLOSE
 from bench.report.tabulate import ReportTables
@@ -76,6 +79,7 @@ def html_page(
         findings=findings(data) if data else [],
         origins=rows_of_note(tables.rows),
         agreements=agreements(tables),
+        listening=listening_result(tables, facts),
         costs=all_costs,
         measured=[any(cost.texts[i] != NOTHING for cost in all_costs) for i in range(4)],
         examples=facts.get("examples", []),
@@ -105,13 +109,19 @@ def template(name: str) -> jinja2.Template:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals |= {"CLOSE": CLOSE, "NOTHING": NOTHING, "GROUP_TITLES": GROUP_TITLES}
+    environment.globals |= {
+        "CLOSE": CLOSE,
+        "NOTHING": NOTHING,
+        "GROUP_TITLES": GROUP_TITLES,
+    }
     environment.filters |= {
         "metric": metric_name,
         "heading": heading,
         "in_unit": in_unit,
         "unit_of": unit_of,
         "rounded": rounded,
+        "rating": rating,
+        "rating_interval": rating_interval,
         "p": p_value,
         "tau": correlation,
         "exact": _exact,

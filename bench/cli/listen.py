@@ -1,0 +1,65 @@
+"""``bench listen``: a blind listening test of an experiment's rows, and its answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bench.cli.options import HERE, NameArgument, manifest_of
+from bench.errors import BenchError
+
+
+def listen(
+    name: NameArgument,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option("--rows", help="Label of a row to hear; repeatable. The best ten if none."),
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the answers that listeners have saved: into the report."),
+    ] = None,
+) -> None:
+    """Write the page of a blind listening test, or put its answers into the report."""
+    from bench.cli.progress import shown_stage
+    from bench.report.tabulate import tabulate
+
+    if answers is not None and rows:
+        raise BenchError("--rows is for the making of a test; --answers takes all of its rows")
+    manifest = manifest_of(name)
+    experiment = manifest.experiment.name
+    console = Console()
+    with shown_stage(console, "reading the scores"):
+        tables = tabulate(manifest.results())
+    if answers is None:
+        from bench.report.listening_test import write_listening_test
+
+        page, key = write_listening_test(tables, HERE, rows or ())
+        heard = [one.label for one in key.stimuli]
+        print(f"{len(key.trials)} tracks, {len(heard)} signals each: {'; '.join(heard)}")
+        if not tables.results.corpus.get("shares_audio", False):
+            print(
+                f"the licence of {tables.results.corpus['title']} lets nobody pass its audio on: "
+                "keep the page in your own house"
+            )
+        print(f"give this file to each listener: {page}")
+        print(f"then: bench listen {experiment} --answers FOLDER, with the files that they save")
+        return
+    from bench.report.ratings import listening_result
+    from bench.report.write import write_report
+    from bench.store.ratings import read_ratings, take_answers
+
+    before = read_ratings(HERE.runs, experiment)
+    ratings = take_answers(HERE.runs, experiment, answers)
+    folder = write_report(tables, HERE)
+    replaced = f", in place of {len(before['ratings'])}" if before else ""
+    print(f"answers of {len(ratings)} listeners taken in{replaced}")
+    result = listening_result(tables, {"listening": read_ratings(HERE.runs, experiment)})
+    if result is not None and result.n_left_out:
+        print(f"{result.n_left_out} left out: they did not hear the hidden reference")
+    for stimulus in result.stimuli if result else ():
+        print(f"{stimulus.mean:6.1f}  {stimulus.label}")
+    print(f"report: {folder}/index.html")

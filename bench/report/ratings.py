@@ -1,0 +1,179 @@
+"""What listeners said: mean ratings of a listening test, and which measure agrees with them.
+
+Listeners are screened as ITU-R BS.1534-3, section 4.1.2, has it: who rates the hidden reference
+below 90 in more than 15 % of the trials is left out. Intervals are of Student's t over the means of
+the listeners, and over the means of the tracks; with three tracks the second are wide.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.report.agreement import FEWEST_ROWS, kendall
+from bench.report.numbers import correlation, metric_name
+from bench.report.tabulate import ReportTables
+from bench.scoring.aggregate import merit, over_seeds
+
+#: Least rating of the hidden reference, and the share of trials in which a lower one is forgiven.
+LEAST_OF_REFERENCE, FORGIVEN = 90, 0.15
+
+
+@dataclass(frozen=True)
+class RatedStimulus:
+    """The ratings of one stimulus of a listening test, 0 to 100.
+
+    Attributes
+    ----------
+    label, kind
+        As in the test's key.
+    mean
+        Mean over listeners and tracks.
+    over_listeners, over_tracks
+        Half of the 95 % interval of the mean; NaN where there is one listener or track.
+    """
+
+    label: str
+    kind: str
+    mean: float
+    over_listeners: float
+    over_tracks: float
+
+
+@dataclass(frozen=True)
+class ListeningResult:
+    """A listening test, rated.
+
+    Attributes
+    ----------
+    target
+        The target that was heard.
+    tracks
+        The names of its tracks.
+    n_listeners, n_left_out
+        Number of listeners whose ratings count, and of those left out by the hidden reference.
+    stimuli
+        From the highest mean to the lowest.
+    agreement
+        Kendall's correlation with the ratings for each measure, from the highest to the lowest,
+        over the rows and the rated tracks; a distance counts with its sign changed.
+    n_rows
+        Number of rows over which measures and ratings are correlated.
+    """
+
+    target: str
+    tracks: Sequence[str]
+    n_listeners: int
+    n_left_out: int
+    stimuli: Sequence[RatedStimulus]
+    agreement: Mapping[str, float]
+    n_rows: int
+
+    @property
+    def sentence(self) -> str:
+        """Who listened to what."""
+        n, tracks = self.n_listeners, ", ".join(self.tracks)
+        text = (
+            f"{n} listener{'' if n == 1 else 's'} rated the {self.target} of {tracks} from 0 to "
+            "100 against the known reference, without knowing what they heard (after ITU-R "
+            "BS.1534-3). The anchor is the reference up to 3.5 kHz."
+        )
+        if self.n_left_out:
+            text += (
+                f" {self.n_left_out} more were left out, who rated the hidden reference below "
+                f"{LEAST_OF_REFERENCE} in more than {FORGIVEN:.0%} of the tracks."
+            )
+        return text
+
+    @property
+    def agreement_sentence(self) -> str:
+        """How well the measures agree with the listeners; empty where nothing can be said."""
+        if not self.agreement:
+            return ""
+        best, *others = self.agreement
+        text = (
+            f"Over {self.n_rows} rows and these tracks, {best} agrees best with the mean ratings "
+            f"(Kendall's τ {correlation(self.agreement[best])})"
+        )
+        if others:
+            worst = others[-1]
+            text += f", {worst} least ({correlation(self.agreement[worst])})"
+        return f"{text}."
+
+
+def listening_result(tables: ReportTables, facts: Mapping[str, Any]) -> ListeningResult | None:
+    """Return the result of a report's listening test; None where it has none.
+
+    Parameters
+    ----------
+    tables
+        The tables of the experiment.
+    facts
+        The content of ``provenance.json``, whose entry ``listening`` holds the ratings; see
+        `bench.store.ratings.read_ratings`.
+    """
+    test = facts.get("listening")
+    if not test:
+        return None
+    ratings = np.asarray(test["ratings"], dtype=np.float64)  # (listeners, trials, stimuli)
+    kinds = [one["kind"] for one in test["stimuli"]]
+    below = ratings[:, :, kinds.index("reference")] < LEAST_OF_REFERENCE
+    counted = below.mean(axis=1) <= FORGIVEN
+    kept = ratings[counted]
+    stimuli = [
+        _rated(one["label"], one["kind"], kept[:, :, i]) for i, one in enumerate(test["stimuli"])
+    ]
+    means = {one.label: one.mean for one in stimuli if one.kind not in ("reference", "anchor")}
+    agreement = _agreement(tables, test["target"], test["tracks"], means)
+    return ListeningResult(
+        test["target"],
+        test["tracks"],
+        len(kept),
+        int((~counted).sum()),
+        sorted(stimuli, key=lambda one: -one.mean) if len(kept) else stimuli,
+        dict(sorted(agreement.items(), key=lambda pair: -pair[1])),
+        len(means),
+    )
+
+
+def _rated(label: str, kind: str, ratings: NDArray[np.float64]) -> RatedStimulus:
+    """Return the means of a stimulus's ratings ``(listeners, trials)``."""
+    if not len(ratings):
+        return RatedStimulus(label, kind, math.nan, math.nan, math.nan)
+    listeners, tracks = (over_seeds(list(ratings.mean(axis=axis))) for axis in (1, 0))
+    return RatedStimulus(label, kind, listeners.mean, listeners.half_width, tracks.half_width)
+
+
+def _agreement(
+    tables: ReportTables, target: str, tracks: Sequence[str], ratings: Mapping[str, float]
+) -> dict[str, float]:
+    """Return Kendall's correlation of each measure with the mean ratings of the rows."""
+    several = len(tables.results.experiment.protocols) > 1
+    correlations = {}
+    for part in tables.parts:
+        if part.target != target:
+            continue
+        for metric in part.metrics:
+            by_row = {
+                row: t
+                for (row, m), t in tables.tracks[part.protocol, target].items()
+                if m == metric
+            }
+            values = {
+                row: merit(metric) * float(np.mean([by_row[row].on_track(name) for name in tracks]))
+                for row in ratings
+                if row in by_row
+            }
+            finite = [row for row, value in values.items() if math.isfinite(value)]
+            if len(finite) < FEWEST_ROWS:
+                continue
+            tau = kendall([values[row] for row in finite], [ratings[row] for row in finite])
+            if math.isfinite(tau):
+                name = metric_name(metric) + (f" ({part.protocol})" if several else "")
+                correlations[name] = tau
+    return correlations
