@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,7 @@ from bench.cli.warn import warn
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
+    from bench.plan.cells import Cell
     from bench.runner.workers import Workers
     from bench.store.cell_folder import CellFolder
     from bench.store.listening import ListeningClip
@@ -56,6 +57,10 @@ def run(
     override: Annotated[
         list[str] | None, typer.Option("-o", help="key=value over the file's, repeatable.")
     ] = None,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(help="A report whose finished cells are not computed again; repeatable."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be computed, and stop.")
     ] = False,
@@ -90,6 +95,7 @@ def run(
     dataset = open_dataset(spec.dataset, data)
     with shown_stage(console, "reading the corpus"):
         cells = cells_of(spec, dataset)
+    taken = _take(reuse or [], cells, write=not dry_run)
     folders = [CellFolder(HERE.runs, cell) for cell in cells]
     outcomes = [read_outcome(folder, spec.name) for folder in folders]
     statuses = [
@@ -97,13 +103,17 @@ def run(
         for folder, outcome in zip(folders, outcomes, strict=True)
     ]
     left_alone = {"done", *([] if retry_failed else ["failed"])}
-    pending = [folder for folder, status in statuses if status.state not in left_alone]
+    pending = [
+        folder
+        for folder, status in statuses
+        if status.state not in left_alone and folder.cell.fingerprint not in taken
+    ]
     n_failed = 0 if retry_failed else sum(status.state == "failed" for _, status in statuses)
     n_done = len(cells) - len(pending) - n_failed
     if replaced:
         print(f"without --dry-run: {replaced}" if dry_run else replaced)
     if dry_run:
-        _print_plan(statuses, retry_failed)
+        _print_plan(statuses, retry_failed, taken)
         rest = f", {n_failed} failed before" if n_failed else ""
         print(f"{len(cells)} cells: {len(pending)} to compute, {n_done} reused{rest}")
         return
@@ -135,13 +145,32 @@ def run(
     raise typer.Exit(1 if n_failed + tally.failed else 0)
 
 
-def _print_plan(statuses: Sequence[tuple[CellFolder, CellStatus]], retry_failed: bool) -> None:
+def _take(reports: Sequence[Path], cells: Sequence[Cell], *, write: bool) -> set[str]:
+    """Take finished cells out of reports, print how many, and return their fingerprints."""
+    taken: set[str] = set()
+    for report in reports:
+        from bench.report.reuse import take_cells
+
+        folder = report if report.is_dir() else HERE.reports / report
+        if write:
+            prepare(HERE.runs)
+        of_report = take_cells(folder, cells, HERE.runs, write=write) - taken
+        print(f"{'' if write else 'without --dry-run: '}{len(of_report)} cells taken from {folder}")
+        taken |= of_report
+    return taken
+
+
+def _print_plan(
+    statuses: Sequence[tuple[CellFolder, CellStatus]], retry_failed: bool, taken: Set[str]
+) -> None:
     """Print each cell, whether it would be computed, and why."""
     for folder, status in statuses:
         words = {"done": "reused: ", "running": "computed elsewhere: "}.get(status.state)
         if status.state == "failed":
             words = "to compute: failed before: " if retry_failed else "left alone: failed before: "
         text = f"{folder.cell.name}: {words or 'to compute: '}{status.why}"
+        if folder.cell.fingerprint in taken:
+            text = f"{folder.cell.name}: reused: a report has its scores"
         print(f"{folder.cell.fingerprint[:12]}  {text}")
 
 

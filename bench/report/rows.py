@@ -58,6 +58,8 @@ class Row:
         Number of its cells; its numbers are means over them, once all are done.
     draws
         Whether its method draws at random, so that its cells have seeds.
+    taken
+        Whether cells of it were taken from an earlier report; see `bench.report.reuse`.
     """
 
     label: str
@@ -69,11 +71,13 @@ class Row:
     draws: bool = False
     published_note: str = ""
     chosen: str = ""
+    taken: bool = False
 
     @property
     def standing(self) -> str:
         """Where its scores come from."""
-        return _STANDINGS.get(self.group, "computed here")
+        computed = "taken from an earlier report" if self.taken else "computed here"
+        return _STANDINGS.get(self.group, computed)
 
     @property
     def constants(self) -> str:
@@ -115,6 +119,7 @@ def table_rows(results: Results) -> list[Row]:
                 cell.seed is not None,
                 entries[label].published_note,
                 entries[label].chosen,
+                any("taken_from" in facts for o in outcomes for facts in o.facts.values()),
             )
         )
     order = list(GROUP_TITLES)
@@ -126,7 +131,7 @@ def rows_of_note(rows: Sequence[Row]) -> Sequence[Row]:
 
     It goes without saying where all are computed here and nothing is stated of their constants.
     """
-    plain = all(row.group not in _STANDINGS and not row.chosen for row in rows)
+    plain = all(row.standing == "computed here" and not row.chosen for row in rows)
     return [] if plain else rows
 
 
