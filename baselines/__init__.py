@@ -22,6 +22,10 @@ METHODS = {
     "hpss": "baselines.hpss:HPSS",
     "nmf": "baselines.nmf:NMF",
     "drnn": "baselines.networks.drnn.separator:DRNN",
+    "blstm": "baselines.networks.blstm.separator:BLSTM",
+    "unet": "baselines.networks.unet.separator:UNet",
+    "hourglass": "baselines.networks.hourglass.separator:StackedHourglass",
+    "tfc_tdf": "baselines.networks.tfc_tdf.separator:TFCTDF",
 }
 
 #: Class paths that earlier releases wrote into the folders of trained methods, and where the class

@@ -83,10 +83,12 @@ class TrainingModule(pl.LightningModule):
         """Let the excerpts be gathered on the device that the audio was moved to."""
         self.excerpts.audio = self.get_buffer("audio")
 
-    def cost(self, batch: BatchIndex) -> tuple[Tensor, int]:
+    def cost(self, batch: BatchIndex, draw: int = 0) -> tuple[Tensor, int]:
         """Return the objective summed over a batch, and the number of reference values in it.
 
-        The network works in the precision asked for; masking layer and objective in float32.
+        The network works in the precision asked for; masking layer and objective in float32. What
+        it draws itself, as in dropout, depends on the seed and on `draw` alone, so that a resumed
+        training draws what an undisturbed one would; nothing is left of it in PyTorch's generators.
 
         Raises
         ------
@@ -100,15 +102,25 @@ class TrainingModule(pl.LightningModule):
         if self.settings.spectral_mask:
             seen = with_hidden_bins(mixture, batch.hidden)
         low = self.layer_precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=low):
-            outputs = self.settings.raw_outputs(self.network, seen)
-        self._check_shape(outputs, inside)
-        estimates = self.settings.masked(outputs.to(mixture.dtype), inside)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with (
+            torch.random.fork_rng(devices=devices),
+            torch.autocast(self.device.type, torch.bfloat16, enabled=low),
+        ):
+            torch.manual_seed(self.settings.seed * 1_000_003 + draw)
+            stages = self.settings.stages(self.network, seen)
+        counts: Tensor | None = None
         if bool((batch.n_frames < references.shape[1]).any()):
             steps = torch.arange(references.shape[1])
             counts = (steps < batch.n_frames[:, None]).to(self.device)
-            estimates, references = estimates[counts], references[counts]
-        return self.settings.loss(estimates, references), references.numel()
+            references = references[counts]
+        losses = []
+        for outputs in stages:
+            self._check_shape(outputs, inside)
+            estimates = self.settings.masked(outputs.to(mixture.dtype), inside)
+            estimates = estimates if counts is None else estimates[counts]
+            losses.append(self.settings.loss(estimates, references))
+        return torch.stack(losses).sum(), references.numel()
 
     def _check_shape(self, outputs: Tensor, x: Tensor) -> None:
         """Refuse outputs that do not fit magnitudes `x` of ``(sequence, frames, bins)``."""
@@ -187,7 +199,7 @@ class MiniBatches(TrainingModule):
         n_own, n_frames = int(part.n_frames.sum()), int(batch.n_frames.sum())
         if n_own == 0:  # fewer sequences than processes: one without weight
             part = batch.part(0, len(batch.start))
-        total, n_values = self.cost(part)
+        total, n_values = self.cost(part, self.global_step * n + self.global_rank)
         loss = total / n_values * (n * n_own / n_frames)
         value = loss.detach()
         self.log("train/loss", value, on_step=False, on_epoch=True, batch_size=1, sync_dist=n > 1)
@@ -254,8 +266,8 @@ class FullBatch(TrainingModule):
                     return known[1]
             optimizer.zero_grad()
             value, self.n_values = torch.zeros((), dtype=torch.float64), 0
-            for batch in self.excerpts.every(self.settings.batch_size):
-                total, n_values = self.cost(batch)
+            for n, batch in enumerate(self.excerpts.every(self.settings.batch_size)):
+                total, n_values = self.cost(batch, n)  # the same draws at each evaluation
                 self.manual_backward(total)
                 value += total.detach().double().cpu()
                 self.n_values += n_values

@@ -8,7 +8,7 @@ default that fits a plain network.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -224,6 +224,23 @@ class TrainingSettings(LevelledSeparator):
         y: Tensor = network(x)
         context = self.context_frames()
         return y[:, context : y.shape[1] - context]
+
+    def stages(self, network: Any, x: Tensor) -> Sequence[Tensor]:
+        """Return raw outputs of which the objective is the sum: by default `raw_outputs` alone.
+
+        A network that is also supervised in its middle adds what it gives there.
+
+        Parameters
+        ----------
+        network, x
+            As for `raw_outputs`.
+
+        Returns
+        -------
+        sequence of Tensor
+            Each as from `raw_outputs`.
+        """
+        return [self.raw_outputs(network, x)]
 
     def masked(self, y: Tensor, x: Tensor) -> Tensor:
         """Return estimated magnitudes from raw outputs; see `bench.training.masking.masked`."""

@@ -25,6 +25,44 @@ QUICK = {
     "repet_sim": {"apart_s": 0.1},
     "nmf": {"atoms": 4, "iterations": 15},
     "drnn": {"hidden": 12, "layers": 2, "epochs": 2, "frames": 10, "batch_size": 2},
+    "blstm": {"hidden": 12, "layers": 2, "epochs": 2, "frames": 10, "batch_size": 2},
+    "unet": {"channels": 2, "levels": 3, "epochs": 2, "frames": 16, "batch_size": 2},
+    "hourglass": {
+        "channels": 2,
+        "levels": 2,
+        "stacks": 2,
+        "epochs": 2,
+        "frames": 8,
+        "batch_size": 2,
+    },
+    "tfc_tdf": {"channels": 2, "levels": 2, "bands": 2, "epochs": 2, "frames": 8, "batch_size": 2},
+}
+#: Another value for each field of a network whose sequences have a length of their own.
+TRAINING = {
+    "n_fft": 2048,
+    "hop": 256,
+    "gamma": 0.3,
+    "objective": "kl",
+    "mask": "square",
+    "test_mask": "binary",
+    "shift": 1000,
+    "pairing": "own",
+    "gain_db": 12.0,
+    "polarity": True,
+    "spectral_mask": 0.5,
+    "pitch_semitones": 2.0,
+    "tempo_change": 0.1,
+    "average": 0.9,
+    "recipe": "lbfgs",
+    "epochs": 3,
+    "select": "last",
+    "patience": 1,
+    "batch_size": 3,
+    "frames": 24,
+    "learning_rate": 1e-2,
+    "clip_norm": 1e-3,
+    "precision": "bfloat16",
+    "seed": 1,
 }
 #: Another value for each hyperparameter, and what else to set so that it can matter.
 OTHER = {
@@ -154,6 +192,17 @@ OTHER = {
         "precision": "bfloat16",
         "seed": 1,
     },
+    "blstm": {**TRAINING, "hidden": 14, "layers": 1, "dropout": 0.1},
+    "unet": {**TRAINING, "channels": 3, "levels": 2},
+    "hourglass": {**TRAINING, "channels": 4, "levels": 1, "stacks": 1},
+    "tfc_tdf": {
+        **TRAINING,
+        "channels": 3,
+        "levels": 1,
+        "convolutions": 1,
+        "bands": 4,
+        "bottleneck": 4,
+    },
 }
 #: What a hyperparameter needs to matter, or to be allowed. Patience: steps so large that the dev
 #: figure cannot rise at every epoch.
@@ -170,6 +219,13 @@ SETTING = {
     ("rnmf_supervised", "recipe"): {"shift": 1000, "pairing": "own"},
     ("drnn", "recipe"): {"shift": 1000, "pairing": "own"},
 }
+for _network in ("blstm", "unet", "hourglass", "tfc_tdf"):
+    SETTING |= {
+        (_network, "patience"): {"epochs": 12, "learning_rate": 0.5},
+        (_network, "select"): {"epochs": 4, "learning_rate": 0.5},
+        (_network, "precision"): {"precision": "float32"},
+        (_network, "recipe"): {"shift": 1000, "pairing": "own"},
+    }
 EXACT = 1e-12  # float64 rounding; the clips have unit norm
 
 ALL = list(registry.table())

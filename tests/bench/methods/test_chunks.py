@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baselines.mixture import Mixture
+from baselines.networks.blstm.separator import BLSTM
 from baselines.networks.drnn.separator import DRNN
 from baselines.networks.rnmf import SupervisedRNMF
+from baselines.networks.unet.separator import UNet
 from baselines.nmf import NMF
 from baselines.oracles import IdealRatioMask
 from baselines.rpca import RPCA
@@ -59,6 +61,8 @@ def methods():
         "drnn": DRNN(**small).fit(train, dev),
         "log_mel": DRNN(features="log_mel", test_mask="binary", **small).fit(train, dev),
         "rnmf": SupervisedRNMF(atoms=8, epochs=1).fit(train, dev),
+        "blstm": BLSTM(hidden=16, layers=1, epochs=1, batch_size=4).fit(train, dev),
+        "unet": UNet(channels=2, levels=3, epochs=1).fit(train, dev),
         "nmf": NMF(atoms=8, iterations=20).fit(train, dev),
     }
 
@@ -78,6 +82,8 @@ def difference_db(one, other) -> float:
         ("drnn", EXACT_DB),
         ("log_mel", EXACT_DB),
         ("rnmf", EXACT_DB),
+        ("blstm", EXACT_DB),
+        ("unet", EXACT_DB),
         ("nmf", SEAM_DB),  # frames share a level, and a floor below it
     ],
 )

@@ -1,0 +1,1 @@
+"""Stacked hourglass networks, after Park et al. (ISMIR 2018)."""

@@ -1,0 +1,1 @@
+"""The U-Net of Jansson et al. (ISMIR 2017)."""
