@@ -9,6 +9,7 @@ from baselines.networks.images import ImageNetwork
 from baselines.networks.unet.network import UNet
 from baselines.networks.unet.separator import UNet as UNetSeparator
 from bench.errors import BenchError
+from bench.methods import registry
 
 
 def test_bins_that_no_row_holds_are_given_what_the_highest_row_is_given():
@@ -24,4 +25,4 @@ def test_too_few_bins_for_the_levels_are_refused():
     with pytest.raises(BenchError, match="n_fft is too short: the network needs 64 bins"):
         UNetSeparator(levels=6, frames=32).network(33, 16_000)
     with pytest.raises(BenchError, match="must be a multiple of 8, not 17"):
-        UNetSeparator(levels=3, frames=17)
+        registry.make(UNetSeparator, {"levels": 3, "frames": 17}, "unet")
