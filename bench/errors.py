@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
+
+#: Characters that a terminal, a page or a file name would obey in place of showing them: controls,
+#: and those that turn the direction of what follows.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class BenchError(ValueError):
@@ -56,6 +61,35 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
+
+
+def check_text(what: str, text: str, *, has_lines: bool = False) -> None:
+    """Refuse a text with characters that control a terminal, or turn what follows around.
+
+    Parameters
+    ----------
+    what
+        Where the text stands, such as ``--as``.
+    text
+        What the user wrote.
+    has_lines
+        Whether it may have several lines, and tabs.
+
+    Raises
+    ------
+    BenchError
+        It names the first such character.
+
+    Examples
+    --------
+    >>> check_text("--as", "Ours")
+    >>> check_text("--as", chr(155))
+    Traceback (most recent call last):
+    bench.errors.BenchError: --as holds the control character '...'; leave it out
+    """
+    control = _CONTROLS.search(re.sub(r"[\n\t]", "", text) if has_lines else text.strip())
+    if control:
+        raise BenchError(f"{what} holds the control character {control[0]!r}; leave it out")
 
 
 def check_known(kind: str, name: str, known: Iterable[str]) -> None:

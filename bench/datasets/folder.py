@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from bench import audio
 from bench.datasets.dataset import Dataset, check_split, chosen, sha256, streamed
-from bench.errors import BenchError
+from bench.errors import BenchError, check_text
 from bench.track import TARGETS, Audio, Track
 
 _SUFFIXES = (".wav", ".flac")
@@ -33,6 +33,8 @@ class Folder(Dataset):
         check_split(split)
         home = self.root / split
         names = [path.name for path in home.glob("[!.]*") if path.is_dir()]
+        for name in names:
+            check_text(f"the folder {name!r} in {home}", name)
         remedy = f"{self.SOURCE}, or name the folder that holds it by --data or BENCH_DATA"
         return chosen(names, split, f"{home}/<track>/vocals.wav and accompaniment.wav", remedy)
 
@@ -51,13 +53,15 @@ def track_names(root: Path) -> list[str]:
     Raises
     ------
     BenchError
-        There is no such folder, or none in it.
+        There is no such folder, or none in it, or a name has control characters.
     """
     names = sorted(p.name for p in root.glob("*") if p.is_dir() and not p.name.startswith("."))
     if not names:
         raise BenchError(
             f"no tracks: looked for {root}/<track>/vocals.wav and accompaniment.wav (or .flac)"
         )
+    for name in names:
+        check_text(f"the folder {name!r} in {root}", name)
     return names
 
 

@@ -19,7 +19,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from bench import stft
-from bench.errors import BenchError, check_known
+from bench.errors import BenchError, check_known, check_text
 from bench.methods import registry
 from bench.methods.separator import Separator
 from bench.scoring import aggregate
@@ -57,6 +57,22 @@ def _unique(values: list[T]) -> list[T]:
 #: Every metric over tracks that some protocol has.
 METRICS = sorted({metric for name in PROTOCOLS for metric in aggregate.metrics(name)})
 
+
+def _printable(*, has_lines: bool) -> Callable[[str], str]:
+    """Return a validator that refuses control characters; see `bench.errors.check_text`."""
+
+    def check(text: str) -> str:
+        try:
+            check_text("the text", text, has_lines=has_lines)
+        except BenchError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    return check
+
+
+Line = Annotated[str, AfterValidator(_printable(has_lines=False))]
+Text = Annotated[str, AfterValidator(_printable(has_lines=True))]
 Target = Annotated[str, AfterValidator(_one_of("target", TARGETS))]
 Metric = Annotated[str, AfterValidator(_one_of("metric", METRICS))]
 ProtocolName = Annotated[str, AfterValidator(_one_of("scoring protocol", PROTOCOLS))]
@@ -100,13 +116,13 @@ class MethodEntry(Strict):
     """
 
     method: str
-    label: str
+    label: Line
     fixed: dict[str, Any] = {}
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     published: Figures = {}
-    published_note: str = ""
+    published_note: Text = ""
     chosen: Choice = ""
-    note: str = ""
+    note: Text = ""
 
     def variants(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield a label and hyperparameters for each combination of swept values."""
@@ -198,7 +214,7 @@ class Figure(Strict):
     """
 
     over: str = ""
-    symbol: str = ""
+    symbol: Line = ""
 
 
 class Experiment(Strict):
@@ -231,8 +247,8 @@ class Experiment(Strict):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    title: str
-    why: str
+    title: Line
+    why: Text
     dataset: str
     seeds: Annotated[list[Seed], AfterValidator(_unique)] = Field([0], min_length=1)
     protocols: Annotated[list[ProtocolName], AfterValidator(_unique)] = Field(
@@ -240,7 +256,7 @@ class Experiment(Strict):
     )
     methods: list[MethodEntry] = Field(min_length=1)
     table: Table = Table()
-    published_source: str = ""
+    published_source: Text = ""
     stft: Transform | None = None
     figure: Figure | None = None
     examples: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ _PARTS: dict[str, type[Strict]] = {
 }
 #: What a key may be to YAML: text, or ``<<``, which merges another mapping.
 _KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+#: Most values of a file; the largest experiment here has about 200.
+_MOST_VALUES = 100_000
 
 
 def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
@@ -60,9 +63,11 @@ def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         raise BenchError(f"no experiment file {path}; `bench list` shows those that are here")
     try:
         text = path.read_text(encoding="utf-8")
+        lines = _lines(text)
         content = yaml.safe_load(text)
-        lines = dict(_numbered(yaml.compose(text, Loader=yaml.SafeLoader)))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise BenchError(f"{path}: not readable as YAML: it is nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -111,12 +116,13 @@ def _overridden(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, 
         if not equals or not key:
             raise BenchError(f"-o {override}: write key=value, such as -o seeds=[0,1]")
         try:
-            for _ in _numbered(yaml.compose(value, Loader=yaml.SafeLoader)):
-                pass  # its keys are checked
+            _lines(value)  # its keys are checked
             OmegaConf.update(config, key, yaml.safe_load(value), merge=False, force_add=True)
         except IndexError:
             so_far = OmegaConf.to_container(config, resolve=False)
             raise BenchError(f"-o {override}: {_length(so_far, override)}") from None
+        except RecursionError:
+            raise BenchError(f"-o {key}: the value is nested too deeply") from None
         except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
             problem = getattr(error, "problem", None) or str(error).splitlines()[0]
             raise BenchError(f"-o {override}: {problem}") from None
@@ -187,6 +193,22 @@ def _explained(error: Any, place: Place) -> str:
     if error["type"] == "value_error":  # raised by a validator of several keys
         return f"{key}: {error['ctx']['error']}"
     return f"{key} = {error['input']!r}: {message}"
+
+
+def _lines(text: str) -> dict[Place, int]:
+    """Return the line of each key and list item of a YAML text by its place; see `_numbered`.
+
+    Raises
+    ------
+    yaml.YAMLError
+        It is no YAML, a key is no text or stands twice, or there are more than `_MOST_VALUES`
+        values, as where aliases of aliases stand for billions.
+    """
+    places = _numbered(yaml.compose(text, Loader=yaml.SafeLoader))
+    lines = dict(itertools.islice(places, _MOST_VALUES))
+    if next(places, None) is not None:
+        raise yaml.MarkedYAMLError(problem=f"it holds more than {_MOST_VALUES} values")
+    return lines
 
 
 def _numbered(node: yaml.Node | None, place: Place = ()) -> Iterator[tuple[Place, int]]:

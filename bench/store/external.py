@@ -23,7 +23,7 @@ import pandas as pd
 from bench import provenance
 from bench.datasets import folder
 from bench.datasets.references import ReferenceTracks
-from bench.errors import BenchError
+from bench.errors import BenchError, check_text
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
 from bench.scoring import museval_json
@@ -184,7 +184,14 @@ def _cell(
     digest: str,
     protocols: Sequence[str],
 ) -> Cell:
-    """Return a cell of external scores on a test split of this digest."""
+    """Return a cell of external scores on a test split of this digest.
+
+    Raises
+    ------
+    BenchError
+        The label has control characters.
+    """
+    check_text("the row's name", label)
     versions = {name: protocol(name).version for name in protocols}
     return Cell(label, method, method, 1, values, None, dataset, {"test": digest}, versions)
 

@@ -127,6 +127,30 @@ def test_a_label_names_fixed_and_swept_values_and_nothing_else(write):
     assert "{hidden} stands for no value: write hidden into fixed or sweep" in refused(write(text))
 
 
+def test_aliases_of_aliases_are_refused_before_they_are_followed(write):
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    for one, other in zip("abcdefgh", "bcdefghi", strict=True):
+        lines.append(f"{other}: &{other} [{', '.join([f'*{one}'] * 9)}]")
+    message = refused(write("\n".join(lines) + f"\n{GOOD}"))
+    assert message == "exp.yaml: not readable as YAML: it holds more than 100000 values"
+
+
+def test_what_is_nested_too_deeply_is_refused_in_one_line(write):
+    assert "nested too deeply" in refused(write("a: " + "[" * 100_000))
+    assert "nested too deeply" in refused(write(GOOD), "seeds=" + "[" * 100_000)
+
+
+@pytest.mark.parametrize("character", ["\\a", "\\e[31m", "\\0", "\\u202e", "\\x9b"])
+def test_control_characters_are_refused_in_what_is_shown(write, character):
+    for key in ("title: A title", "why: A reason", "label: Mixture"):
+        name, _, value = key.partition(": ")
+        text = GOOD.replace(key, f'{name}: "{value}{character}"')
+        message = refused(write(text))
+        assert "holds the control character" in message
+        assert name in message
+    assert "holds the control" in refused(write(GOOD.replace("A title", '"a\\nb"')))
+
+
 def test_two_rows_of_the_same_values_are_refused(write):
     text = GOOD.replace("table:", "  - {method: mixture, label: Again}\ntable:")
     assert "rows 'Mixture' and 'Again' are the same method" in refused(write(text))

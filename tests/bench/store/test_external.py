@@ -165,6 +165,16 @@ def test_files_that_cannot_be_scored_are_refused_in_one_line_with_nothing_writte
     assert sorted(folders.rglob("*")) == before
 
 
+def test_control_characters_in_names_are_refused_with_nothing_written(folders, capsys):
+    before = sorted(folders.rglob("*"))
+    assert bench("score", "references", "my system", "--as", "ours\x1b[31m") == 2
+    assert "the row's name holds the control character '\\x1b'" in capsys.readouterr().err
+    assert sorted(folders.rglob("*")) == before
+    write_folder(Path("references"), "a\nb", {t: np.ones((1, 9000)) for t in TARGETS})
+    assert bench("score", "references", "my system") == 2
+    assert "the folder 'a\\nb' in references holds the control" in capsys.readouterr().err
+
+
 def test_another_length_is_allowed_by_name_and_the_row_says_so(folders, capsys):
     short(folders)
     assert bench("score", "references", "my system", "--any-length") == 0
