@@ -3,7 +3,7 @@
     python tests/benchmarks/training.py
 
 Writes ``reports/benchmarks/training.md``. The DNN and DRNN-2 are the paper's, 3 layers of 1,000;
-the third network is convolutional and trained by the same code. The clips are noise of MIR-1K's
+the third is the U-Net of `baselines.networks.unet` and trained by the same code. The clips are noise of MIR-1K's
 length, since no time depends on what they hold. In each process, `ROUNDS` times in turn: the rate
 of matrix products in the precision of the training, epochs of a bare loop (gather, transform,
 forward, backward, clip, Adam), and epochs of the suite's own training in Lightning (the same step,
@@ -22,13 +22,12 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from measure import heading, in_process, write
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.networks.drnn.network import DRNNNetwork
 from baselines.networks.drnn.separator import DRNN
+from baselines.networks.unet.separator import UNet
 from bench.methods.context import FitContext
-from bench.methods.separator import separator
 from bench.track import TARGETS, Track
 from bench.training.callbacks import CHECKPOINT_SHARE
 from bench.training.lightning import TrainingModule
@@ -41,35 +40,6 @@ ROUNDS, EPOCHS = 1, 3
 WORKERS = 2
 
 
-class Layers(nn.Module):
-    """Three convolutions over bins and frames, of 32 channels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        sizes = [(1, 32), (32, 32), (32, 2)]
-        self.layers = nn.ModuleList(nn.Conv2d(*size, 5, padding="same") for size in sizes)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map ``(sequence, frame, bins)`` to ``(sequence, frame, targets, bins)``."""
-        y = x.unsqueeze(1)
-        for layer in self.layers[:-1]:
-            y = layer(y).relu_()
-        return self.layers[-1](y).transpose(1, 2)
-
-
-@separator
-class Convolutional(NetworkSeparator):
-    """A convolutional network with the fields of every trained network."""
-
-    def network(self, n_bins: int, rate: int) -> nn.Module:
-        """Return the layers."""
-        return Layers()
-
-    def context_frames(self) -> int:
-        """Return the frames that three convolutions of 5 frames see on each side."""
-        return 6
-
-
 @dataclass(frozen=True)
 class Case:
     """A network, and the precision of its layers."""
@@ -80,15 +50,15 @@ class Case:
     def method(self) -> NetworkSeparator:
         """Return the method, untrained."""
         values = {"precision": self.precision, "epochs": EPOCHS}
-        if self.label == "Convolutional":
-            return Convolutional(batch_size=4, **values)
+        if self.label == "U-Net":
+            return UNet(**values)
         return DRNN(recurrent="none" if self.label == "DNN" else 2, **values)
 
 
 CASES = [
     Case(label, precision)
     for precision in ("float32", "bfloat16")
-    for label in ("DNN", "DRNN-2", "Convolutional")
+    for label in ("DNN", "DRNN-2", "U-Net")
 ]
 
 
