@@ -3,12 +3,13 @@
     python tests/benchmarks/training.py
 
 Writes ``reports/benchmarks/training.md``. The DNN and DRNN-2 are the paper's, 3 layers of 1,000;
-the third is the U-Net of `baselines.networks.unet` and trained by the same code. The clips are noise of MIR-1K's
-length, since no time depends on what they hold. In each process, `ROUNDS` times in turn: the rate
-of matrix products in the precision of the training, epochs of a bare loop (gather, transform,
-forward, backward, clip, Adam), and epochs of the suite's own training in Lightning (the same step,
-with its schedule, logging and checkpoints). The best of each counts. Transforms, mask and optimiser
-take time and give no counted operation, so the share has room for them.
+the third network is the U-Net of `baselines.networks.unet`, trained by the same code. The clips are
+noise of MIR-1K's length, since no time depends on what they hold. In each process, `ROUNDS` times
+in turn: the rate of matrix products in the precision of the training, epochs of a bare loop
+(gather, transform, forward, backward, clip, Adam), and epochs of the suite's own training in
+Lightning (the same step, with its schedule, logging and checkpoints). The best of each counts.
+Transforms, mask and optimiser take time and give no counted operation, so the share has room for
+them.
 """
 
 from __future__ import annotations
