@@ -24,6 +24,8 @@ class Cost:
         Largest memory of the process while it trained, and while it separated and scored.
     precision
         Precision of the products in training, such as ``bfloat16``; None where it was not noted.
+    parameters
+        Number of trained parameters; None for a method without, or where it was not noted.
     """
 
     row: str
@@ -32,12 +34,15 @@ class Cost:
     fit_bytes: float | None
     separate_bytes: float | None
     precision: str | None
+    parameters: float | None = None
 
     @property
-    def texts(self) -> tuple[str, str, str, str]:
+    def texts(self) -> tuple[str, str, str, str, str]:
         """Its numbers as the table shows them."""
         factor = NOTHING if self.real_time_factor is None else f"{self.real_time_factor:.3g}"
-        return _duration(self.fit_s), factor, _size(self.fit_bytes), _size(self.separate_bytes)
+        n = NOTHING if self.parameters is None else f"{self.parameters / 1e6:.3g} M"
+        sizes = _size(self.fit_bytes), _size(self.separate_bytes)
+        return n, _duration(self.fit_s), factor, *sizes
 
 
 def costs(tables: ReportTables) -> list[Cost]:
@@ -64,6 +69,7 @@ def _cost(label: str, seeds: Sequence[Mapping[str, Any]]) -> Cost:
         _mean([fit.get("peak_bytes") for fit in fits]),
         _mean([facts.get("peak_bytes") for facts in seeds]),
         ", ".join(sorted({fit["precision"] for fit in fits if "precision" in fit})) or None,
+        _mean([fit.get("parameters") for fit in fits]),
     )
 
 

@@ -118,8 +118,13 @@ class NetworkSeparator(TrainingSettings):
         return self
 
     def training_facts(self) -> dict[str, Any]:
-        """Return the precision that the training used; see `Separator.training_facts`."""
-        return {"precision": self.precision_}
+        """Return the precision of the training, and the number of trained parameters.
+
+        See `Separator.training_facts`.
+        """
+        network = self._new_network(self.rate_)
+        n_parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
+        return {"precision": self.precision_, "parameters": n_parameters}
 
     def alignment(self, rate: int) -> int:
         """Return where the network's state or sequence begins anew; see `Separator.alignment`."""

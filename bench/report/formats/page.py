@@ -21,7 +21,13 @@ from markupsafe import Markup, escape
 from bench.report.agreement import agreements
 from bench.report.cost import costs
 from bench.report.curves import FigureData
-from bench.report.formats.page_charts import inline_figure, overview, part_charts, track_pairs
+from bench.report.formats.page_charts import (
+    inline_figure,
+    overview,
+    part_charts,
+    track_pairs,
+    trade_offs,
+)
 from bench.report.formats.page_runs import cell_runs, joint_provenance, shared_hyperparameters
 from bench.report.numbers import (
     NOTHING,
@@ -81,7 +87,8 @@ def html_page(
         agreements=agreements(tables),
         listening=listening_result(tables, facts),
         costs=all_costs,
-        measured=[any(cost.texts[i] != NOTHING for cost in all_costs) for i in range(4)],
+        measured=[any(cost.texts[i] != NOTHING for cost in all_costs) for i in range(5)],
+        trade_offs=trade_offs(tables, all_costs),
         examples=facts.get("examples", []),
         rows_without_clips=facts.get("rows_without_clips", 0),
         shared=shared_hyperparameters(runs),

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from bench.report.cost import Cost
 from bench.report.curves import FigureData
 from bench.report.numbers import axis_name, in_unit, metric_name, p_value, rounded
 from bench.report.plots import charts
@@ -24,6 +25,8 @@ from bench.scoring.aggregate import merit, metric_of_track
 _MOST_IN_DIAGRAM = 10
 #: Beyond this number of rows a matrix of pairs cannot be read either.
 _MOST_IN_MATRIX = 30
+#: With fewer sizes of network than this there is no picture of quality against cost.
+_FEWEST_SIZES = 3
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,37 @@ def overview(tables: ReportTables) -> Chart | None:
     svg = charts.overview(places, {row.label: row.group for row in done})
     label = f"{names} of the {part.target} of each row; the tables below hold the numbers."
     return Chart(Markup(charts.inline(svg, "o", label)), caption)  # noqa: S704 - escaped there
+
+
+def trade_offs(tables: ReportTables, costs: Sequence[Cost]) -> Chart | None:
+    """Return the picture of quality against cost; None for fewer than three sizes of network.
+
+    Parameters
+    ----------
+    tables
+        The tables of the experiment.
+    costs
+        The cost of each row.
+    """
+    part = tables.parts[0]
+    metric = part.metrics[0]
+    value = {line.row.label: line.entries[metric].value for line in part.lines}
+    networks = [
+        cost for cost in costs if cost.parameters and cost.fit_s and math.isfinite(value[cost.row])
+    ]
+    if len({cost.parameters for cost in networks}) < _FEWEST_SIZES:
+        return None
+    axes = {
+        "parameters (millions)": {c.row: (c.parameters or 0) / 1e6 for c in networks},
+        "training (minutes)": {c.row: (c.fit_s or 0) / 60 for c in networks},
+        "real-time factor": {c.row: c.real_time_factor or 0 for c in networks},
+    }
+    svg = charts.trade_offs(axes, {c.row: value[c.row] for c in networks}, axis_name(metric))
+    caption = (
+        f"{part.title}: {metric_name(metric)} of each trained network against its size, the time "
+        "of its training and that of its separation. The axes of cost are logarithmic."
+    )
+    return Chart(Markup(charts.inline(svg, "q", caption)), caption)  # noqa: S704 - escaped there
 
 
 def track_pairs(tables: ReportTables, part: Part) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.plots.figure import COLOURS, SETTINGS
+from bench.report.plots.figure import COLOURS, MARKERS, SETTINGS
 from bench.report.statistics import Ranks
 
 #: Width of a panel and height of a row in it, in inches.
@@ -177,6 +177,44 @@ def _levels(ranks: Ranks) -> list[int]:
         taken[level : level + 1] = [stop]
         levels.append(level)
     return levels
+
+
+def trade_offs(
+    costs: Mapping[str, Mapping[str, float]], values: Mapping[str, float], name: str
+) -> bytes:
+    """Return a panel for each kind of cost: a row's quality against it, one marker a row.
+
+    Parameters
+    ----------
+    costs
+        By the name of an axis the cost of each row; one of 0 is not drawn.
+    values
+        Quality of each row.
+    name
+        Label of the axis of quality.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    with mpl.rc_context(_PAGE):
+        figure = Figure(figsize=(2.6 * len(costs), 2.5 + 0.2 * len(values)))
+        panels = figure.subplots(1, len(costs), sharey=True, squeeze=False)[0]
+        for panel, (axis, of_row) in zip(panels, costs.items(), strict=True):
+            for n, (label, cost) in enumerate(of_row.items()):
+                if cost > 0:
+                    marker, colour = MARKERS[n % len(MARKERS)], COLOURS[n % len(COLOURS)]
+                    style = {"color": colour, "markersize": 6, "label": label}
+                    panel.plot([cost], [values[label]], marker, **style)
+            panel.set_xscale("log")
+            panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.xaxis.set_major_formatter(lambda cost, _: f"{cost:g}")
+            panel.xaxis.set_minor_locator(NullLocator())
+            panel.set_xlabel(axis)
+        panels[0].set_ylabel(name)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower left", fontsize=8, frameon=False)
+        return _svg(figure)
 
 
 def _svg(figure: Any) -> bytes:

@@ -13,7 +13,7 @@ from bench.report.numbers import axis_name
 _PANEL, _ROW_HEIGHT = 3.4, 0.28
 #: Distinct in grey and to the colour-blind (Okabe and Ito).
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
-_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 SETTINGS: Any = {
     "svg.hashsalt": "bench",
     "font.size": 9,
@@ -52,7 +52,7 @@ def _draw_curves(figure: Any, data: FigureData) -> None:
     for n, curve in enumerate(data.curves):
         style = {
             "color": COLOURS[n % len(COLOURS)],
-            "marker": _MARKERS[n % len(_MARKERS)],
+            "marker": MARKERS[n % len(MARKERS)],
             "markersize": 4,
             "linewidth": 1.2,
             "elinewidth": 0.7,

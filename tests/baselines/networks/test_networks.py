@@ -71,6 +71,8 @@ def test_a_killed_training_goes_on_to_the_same_bytes_dropout_and_all(
         build(name, epochs=4).fit(tracks, dev, Killed(tmp_path, last=2))
     torch.rand(3)
     resumed = build(name, epochs=4).fit(tracks, dev, In(tmp_path))
+    n_parameters = sum(p.numel() for p in through.network(513, 16_000).parameters())
+    assert resumed.training_facts() == {"precision": "float32", "parameters": n_parameters}
     assert resumed.weights_.keys() == through.weights_.keys()
     for key, weights in through.weights_.items():
         assert np.array_equal(resumed.weights_[key], weights), key

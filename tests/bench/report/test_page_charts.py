@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
+from markupsafe import escape
 
 from bench.report.committed import load_committed
-from bench.report.formats.page_charts import part_charts, track_pairs
+from bench.report.cost import Cost
+from bench.report.formats.page_charts import part_charts, track_pairs, trade_offs
 from bench.report.tabulate import tabulate
 from tests.command import ROOT
 
@@ -53,3 +56,19 @@ def test_the_pair_to_begin_with_is_the_best_and_the_second(tables):
     assert pairs["first"] == ["DRNN-2 + discrim", "DRNN-2"]
     assert pairs["metric"] == "NSDR"
     assert {len(scores) for scores in pairs["rows"].values()} == {len(pairs["tracks"])} == {102}
+
+
+def test_quality_is_drawn_against_cost_where_networks_have_three_sizes(tables):
+    labels = [line.row.label for line in tables.parts[0].lines][:3]
+    costs = [
+        Cost(label, 60.0 * n, 0.1 * n, None, None, "float32", parameters=n * 1e6)
+        for n, label in enumerate(labels, 1)
+    ]
+    chart = trade_offs(tables, costs)
+    assert chart is not None
+    for text in ("parameters (millions)", "training (minutes)", "real-time factor"):
+        assert text in chart.svg
+    assert all(str(escape(label)) in chart.svg for label in labels)
+    assert costs[0].texts[:2] == ("1 M", "1 min 0 s")
+    assert trade_offs(tables, costs[:2]) is None
+    assert trade_offs(tables, [replace(cost, parameters=1e6) for cost in costs]) is None
