@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,11 @@ methods:
 
 
 def said(*words, cwd: Path) -> str:
-    ended = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+    # without the path of a checkout that the tests may have been started with
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    ended = subprocess.run(
+        words, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout
 
