@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import scipy
 
 from bench.report.numbers import metric_name
+from bench.report.table import Part
 from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import merit
 
@@ -31,7 +32,7 @@ class Agreement:
     target
         Name of the target.
     names
-        The measures; with their protocol where the report has several.
+        The measures; with their protocol where several have one of that name.
     tau
         Kendall's correlation of each two measures, the first of them first in `names`.
     n_opposed
@@ -59,6 +60,12 @@ class Agreement:
         )
 
 
+def measure_name(tables: ReportTables, part: Part, metric: str) -> str:
+    """Return a metric's name; with its protocol where another table has one of the same name."""
+    shared = any(part.protocol != p.protocol and metric in p.metrics for p in tables.parts)
+    return metric_name(metric) + (f" ({part.protocol})" if shared else "")
+
+
 def kendall(one: Sequence[float], other: Sequence[float]) -> float:
     """Return Kendall's correlation of two measures; NaN where one of them has one value alone."""
     return float(scipy.stats.kendalltau(one, other).statistic)
@@ -66,13 +73,11 @@ def kendall(one: Sequence[float], other: Sequence[float]) -> float:
 
 def agreements(tables: ReportTables) -> list[Agreement]:
     """Return the agreement of the measures of each target; none for fewer than two or few rows."""
-    several = len(tables.results.experiment.protocols) > 1
     by_target: dict[str, dict[str, dict[str, float]]] = {}
     for part in tables.parts:
         measures = by_target.setdefault(part.target, {})
         for metric in part.metrics:
-            name = metric_name(metric) + (f" ({part.protocol})" if several else "")
-            measures[name] = {
+            measures[measure_name(tables, part, metric)] = {
                 line.row.label: merit(metric) * line.entries[metric].value
                 for line in part.lines
                 if line.row.ranked and math.isfinite(line.entries[metric].value)

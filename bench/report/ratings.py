@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.agreement import FEWEST_ROWS, kendall
-from bench.report.numbers import correlation, metric_name
+from bench.report.agreement import FEWEST_ROWS, kendall, measure_name
+from bench.report.numbers import correlation
 from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import merit, over_seeds
 
@@ -153,7 +153,6 @@ def _agreement(
     tables: ReportTables, target: str, tracks: Sequence[str], ratings: Mapping[str, float]
 ) -> dict[str, float]:
     """Return Kendall's correlation of each measure with the mean ratings of the rows."""
-    several = len(tables.results.experiment.protocols) > 1
     correlations = {}
     for part in tables.parts:
         if part.target != target:
@@ -174,6 +173,5 @@ def _agreement(
                 continue
             tau = kendall([values[row] for row in finite], [ratings[row] for row in finite])
             if math.isfinite(tau):
-                name = metric_name(metric) + (f" ({part.protocol})" if several else "")
-                correlations[name] = tau
+                correlations[measure_name(tables, part, metric)] = tau
     return correlations
