@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 #: Characters that a terminal, a page or a file name would obey in place of showing them: controls,
 #: and those that turn the direction of what follows.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class BenchError(ValueError):
@@ -87,7 +87,7 @@ def check_text(what: str, text: str, *, has_lines: bool = False) -> None:
     Traceback (most recent call last):
     bench.errors.BenchError: --as holds the control character '...'; leave it out
     """
-    control = _CONTROLS.search(re.sub(r"[\n\t]", "", text) if has_lines else text.strip())
+    control = _CONTROLS.search(re.sub(r"[\n\t]", "", text) if has_lines else text)
     if control:
         raise BenchError(f"{what} holds the control character {control[0]!r}; leave it out")
 

@@ -48,18 +48,21 @@ def listen(
         print(f"give this file to each listener: {page}")
         print(f"then: bench listen {experiment} --answers FOLDER, with the files that they save")
         return
+    from bench.report.numbers import rating
     from bench.report.ratings import listening_result
     from bench.report.write import write_report
     from bench.store.ratings import read_ratings, take_answers
 
-    before = read_ratings(HERE.runs, experiment)
+    cells = [folder.cell.fingerprint for folder in manifest.folders]
+    before = read_ratings(HERE.runs, experiment, cells)
     ratings = take_answers(HERE.runs, experiment, answers)
     folder = write_report(tables, HERE)
     replaced = f", in place of {len(before['ratings'])}" if before else ""
     print(f"answers of {len(ratings)} listeners taken in{replaced}")
-    result = listening_result(tables, {"listening": read_ratings(HERE.runs, experiment)})
+    facts = {"listening": read_ratings(HERE.runs, experiment, cells)}
+    result = listening_result(tables, facts)
     if result is not None and result.n_left_out:
         print(f"{result.n_left_out} left out: they did not hear the hidden reference")
-    for stimulus in result.stimuli if result else ():
-        print(f"{stimulus.mean:6.1f}  {stimulus.label}")
+    for stimulus in result.stimuli if result and result.n_listeners else ():
+        print(f"{rating(stimulus.mean):>6}  {stimulus.label}")
     print(f"report: {folder}/index.html")

@@ -108,7 +108,8 @@ def run(
         for folder, status in statuses
         if status.state not in left_alone and folder.cell.fingerprint not in taken
     ]
-    n_failed = 0 if retry_failed else sum(status.state == "failed" for _, status in statuses)
+    failed = [folder for folder, status in statuses if status.state == "failed"]
+    n_failed = 0 if retry_failed else sum(f.cell.fingerprint not in taken for f in failed)
     n_done = len(cells) - len(pending) - n_failed
     if replaced:
         print(f"without --dry-run: {replaced}" if dry_run else replaced)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from bench import stft
@@ -71,7 +71,12 @@ def _printable(*, has_lines: bool) -> Callable[[str], str]:
     return check
 
 
-Line = Annotated[str, AfterValidator(_printable(has_lines=False))]
+def _stripped(text: Any) -> Any:
+    """Return a text without the end of line that a block of YAML ends in."""
+    return text.rstrip("\n") if isinstance(text, str) else text
+
+
+Line = Annotated[str, BeforeValidator(_stripped), AfterValidator(_printable(has_lines=False))]
 Text = Annotated[str, AfterValidator(_printable(has_lines=True))]
 Target = Annotated[str, AfterValidator(_one_of("target", TARGETS))]
 Metric = Annotated[str, AfterValidator(_one_of("metric", METRICS))]

@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from bench.errors import BenchError, nearest
 from bench.report.examples import estimate_clips
 from bench.report.formats.listening_page import listening_page
+from bench.report.rows import GROUP_TITLES
 from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import merit
 from bench.store import listening
 from bench.store.files import make_folder, write_bytes
-from bench.store.ratings import ListeningKey, Stimulus, make_key, read_key, write_key
+from bench.store.ratings import ListeningKey, Stimulus, known_keys, make_key, write_key
 from bench.store.workspace import Workspace
 
 #: Most signals of a trial, with the hidden reference and the anchor (BS.1534-3, section 5.3).
@@ -69,8 +70,7 @@ def write_listening_test(
     Raises
     ------
     BenchError
-        No cell has kept clips, a row is unknown or has none, there are too many rows, or ratings of
-        another test would be lost.
+        No cell has kept clips, a row is unknown or has none, or there are too many rows.
     """
     experiment = tables.results.experiment
     clips, files_of = estimate_clips(tables, workspace.runs)
@@ -94,14 +94,22 @@ def write_listening_test(
         }
         for n, signals in enumerate(true)
     ]
+    cells: dict[str, list[str]] = {}
+    for outcome in tables.results.outcomes:
+        cells.setdefault(outcome.cell.row, []).append(outcome.cell.fingerprint)
     stimuli = [
-        Stimulus(label=label, kind=kind, sha256=_digest([trial[label, kind] for trial in trials]))
+        Stimulus(
+            label=label,
+            kind=kind,
+            sha256=_digest([trial[label, kind] for trial in trials]),
+            cells=cells[label] if kind in GROUP_TITLES else [],
+        )
         for label, kind in trials[0]
     ]
     key = make_key(target, stimuli, {clip.track: clip.role for clip in clips})
-    before = read_key(workspace.runs, experiment.name)
-    if before is not None and (before.target, before.stimuli) == (target, stimuli):
-        key = before
+    for known in known_keys(workspace.runs, experiment.name):
+        if (known.target, known.stimuli) == (target, stimuli):
+            key = known
     shares = bool(tables.results.corpus.get("shares_audio", False))
     folder = workspace.reports if shares else workspace.runs / "listening"
     write_key(workspace.runs, experiment.name, key)
@@ -119,7 +127,7 @@ def write_listening_test(
 def _rows(
     tables: ReportTables, files_of: Mapping[str, Sequence[Path]], labels: Sequence[str]
 ) -> list[str]:
-    """Return the rows to hear, in the order of the table."""
+    """Return the rows to hear: those that separate in the order of the table, then the mixture."""
     most = MOST_SIGNALS - 2
     for label in labels:
         if label not in files_of:

@@ -1,8 +1,9 @@
 """What listeners said: mean ratings of a listening test, and which measure agrees with them.
 
 Listeners are screened as ITU-R BS.1534-3, section 4.1.2, has it: who rates the hidden reference
-below 90 in more than 15 % of the trials is left out. Intervals are of Student's t over the means of
-the listeners, and over the means of the tracks; with three tracks the second are wide.
+below 90 in more than 15 % of the trials is left out; of three trials that is one. Its rule on a
+second anchor, of 7 kHz, has no place here, since there is none. Intervals are of Student's t over
+the means of the listeners, and over the means of the tracks; with three tracks the second are wide.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class ListeningResult:
         From the highest mean to the lowest.
     agreement
         Kendall's correlation with the ratings for each measure, from the highest to the lowest,
-        over the rows and the rated tracks; a distance counts with its sign changed.
+        over the rows and the rated tracks; a distance counts with its sign changed, and a measure
+        that is not finite for a row is left out.
     n_rows
         Number of rows over which measures and ratings are correlated.
     """
@@ -85,7 +87,7 @@ class ListeningResult:
         )
         if self.n_left_out:
             text += (
-                f" {self.n_left_out} more were left out, who rated the hidden reference below "
+                f" {self.n_left_out} more left out: the hidden reference rated below "
                 f"{LEAST_OF_REFERENCE} in more than {FORGIVEN:.0%} of the tracks."
             )
         return text
@@ -100,7 +102,7 @@ class ListeningResult:
             f"Over {self.n_rows} rows and these tracks, {best} agrees best with the mean ratings "
             f"(Kendall's τ {correlation(self.agreement[best])})"
         )
-        if others:
+        if others and self.agreement[others[-1]] < self.agreement[best]:
             worst = others[-1]
             text += f", {worst} least ({correlation(self.agreement[worst])})"
         return f"{text}."
@@ -152,26 +154,31 @@ def _rated(label: str, kind: str, ratings: NDArray[np.float64]) -> RatedStimulus
 def _agreement(
     tables: ReportTables, target: str, tracks: Sequence[str], ratings: Mapping[str, float]
 ) -> dict[str, float]:
-    """Return Kendall's correlation of each measure with the mean ratings of the rows."""
-    correlations = {}
+    """Return Kendall's correlation of each measure with the mean ratings of the rows.
+
+    A measure that is infinite or undefined for a row is left out, so that all are compared over the
+    same rows.
+    """
+    measures: dict[str, dict[str, float]] = {}
     for part in tables.parts:
         if part.target != target:
             continue
+        of_part = tables.tracks[part.protocol, target]
         for metric in part.metrics:
-            by_row = {
-                row: t
-                for (row, m), t in tables.tracks[part.protocol, target].items()
-                if m == metric
-            }
-            values = {
-                row: merit(metric) * float(np.mean([by_row[row].on_track(name) for name in tracks]))
+            measures[measure_name(tables, part, metric)] = {
+                row: merit(metric)
+                * float(np.mean([of_part[row, metric].on_track(t) for t in tracks]))
                 for row in ratings
-                if row in by_row
+                if (row, metric) in of_part
             }
-            finite = [row for row, value in values.items() if math.isfinite(value)]
-            if len(finite) < FEWEST_ROWS:
-                continue
-            tau = kendall([values[row] for row in finite], [ratings[row] for row in finite])
-            if math.isfinite(tau):
-                correlations[measure_name(tables, part, metric)] = tau
-    return correlations
+    compared = {
+        name: [values[row] for row in ratings]
+        for name, values in measures.items()
+        if all(math.isfinite(values.get(row, math.nan)) for row in ratings)
+    }
+    if len(ratings) < FEWEST_ROWS:
+        return {}
+    correlations = {
+        name: kendall(values, list(ratings.values())) for name, values in compared.items()
+    }
+    return {name: tau for name, tau in correlations.items() if math.isfinite(tau)}

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.scoring.aggregate import over_tracks
+from bench.scoring.aggregate import WITHOUT_UNIT, over_tracks
 from bench.store.results import Outcome, Results
 
 #: Largest difference of a score in dB that is rounding of the same processor.
@@ -120,13 +120,20 @@ def _training_sd(means: pd.DataFrame) -> pd.Series:
 def _row_means(
     then: pd.DataFrame, now: pd.DataFrame, row: str, spread: pd.Series, learns: bool
 ) -> pd.DataFrame:
-    """Return the means of a row in the report and here, and by how much they may differ."""
+    """Return the means of a row in the report and here, and by how much they may differ.
+
+    A measure that is not in dB is left out for a row that learns, unless the report has its spread
+    over trainings.
+    """
     columns = []
     for means in (then, now):
         by_figure = means[means["row"] == row].groupby(_MEAN_KEYS, observed=True)
         columns.append(by_figure["value"].agg(["mean", "count"]))
     joined = columns[0].add_suffix("_then").join(columns[1].add_suffix("_now"), how="inner")
     if learns:
+        # nothing is known of what trainings do to a measure that is not in dB, but by the report
+        is_known = joined.index.isin(spread.index)
+        joined = joined[is_known | ~joined.index.isin(WITHOUT_UNIT, level="metric")]
         each_sd = spread.reindex(joined.index).fillna(TRAINING_SD_DB)
         allowed = N_SD * each_sd * np.sqrt(1 / joined["count_then"] + 1 / joined["count_now"])
     else:

@@ -71,7 +71,9 @@ def write_report(tables: ReportTables, workspace: Workspace) -> Path:
             (folder / path).parent.mkdir(exist_ok=True)
             write_bytes(folder / path, content)
         facts |= examples.facts
-    rated = read_ratings(workspace.runs, results.experiment.name) or _kept_ratings(folder, facts)
+    cells = [outcome.cell.fingerprint for outcome in results.outcomes]
+    rated = read_ratings(workspace.runs, results.experiment.name, cells)
+    rated = rated or _kept_ratings(folder, facts)
     facts |= {"listening": rated} if rated else {}
     for name, content in report_files(tables, facts).items():
         write_bytes(folder / name, content)

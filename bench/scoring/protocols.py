@@ -188,7 +188,7 @@ class MultiResolutionStft:
 class BleedFullness:
     """How little an estimate adds to its reference, and how little it leaves out."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     description: ClassVar[str] = (
         "Bleedless and fullness (512 mel bands, windows of 93 ms, whole track), 0 to 100; mean "
         "over tracks"

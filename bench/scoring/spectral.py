@@ -4,7 +4,7 @@ All take Hann windows with a hop of a quarter, which last as long at every rate 
 samples says at 44,100 Hz: a window of 4,096 samples there, 93 ms, is one of 1,488 at 16,000 Hz. All
 are of the whole track and of all channels together, and none exists where the reference is silent.
 
-**Multi-resolution STFT distance** (Yamamoto et al., ICASSP 2020, eqs. 5 to 7): spectral convergence
+**Multi-resolution STFT distance** (Yamamoto et al., ICASSP 2020, section 2.2): spectral convergence
 ``|S - E| / |S|``, Frobenius norms of the magnitudes S and E, plus the mean absolute difference of
 their natural logarithms; the mean of that over windows of 1,024, 2,048 and 4,096 samples.
 Magnitudes that lie 80 dB or more below the loudest of the reference are raised to that level before
@@ -33,8 +33,8 @@ _WINDOWS = (1_024, 2_048, 4_096)
 _MEL_WINDOW, _MEL_BANDS = 4_096, 512
 #: What is quieter than the loudest by this, in dB, is raised to it.
 _RANGE_DB = 80.0
-#: Magnitudes below this are raised to it: -100 dB.
-_LEAST_MAGNITUDE = 1e-5
+#: Magnitudes below this are raised to it, -200 dB: the logarithm of 0 does not exist.
+_LEAST_MAGNITUDE = 1e-10
 
 _Signal = NDArray[np.float64]
 

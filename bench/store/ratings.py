@@ -1,17 +1,20 @@
 """Listening tests: what each stimulus is, and how listeners rated it.
 
-    runs/listening/<experiment>/key.json      the stimuli, under names that give nothing away
-    runs/listening/<experiment>/ratings.json  the ratings that were taken in, listeners as numbers
+    runs/listening/<experiment>/key-<test>.json  the stimuli, under names that give nothing away
+    runs/listening/<experiment>/ratings.json     the ratings that were taken in, without names
 
-The page that listeners open holds the names of the stimuli and nothing of the key, so that neither
-they nor who gives them the page can know what is heard.
+A page that was given out keeps its key: another test of the experiment is another file.
+
+The page that listeners open holds the names of the stimuli and nothing of the key, so that nothing
+that it shows tells what is heard.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,12 +46,15 @@ class Stimulus(_Strict):
     kind
         ``reference``, ``anchor``, or the group of the row.
     sha256
-        Of the audio file.
+        Of the audio files of all trials.
+    cells
+        The fingerprints of the row's cells; none for the signals of the test itself.
     """
 
     label: str
     kind: str
     sha256: str
+    cells: list[str] = []
 
 
 class Trial(_Strict):
@@ -125,30 +131,40 @@ def make_key(target: str, stimuli: Sequence[Stimulus], tracks: Mapping[str, str]
     )
 
 
-def read_key(runs: Path, experiment: str) -> ListeningKey | None:
-    """Return the key of an experiment's listening test, None where there is none."""
-    value = read_json(_folder(runs, experiment) / "key.json")
-    if value is None or value.get("version") != VERSION:
-        return None
-    return ListeningKey.model_validate(value)
-
-
-def write_key(runs: Path, experiment: str, key: ListeningKey) -> None:
-    """Write the key of an experiment's listening test.
+def read_key(runs: Path, experiment: str, test: str) -> ListeningKey | None:
+    """Return the key of a listening test of an experiment, None where there is none.
 
     Raises
     ------
     BenchError
-        Ratings of another test were taken in: they would be lost.
+        It is damaged, or of another version.
     """
-    folder = _folder(runs, experiment)
-    before = read_key(runs, experiment)
-    if (folder / "ratings.json").is_file() and before is not None and before.test != key.test:
-        raise BenchError(
-            f"{folder} holds ratings of a test of other estimates; move it away to begin another"
-        )
-    make_folder(folder)
-    write_text(folder / "key.json", key.model_dump_json(indent=1) + "\n")
+    path = _key_path(runs, experiment, test)
+    if not path.is_file():
+        return None
+    try:
+        key = ListeningKey.model_validate(read_json(path))
+    except ValidationError as error:
+        raise BenchError(f"{path} is damaged: {error.errors()[0]['msg']}") from None
+    if key.version != VERSION:
+        raise BenchError(f"{path} is of version {key.version}, this code of {VERSION}")
+    return key
+
+
+def known_keys(runs: Path, experiment: str) -> list[ListeningKey]:
+    """Return the keys of all listening tests of an experiment."""
+    names = sorted(
+        p.stem.removeprefix("key-") for p in _folder(runs, experiment).glob("key-*.json")
+    )
+    keys = (read_key(runs, experiment, name) for name in names)
+    return [key for key in keys if key is not None]
+
+
+def write_key(runs: Path, experiment: str, key: ListeningKey) -> None:
+    """Write the key of a listening test."""
+    path = _key_path(runs, experiment, key.test)
+    make_folder(path.parent)
+    write_text(path, key.model_dump_json(indent=1) + "\n")
 
 
 def take_answers(runs: Path, experiment: str, answers: Path) -> Ratings:
@@ -173,8 +189,7 @@ def take_answers(runs: Path, experiment: str, answers: Path) -> Ratings:
     BenchError
         There is no test, or any file is not answers to all of it; nothing is taken in then.
     """
-    key = read_key(runs, experiment)
-    if key is None:
+    if not known_keys(runs, experiment):
         raise BenchError(f"{experiment} has no listening test: bench listen {experiment} makes it")
     paths = sorted(answers.glob("*.json"))
     if not paths:
@@ -182,42 +197,80 @@ def take_answers(runs: Path, experiment: str, answers: Path) -> Ratings:
     ratings: Ratings = []
     file_of: dict[str, Path] = {}
     errors: list[BenchError] = []
+    test = ""
     for path in paths:
         try:
             one = _read_answers(path)
+            test = test or one.test
+            key = read_key(runs, experiment, one.test)
+            if key is None or one.test != test:
+                raise BenchError("these are answers to another test than those before, or to none")
             ratings.append(_in_order(one, key))
-            if one.listener in file_of:
-                other = file_of[one.listener].name
+            name = one.listener.strip().casefold()
+            if name in file_of:
+                other = file_of[name].name
                 raise BenchError(f"listener {one.listener!r} answered in {other} too; keep one")
-            file_of[one.listener] = path
+            file_of[name] = path
         except BenchError as error:
             errors.append(BenchError(f"{path}: {error}"))
     if errors:
         raise joined(errors)
-    content = {"version": VERSION, "test": key.test, "ratings": ratings}
+    content = {"version": VERSION, "test": test, "ratings": ratings}
     write_text(_folder(runs, experiment) / "ratings.json", json.dumps(content) + "\n")
     return ratings
 
 
-def read_ratings(runs: Path, experiment: str) -> dict[str, Any] | None:
+def read_ratings(runs: Path, experiment: str, cells: Collection[str]) -> dict[str, Any] | None:
     """Return a test and its ratings as ``provenance.json`` holds them; None where none are there.
+
+    Parameters
+    ----------
+    runs
+        The folder of all cells.
+    experiment
+        Name of the experiment.
+    cells
+        The fingerprints of its cells. Ratings of a row that is not computed by these any more are
+        left out.
 
     Returns
     -------
     dict
         ``target``; ``tracks`` and ``stimuli``, each with ``label`` and ``kind``; and ``ratings``,
         see `Ratings`.
+
+    Raises
+    ------
+    BenchError
+        The files are damaged.
     """
-    key = read_key(runs, experiment)
-    taken = read_json(_folder(runs, experiment) / "ratings.json") or {}
-    if key is None or taken.get("test") != key.test:
+    path = _folder(runs, experiment) / "ratings.json"
+    taken = read_json(path)
+    if taken is None:
         return None
+    key = read_key(runs, experiment, str(taken.get("test")))
+    if key is None or "ratings" not in taken:
+        raise BenchError(f"{path} is damaged, or its key is missing: take the answers in again")
+    kept = [i for i, one in enumerate(key.stimuli) if set(one.cells) <= set(cells)]
     return {
         "target": key.target,
         "tracks": [trial.track for trial in key.trials],
-        "stimuli": [{"label": one.label, "kind": one.kind} for one in key.stimuli],
-        "ratings": taken["ratings"],
+        "stimuli": [{"label": key.stimuli[i].label, "kind": key.stimuli[i].kind} for i in kept],
+        "ratings": [[[of[i] for i in kept] for of in listener] for listener in taken["ratings"]],
     }
+
+
+def _key_path(runs: Path, experiment: str, test: str) -> Path:
+    """Return the file of a test's key; the name of a test is hexadecimal digits.
+
+    Raises
+    ------
+    BenchError
+        It is anything else.
+    """
+    if not re.fullmatch(r"[0-9a-f]{8}", test):
+        raise BenchError(f"{test!r} is no name of a listening test")
+    return _folder(runs, experiment) / f"key-{test}.json"
 
 
 def _folder(runs: Path, experiment: str) -> Path:
@@ -241,21 +294,28 @@ def _read_answers(path: Path) -> _Answers:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the file"
-        raise BenchError(f"these are no answers: {place}: {first['msg']}") from None
+        raise BenchError(f"these are no answers: {place!r}: {first['msg']}") from None
 
 
 def _in_order(answers: _Answers, key: ListeningKey) -> list[list[int]]:
     """Return a listener's ratings by trial and stimulus, in the order of the key."""
-    if answers.version != VERSION or answers.test != key.test:
-        raise BenchError("these are answers to another test, or to an earlier page of this one")
+    if answers.version != VERSION:
+        raise BenchError(
+            f"these are answers of version {answers.version}, the code is of {VERSION}"
+        )
+    if sorted(one.trial for one in answers.trials) != sorted(trial.id for trial in key.trials):
+        raise BenchError(f"it must answer each of the {len(key.trials)} tracks of the test once")
     by_trial = {one.trial: one.ratings for one in answers.trials}
-    return [list(_of_trial(by_trial.get(trial.id, {}), trial)) for trial in key.trials]
+    return [list(_of_trial(by_trial[trial.id], trial)) for trial in key.trials]
 
 
 def _of_trial(ratings: Mapping[str, int], trial: Trial) -> Iterator[int]:
     """Yield the rating of each stimulus of a trial."""
-    missing = len(set(trial.names) - set(ratings))
-    if missing:
-        raise BenchError(f"{missing} stimuli of track {trial.track!r} have no rating")
+    missing, others = set(trial.names) - set(ratings), set(ratings) - set(trial.names)
+    if missing or others:
+        raise BenchError(
+            f"{len(missing)} stimuli of track {trial.track!r} have no rating, and {len(others)} "
+            "ratings are of no stimulus"
+        )
     for name in trial.names:
         yield ratings[name]

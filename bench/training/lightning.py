@@ -88,7 +88,8 @@ class TrainingModule(pl.LightningModule):
 
         The network works in the precision asked for; masking layer and objective in float32. What
         it draws itself, as in dropout, depends on the seed and on `draw` alone, so that a resumed
-        training draws what an undisturbed one would; nothing is left of it in PyTorch's generators.
+        training draws what an undisturbed one would; but for the dropout inside an LSTM on a GPU,
+        whose state cuDNN keeps. PyTorch's generator of the processor is left as it was.
 
         Raises
         ------

@@ -7,8 +7,7 @@ recognised over many frames.
 Differences from the papers: one network for both targets with the masking layer of Huang et al., in
 place of one network a target whose output multiplies the mixture; the objective, the optimiser and
 the pairing of voices with accompaniments are those of all networks here; all bins up to half the
-rate in place of those below 16 kHz of 44.1; no Wiener filter afterwards; smaller and shorter
-trained.
+rate in place of those below 16 kHz of 44.1; no Wiener filter afterwards; shorter trained.
 
 References
 ----------

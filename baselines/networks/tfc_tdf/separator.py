@@ -7,7 +7,8 @@ filters of its own.
 Differences from the paper: masks of magnitudes by the masking layer of Huang et al., in place of
 the complex spectrogram; plain convolutions in place of densely connected ones; the image in bands,
 as in later systems of its authors; the objective, the optimiser and the pairing of voices with
-accompaniments are those of all networks here; magnitudes enter as log(1 + x); 16 kHz; far smaller;
+accompaniments are those of all networks here; channels grow by level, and the last layer sees the
+mixture again; magnitudes enter as log(1 + x); 16 kHz; far smaller;
 a margin of 16 frames on both sides is seen and not judged.
 
 References

@@ -7,7 +7,8 @@ and formants are shapes, wherever they lie in the image.
 Differences from the paper: one network for both targets with the masking layer of Huang et al., in
 place of a network a target with a sigmoid; the objective, the optimiser and the pairing of voices
 with accompaniments are those of all networks here; magnitudes enter as log(1 + x); all bins up to
-half the rate at 16 kHz in place of 8,192 Hz; dropout leaves out whole channels; a margin of 16
+half the rate at 16 kHz, in windows of 64 ms and steps of 32, in place of 8,192 Hz, 125 and 94 ms;
+5 levels in place of 6; dropout leaves out whole channels; a margin of 16
 frames on both sides is seen and not judged.
 
 References

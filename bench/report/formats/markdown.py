@@ -99,6 +99,8 @@ def _spreads(part: Part) -> list[str]:
 def _listening_section(result: ListeningResult) -> list[str]:
     """Return the lines of a section on what listeners said."""
     out = ["## Listening test", "", result.sentence, ""]
+    if not result.n_listeners:
+        return out
     out += _heading(["signal", "mean rating", "95 % over listeners", "95 % over tracks"])
     for one in result.stimuli:
         intervals = [rating_interval(one.mean, w) for w in (one.over_listeners, one.over_tracks)]

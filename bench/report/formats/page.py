@@ -48,6 +48,7 @@ from bench.report.ratings import listening_result
 from bench.report.rows import GROUP_TITLES, rows_of_note
 from bench.report.table import CLOSE
 from bench.report.tabulate import ReportTables
+from bench.scoring.aggregate import merit
 
 
 def html_page(
@@ -132,6 +133,7 @@ def template(name: str) -> jinja2.Template:
         "p": p_value,
         "tau": correlation,
         "exact": _exact,
+        "is_distance": lambda metric: merit(metric) < 0,
         "prose": _prose,
     }
     return environment.get_template(name)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bench.report.cost import Cost
 from bench.report.curves import FigureData
-from bench.report.numbers import axis_name, in_unit, metric_name, p_value, rounded
+from bench.report.numbers import axis_name, heading, in_unit, metric_name, p_value, rounded
 from bench.report.plots import charts
 from bench.report.rows import Row
 from bench.report.statistics import ALPHA, Ranks, ranks
@@ -204,7 +204,7 @@ def trade_offs(tables: ReportTables, costs: Sequence[Cost]) -> Chart | None:
         "training (minutes)": {c.row: (c.fit_s or 0) / 60 for c in networks},
         "real-time factor": {c.row: c.real_time_factor or 0 for c in networks},
     }
-    svg = charts.trade_offs(axes, {c.row: value[c.row] for c in networks}, axis_name(metric))
+    svg = charts.trade_offs(axes, {c.row: value[c.row] for c in networks}, heading(metric))
     caption = (
         f"{part.title}: {metric_name(metric)} of each trained network against its size, the time "
         "of its training and that of its separation. The axes of cost are logarithmic."

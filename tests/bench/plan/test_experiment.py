@@ -148,7 +148,10 @@ def test_control_characters_are_refused_in_what_is_shown(write, character):
         message = refused(write(text))
         assert "holds the control character" in message
         assert name in message
-    assert "holds the control" in refused(write(GOOD.replace("A title", '"a\\nb"')))
+    for text in (r'"a\nb"', r'"T\x85"', r'"a\u2028b"'):
+        assert "holds the control" in refused(write(GOOD.replace("A title", text)))
+    block = GOOD.replace("title: A title", "title: >\n  A title")
+    assert read_experiment(write(block)).title == "A title"
 
 
 def test_two_rows_of_the_same_values_are_refused(write):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bench.report.committed import load_committed, load_provenance
@@ -92,6 +95,17 @@ def test_a_cell_of_other_data_or_values_is_computed(report, workspace, capsys):
     command = ["run", "more.yaml", "--reuse", str(report), "--dry-run"]
     assert bench(*command, "-o", "methods[2].fixed.hidden=9") == 0
     assert "4 cells: 4 to compute, 0 reused" in capsys.readouterr().out
+
+
+def test_scores_that_are_not_those_of_the_table_are_not_taken(report, workspace, capsys):
+    scores = pd.read_parquet(report / "scores.parquet")
+    metadata = pq.read_schema(report / "scores.parquet").metadata
+    for changed in (scores[scores["track"] != scores["track"].iloc[0]], scores.assign(value=1.0)):
+        table = pa.Table.from_pandas(changed, preserve_index=False)
+        pq.write_table(table.replace_schema_metadata(metadata), report / "scores.parquet")
+        assert bench("run", "more.yaml", "--reuse", str(report)) == 2
+        assert "in rows.csv is not what scores.parquet gives" in capsys.readouterr().err
+        assert not list((workspace / "runs").glob("*/scores"))
 
 
 def test_a_folder_without_a_report_is_refused_before_anything_is_written(workspace, capsys):

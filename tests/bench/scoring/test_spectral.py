@@ -44,7 +44,7 @@ def test_bleedless_and_fullness_are_those_of_their_definition_at_44100_hz(refere
     levels = []
     for signal in (reference, estimate):
         bands = librosa.filters.mel(sr=RATE, n_fft=4096, n_mels=512) @ magnitudes(signal, 4096)
-        levels.append(librosa.amplitude_to_db(bands, ref=1.0, amin=1e-5, top_db=80.0))
+        levels.append(librosa.amplitude_to_db(bands, ref=1.0, amin=1e-10, top_db=80.0))
     difference = levels[1] - levels[0]
     expected = (
         100 / (1 + difference[difference > 0].mean()),
@@ -92,6 +92,13 @@ def test_the_distance_does_not_depend_on_the_level_of_the_corpus(reference):
     distance = multi_resolution_distance(reference, estimate, RATE)
     louder = multi_resolution_distance(1e4 * reference, 1e4 * estimate, RATE)
     assert louder == pytest.approx(distance, rel=1e-12)
+
+
+def test_bleedless_and_fullness_do_not_depend_on_the_level_of_the_corpus(reference):
+    estimate = 0.7 * reference + noise_like(reference, 0.2)
+    measures = bleedless_and_fullness(reference, estimate, RATE)
+    softer = bleedless_and_fullness(1e-3 * reference, 1e-3 * estimate, RATE)
+    assert softer == pytest.approx(measures, rel=1e-6)
 
 
 def test_a_silent_reference_has_no_value_and_a_silent_estimate_a_finite_one(reference):

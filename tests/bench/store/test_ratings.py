@@ -9,8 +9,8 @@ import pytest
 from bench.errors import BenchError
 from bench.store.ratings import (
     Stimulus,
+    known_keys,
     make_key,
-    read_key,
     read_ratings,
     take_answers,
     write_key,
@@ -19,7 +19,7 @@ from bench.store.ratings import (
 STIMULI = [
     Stimulus(label="Hidden reference", kind="reference", sha256="a"),
     Stimulus(label="Anchor", kind="anchor", sha256="b"),
-    Stimulus(label="RPCA", kind="unsupervised", sha256="c"),
+    Stimulus(label="RPCA", kind="unsupervised", sha256="c", cells=["f" * 64]),
 ]
 
 
@@ -57,7 +57,7 @@ def test_answers_are_put_into_the_order_of_the_key_without_names(tmp_path, key):
     save(tmp_path / "in", "notes.txt", "left alone")
     ratings = take_answers(tmp_path, "mine", tmp_path / "in")
     assert ratings == [[[100, 30, 60]] * 2, [[95, 20, 50]] * 2]
-    facts = read_ratings(tmp_path, "mine")
+    facts = read_ratings(tmp_path, "mine", ["f" * 64])
     assert facts["ratings"] == ratings
     assert facts["tracks"] == ["one", "two"]
     assert [one["label"] for one in facts["stimuli"]] == ["Hidden reference", "Anchor", "RPCA"]
@@ -70,25 +70,30 @@ def broken(key):
     loud = json.loads(json.dumps(good).replace("100", "101"))
     half = json.loads(json.dumps(good).replace("100", "99.5"))
     partial = {**good, "trials": good["trials"][:1]}
+    twice = {**good, "trials": [*good["trials"], good["trials"][0]]}
+    strange = json.loads(json.dumps(good))
+    strange["trials"][-1]["ratings"]["0" * 8] = 50
     named = {**good, "listener": "a\nb"}
     return {
         "c.json": (other, "these are answers to another test"),
+        "c2.json": (twice, "it must answer each of the 2 tracks of the test once"),
+        "c3.json": (strange, "0 stimuli of track 'one' have no rating, and 1 ratings are of no"),
         "d.json": (loud, "less than or equal to 100"),
         "e.json": (half, "valid integer"),
-        "f.json": (partial, "3 stimuli of track"),
+        "f.json": (partial, "it must answer each of the 2 tracks of the test once"),
         "g.json": (named, "listener"),
-        "h.json": ("{", "these are no answers: the file: Invalid JSON"),
+        "h.json": ("{", "these are no answers: 'the file': Invalid JSON"),
         "i.json": ("[" * 100_000, "these are no answers"),
         "j.json": (json.dumps({**good, "more": "x" * 2_000_000}), "too large"),
-        "k.json": ({**good, "listener": "Anna"}, "listener 'Anna' answered in a.json too"),
-        "l.json": ({**good, "code": 1}, "code: Extra inputs are not permitted"),
+        "k.json": ({**good, "listener": "anna "}, "listener 'anna ' answered in a.json too"),
+        "l.json": ({**good, "\x1b[31m": 1}, "'\\x1b[31m': Extra inputs are not permitted"),
     }
 
 
 def test_every_file_that_is_no_answers_is_named_and_nothing_is_taken_in(tmp_path, key):
     save(tmp_path / "in", "a.json", answers(key, "Anna", 100, 30, 60))
     take_answers(tmp_path, "mine", tmp_path / "in")
-    before = read_ratings(tmp_path, "mine")
+    before = read_ratings(tmp_path, "mine", ["f" * 64])
     cases = broken(key)
     for name, (content, _) in cases.items():
         save(tmp_path / "in", name, content)
@@ -99,18 +104,38 @@ def test_every_file_that_is_no_answers_is_named_and_nothing_is_taken_in(tmp_path
     for line, (name, (_, why)) in zip(lines, cases.items(), strict=True):
         assert line.startswith(f"{tmp_path / 'in' / name}: ")
         assert why in line
-    assert read_ratings(tmp_path, "mine") == before
+    assert read_ratings(tmp_path, "mine", ["f" * 64]) == before
 
 
-def test_another_test_does_not_take_the_place_of_one_with_ratings(tmp_path, key):
+def test_pages_that_were_given_out_keep_their_keys(tmp_path, key):
     other = make_key("vocals", STIMULI[:2], {"one": "easy"})
-    write_key(tmp_path, "mine", other)  # nobody has answered yet
-    save(tmp_path / "in", "a.json", answers(other, "Anna", 100, 30))
-    take_answers(tmp_path, "mine", tmp_path / "in")
-    with pytest.raises(BenchError, match="holds ratings of a test of other estimates; move it"):
-        write_key(tmp_path, "mine", key)
     write_key(tmp_path, "mine", other)
-    assert read_key(tmp_path, "mine") == other
+    assert {one.test for one in known_keys(tmp_path, "mine")} == {key.test, other.test}
+    save(tmp_path / "in", "a.json", answers(key, "Anna", 100, 30, 60))
+    assert take_answers(tmp_path, "mine", tmp_path / "in") == [[[100, 30, 60]] * 2]
+    save(tmp_path / "in", "b.json", answers(other, "Ben", 100, 30))
+    with pytest.raises(BenchError, match=r"b\.json: these are answers to another test"):
+        take_answers(tmp_path, "mine", tmp_path / "in")
+
+
+def test_ratings_of_a_row_that_is_computed_otherwise_now_are_left_out(tmp_path, key):
+    save(tmp_path / "in", "a.json", answers(key, "Anna", 100, 30, 60))
+    take_answers(tmp_path, "mine", tmp_path / "in")
+    facts = read_ratings(tmp_path, "mine", ["e" * 64])
+    assert [one["label"] for one in facts["stimuli"]] == ["Hidden reference", "Anchor"]
+    assert facts["ratings"] == [[[100, 30]] * 2]
+
+
+def test_damaged_files_are_named(tmp_path, key):
+    save(tmp_path / "in", "a.json", answers(key, "Anna", 100, 30, 60))
+    take_answers(tmp_path, "mine", tmp_path / "in")
+    folder = tmp_path / "listening" / "mine"
+    (folder / f"key-{key.test}.json").write_text('{"version": 1}')
+    with pytest.raises(BenchError, match=f"key-{key.test}.json is damaged"):
+        read_ratings(tmp_path, "mine", [])
+    (folder / "ratings.json").write_text(json.dumps({"test": "../../key"}))
+    with pytest.raises(BenchError, match="is no name of a listening test"):
+        read_ratings(tmp_path, "mine", [])
 
 
 def test_no_test_and_no_answers_are_said(tmp_path, key):
@@ -119,7 +144,7 @@ def test_no_test_and_no_answers_are_said(tmp_path, key):
     (tmp_path / "in").mkdir()
     with pytest.raises(BenchError, match="holds no answers"):
         take_answers(tmp_path, "mine", tmp_path / "in")
-    assert read_ratings(tmp_path, "mine") is None
+    assert read_ratings(tmp_path, "mine", ["f" * 64]) is None
 
 
 def test_names_give_nothing_away(key):

@@ -24,15 +24,28 @@ const fresh = () => ({
     trial: trial.id, order: shuffled(trial.stimuli.map((one) => one.name)), ratings: {}, seconds: 0,
   })),
 });
-// What was answered is kept in the browser, so that a closed page loses nothing.
-const place = `listening-${test}`;
-const remembered = () => {
-  try { return JSON.parse(localStorage.getItem(place)); } catch { return null; }
+// What a listener answered is kept in the browser, so that a closed page loses nothing.
+const place = (listener) => `listening-${test}-${listener}`;
+const isOurs = (kept) => {
+  const ids = (list) => [...list].sort().join();
+  return ids(kept.trials.map((one) => one.trial)) === ids(trials.map((one) => one.id))
+    && kept.trials.every((one) => ids(one.order) === ids(trials.find((each) => each.id === one.trial).stimuli.map((each) => each.name))
+      && Object.values(one.ratings).every((rating) => Number.isInteger(rating)) && Number.isFinite(one.seconds))
+    && Number.isInteger(kept.place) && kept.place >= 0 && kept.place <= trials.length;
+};
+const remembered = (listener) => {
+  try {
+    const kept = JSON.parse(localStorage.getItem(place(listener)));
+    return kept && isOurs(kept) ? kept : null;
+  } catch { return null; }
 };
 const remember = () => {
-  try { localStorage.setItem(place, JSON.stringify(state)); } catch { /* the page works without */ }
+  try {
+    localStorage.setItem(place(state.listener), JSON.stringify(state));
+    localStorage.setItem(place(""), state.listener);
+  } catch { /* the page works without */ }
 };
-let state = remembered() || fresh();
+let state = fresh();
 let unsaved = false;
 let audio = null; // the context, made by the first click
 let trial = null; // what is loaded: buffers, gains, the bounds of the loop
@@ -46,11 +59,11 @@ async function decoded(signal) {
 async function open(index) {
   if (trial) stop();
   spend();
+  trial = null; // keys do nothing until the next one is there
   state.place = index;
   remember();
   for (const id of ["start", "trial", "end"]) get(id).hidden = true;
   if (index >= state.trials.length) {
-    trial = null;
     get("end").hidden = false;
     get("end-title").focus();
     return;
@@ -59,6 +72,7 @@ async function open(index) {
   const { reference, stimuli } = trials.find((one) => one.id === answered.trial);
   const byName = Object.fromEntries(stimuli.map((one) => [one.name, one]));
   const signals = await Promise.all([reference, ...answered.order.map((name) => byName[name])].map(decoded));
+  if (index !== state.place || trial) return; // another one was asked for meanwhile
   const duration = signals[0].buffer.duration;
   trial = { signals, duration, start: 0, end: duration, heard: 0, offset: 0, playing: false, answered };
   get("trial-title").textContent = `Track ${index + 1} of ${state.trials.length}`;
@@ -201,13 +215,12 @@ function follow() {
 }
 
 // Controls
-get("listener").value = state.listener;
+try { get("listener").value = localStorage.getItem(place("")) || ""; } catch { /* as above */ }
 get("listener-form").addEventListener("submit", (event) => {
   event.preventDefault();
   const listener = get("listener").value.trim();
   if (!listener) return;
-  if (listener !== state.listener && state.listener) state = fresh(); // another listener begins anew
-  state.listener = listener;
+  state = remembered(listener) || { ...fresh(), listener };
   audio = audio || new AudioContext();
   open(state.place);
 });
@@ -215,8 +228,8 @@ get("play").addEventListener("click", () => (trial.playing ? stop() : start()));
 get("whole").addEventListener("click", () => loop(0, trial.duration));
 get("loop-start").addEventListener("input", (event) => loop(Math.min(Number(event.target.value), trial.end - 0.2), trial.end));
 get("loop-end").addEventListener("input", (event) => loop(trial.start, Math.max(Number(event.target.value), trial.start + 0.2)));
-get("next").addEventListener("click", () => open(state.place + 1));
-get("back").addEventListener("click", () => open(state.place - 1));
+get("next").addEventListener("click", () => trial && open(state.place + 1));
+get("back").addEventListener("click", () => trial && open(state.place - 1));
 get("again").addEventListener("click", () => open(state.trials.length - 1));
 get("save").addEventListener("click", () => {
   const answers = { version: VERSION, test, listener: state.listener, saved: new Date().toISOString(), trials: state.trials };
@@ -231,6 +244,7 @@ get("save").addEventListener("click", () => {
 });
 addEventListener("keydown", (event) => {
   if (!trial || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key === " " && event.target.closest("button")) return; // it presses the button
   const key = event.key.toUpperCase();
   const heard = letters.indexOf(key) + 1;
   if (key === "R") { hear(0); start(); }

@@ -7,7 +7,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
     const button = heading.querySelector("button");
     if (!button) return;
     button.addEventListener("click", () => {
-      const steps = column ? ["none", "descending", "ascending"] : ["none", "ascending", "descending"];
+      const rising = !column || "distance" in heading.dataset; // the best first
+      const steps = rising ? ["none", "ascending", "descending"] : ["none", "descending", "ascending"];
       const next = steps[(steps.indexOf(heading.getAttribute("aria-sort")) + 1) % 3];
       headings.forEach((other) => other.hasAttribute("aria-sort") && other.setAttribute("aria-sort", "none"));
       heading.setAttribute("aria-sort", next);
