@@ -6,8 +6,6 @@ An image is ``(sequence, channels, rows, frames)``: its rows are frequencies. Ma
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -74,10 +72,8 @@ class Block(nn.Sequential):
         Slope of the rectifier below 0.
     """
 
-    KERNEL: ClassVar[int] = 3
-
     def __init__(
-        self, n_in: int, n_out: int, kernel: int = KERNEL, stride: int = 1, slope: float = 0.0
+        self, n_in: int, n_out: int, kernel: int = 3, stride: int = 1, slope: float = 0.0
     ) -> None:
         super().__init__(
             nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=False),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from bench.scoring.aggregate import WITHOUT_UNIT, merit
+from bench.scoring.aggregate import WITHOUT_UNIT, in_decibels, merit
 
 #: Text in the place of a number that does not exist.
 NOTHING = "–"
@@ -129,6 +129,28 @@ def unit_of(metric: str) -> str:
     return "" if metric in WITHOUT_UNIT else " dB"
 
 
+def ends(metric: str) -> tuple[str, str]:
+    """Return which end of a metric's values is the best, and which the worst.
+
+    Examples
+    --------
+    >>> ends("gnsdr"), ends("mr_stft")
+    (('highest', 'lowest'), ('lowest', 'highest'))
+    """
+    return ("highest", "lowest") if merit(metric) > 0 else ("lowest", "highest")
+
+
+def better_side(metric: str) -> str:
+    """Return on which side of a value a better one lies, for use in a sentence.
+
+    Examples
+    --------
+    >>> better_side("gnsdr"), better_side("mr_stft")
+    ('above', 'below')
+    """
+    return "above" if merit(metric) > 0 else "below"
+
+
 def axis_name(metric: str) -> str:
     """Return a metric as the axis of a chart names it.
 
@@ -148,4 +170,4 @@ def in_unit(metrics: Iterable[str]) -> str:
     >>> in_unit(["gnsdr", "gsir"]), in_unit(["fullness"])
     (', in dB', '')
     """
-    return "" if WITHOUT_UNIT.intersection(metrics) else ", in dB"
+    return ", in dB" if in_decibels(metrics) else ""

@@ -159,6 +159,8 @@ def _agreement(
     A measure that is infinite or undefined for a row is left out, so that all are compared over the
     same rows.
     """
+    if len(ratings) < FEWEST_ROWS:
+        return {}
     measures: dict[str, dict[str, float]] = {}
     for part in tables.parts:
         if part.target != target:
@@ -176,8 +178,6 @@ def _agreement(
         for name, values in measures.items()
         if all(math.isfinite(values.get(row, math.nan)) for row in ratings)
     }
-    if len(ratings) < FEWEST_ROWS:
-        return {}
     correlations = {
         name: kendall(values, list(ratings.values())) for name, values in compared.items()
     }

@@ -12,7 +12,7 @@ deviation and an interval. Nothing is rounded here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -98,6 +98,11 @@ def merit(metric: str) -> int:
     (1, -1)
     """
     return -1 if metric in DISTANCES else 1
+
+
+def in_decibels(metrics: Iterable[str]) -> bool:
+    """Tell whether all of these metrics are in dB."""
+    return not WITHOUT_UNIT.intersection(metrics)
 
 
 def metric_of_track(protocol: str, metric: str) -> str:

@@ -46,7 +46,7 @@ class Stimulus(_Strict):
     kind
         ``reference``, ``anchor``, or the group of the row.
     sha256
-        Of the audio files of all trials.
+        Digest of its audio files in all trials.
     cells
         The fingerprints of the row's cells; none for the signals of the test itself.
     """

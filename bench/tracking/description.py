@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
-from bench.scoring.aggregate import WITHOUT_UNIT, metrics
+from bench.scoring.aggregate import in_decibels, metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,7 +32,7 @@ def describe_cell(cell: Cell, protocols: Mapping[str, Sequence[Mapping[Any, Any]
     lines = [f"**{cell.row}** (`{cell.method}`) on {cell.dataset}"]
     lines[0] += "" if cell.seed is None else f", seed {cell.seed}"
     for protocol, rows in protocols.items():
-        unit = "" if WITHOUT_UNIT.intersection(metrics(protocol)) else ", dB"
+        unit = ", dB" if in_decibels(metrics(protocol)) else ""
         lines += ["", f"`{protocol}`{unit}", "", "| target | metric | value | tracks | undefined |"]
         lines.append("|---|---|---:|---:|---:|")
         for row in rows:

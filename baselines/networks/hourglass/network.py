@@ -53,7 +53,7 @@ class HourglassNetwork(ImageNetwork):
     n_bins
         Frequency bins of a frame.
     n_channels, depth
-        Of each hourglass.
+        Channels of every image, and levels of each hourglass.
     n_stacks
         Hourglasses.
     n_outputs

@@ -68,7 +68,7 @@ class BandUNet(nn.Module):
     n_levels
         Times that the image is halved.
     n_convolutions, bottleneck
-        Of each block.
+        Convolutions of each block, and the divisor that gives its dense units.
     n_outputs
         Channels of the output.
     """

@@ -21,7 +21,7 @@ def listening_page(
     Parameters
     ----------
     name, title
-        Of the experiment.
+        Name and title of the experiment.
     test
         The test's name in the answers.
     target

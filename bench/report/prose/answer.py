@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.report.numbers import metric_name, p_value, rounded, unit_of
+from bench.report.numbers import better_side, ends, metric_name, p_value, rounded, unit_of
 from bench.report.table import Line, Part
 from bench.scoring.aggregate import merit
 from bench.store.results import Results
@@ -26,7 +26,7 @@ def answer_text(results: Results, part: Part) -> str:
         if best is not None:
             entry = best.entries[metric]
             sentences.append(
-                f"{metric_name(metric)} is {_extreme(metric)} for {best.row.label} "
+                f"{metric_name(metric)} is {ends(metric)[0]} for {best.row.label} "
                 f"({entry.text}{unit_of(metric)}"
                 f"{', one training' if best.row.has_one_draw else ''}{_ties(part, metric)})."
             )
@@ -43,7 +43,7 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
         return ""
     entry = best.entries[metric]
     name = f"{metric_name(metric)} of the {part.target}"
-    text = f"{best.row.label} has the {_extreme(metric)} {name}, {entry.text}{unit_of(metric)}"
+    text = f"{best.row.label} has the {ends(metric)[0]} {name}, {entry.text}{unit_of(metric)}"
     text += f" (95 % interval over {part.unit} {entry.interval})" if entry.interval else ""
     others = [
         line
@@ -54,10 +54,9 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
         return text + "."
     second = max(others, key=lambda line: merit(metric) * line.entries[metric].value)
     gap = abs(entry.value - second.entries[metric].value)
-    side = "above" if merit(metric) > 0 else "below"
     p = second.entries[metric].p_best
     significance = "not significant" if second.entries[metric].close else "significant"
-    text += f", {rounded(gap)}{unit_of(metric)} {side} {second.row.label}"
+    text += f", {rounded(gap)}{unit_of(metric)} {better_side(metric)} {second.row.label}"
     if best.row.has_one_draw and second.row.has_one_draw:
         text += " (one training each, so that chance may order them)"
     elif not math.isnan(p):
@@ -92,7 +91,7 @@ def _best_bound(part: Part, best: Line) -> list[str]:
     value = top.entries[metric]
     if merit(metric) * (value.value - best_value) <= 0:
         return []
-    return [f"The {_extreme(metric)} bound, {top.row.label}, is at {value.text}{unit_of(metric)}."]
+    return [f"The {ends(metric)[0]} bound, {top.row.label}, is at {value.text}{unit_of(metric)}."]
 
 
 def _published(part: Part, best: Line) -> list[str]:
@@ -108,11 +107,6 @@ def _best(part: Part, metric: str) -> Line | None:
     """Return the best row of a metric, None where no method has a score."""
     lines = [line for line in part.lines if line.entries[metric].rank == "best"]
     return max(lines, key=lambda line: merit(metric) * line.entries[metric].value, default=None)
-
-
-def _extreme(metric: str) -> str:
-    """Return which end of a metric's values is the best."""
-    return "highest" if merit(metric) > 0 else "lowest"
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from bench.report.curves import Curve, FigureData, Point
-from bench.report.numbers import metric_name, rounded, unit_of
+from bench.report.numbers import better_side, ends, metric_name, rounded, unit_of
 from bench.scoring.aggregate import merit, over_seeds
 
 
@@ -45,7 +45,7 @@ def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
             verb = "falls" if rises == 0 else "falls on the whole"
         best, second = _from_best(points, metric)[:2]
         is_apart = not one_seed and _apart(best, second, metric)
-        best_end, _ = _ends(metric)
+        best_end, _ = ends(metric)
         highest = f"it is {best_end}" if is_apart else f"its {best_end} mean is"
         known = "; one training a point, so nothing is known of its spread" if one_seed else ""
         yield (
@@ -62,8 +62,8 @@ def _comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
     ranked = _from_best(points, metric)
     first, second, last = ranked[0], ranked[1], ranked[-1]
     gap = abs(first.over_seeds(metric).mean - second.over_seeds(metric).mean)
-    best_end, worst_end = _ends(metric)
-    side, unit = "above" if merit(metric) > 0 else "below", unit_of(metric)
+    best_end, worst_end = ends(metric)
+    side, unit = better_side(metric), unit_of(metric)
     is_apart = _apart(first, second, metric)
     if any(len(point.seeds[metric]) < 2 for point in (first, second)):
         verb, reliability = (
@@ -87,11 +87,6 @@ def _comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
 def _from_best(points: Sequence[Point], metric: str) -> list[Point]:
     """Return points from the best mean of a metric to the worst."""
     return sorted(points, key=lambda point: -merit(metric) * point.over_seeds(metric).mean)
-
-
-def _ends(metric: str) -> tuple[str, str]:
-    """Return which end of a metric's values is the best, and which the worst."""
-    return ("highest", "lowest") if merit(metric) > 0 else ("lowest", "highest")
 
 
 def _apart(one: Point, other: Point, metric: str) -> bool:
