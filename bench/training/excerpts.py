@@ -29,6 +29,7 @@ from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
 from bench.training.altered_copies import alterations, altered
 from bench.training.augmentation import NO_AUGMENTATION, Augmentation
+from bench.training.objective import Reference, phase_sensitive
 
 Shift = Literal["random"] | int
 Pairing = Literal["own", "any"]
@@ -103,6 +104,8 @@ class TrainingExcerpts:
         Changes of the sequences of `epoch`.
     cache
         Folder of the copies at another pitch or tempo, or None: they are made anew.
+    reference
+        ``magnitude`` or ``phase_sensitive``; see `bench.training.objective`.
 
     Raises
     ------
@@ -123,8 +126,9 @@ class TrainingExcerpts:
         seed: int = 0,
         augmentation: Augmentation = NO_AUGMENTATION,
         cache: Path | None = None,
+        reference: Reference = "magnitude",
     ) -> None:
-        self.augmentation, self.cache = augmentation, cache
+        self.augmentation, self.cache, self.reference = augmentation, cache, reference
         self.shift, self.pairing, self.level, self.seed = shift, pairing, level, seed
         self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
         self.span = (n_frames + 2 * reach - 1) * hop + n_fft
@@ -283,7 +287,12 @@ class TrainingExcerpts:
         spectra = stft.forward_unpadded(flat, self.n_fft, self.hop).transpose(-1, -2)
         spectra = spectra.reshape(len(TARGETS), -1, *spectra.shape[1:])
         inside = slice(self.reach, self.reach + self.n_frames)
-        return spectra.sum(0).abs(), spectra[:, :, inside].abs().permute(1, 2, 0, 3)
+        mixture, judged = spectra.sum(0), spectra[:, :, inside]
+        if self.reference == "magnitude":
+            references = judged.abs()
+        else:
+            references = phase_sensitive(judged, mixture[:, inside])
+        return mixture.abs(), references.permute(1, 2, 0, 3)
 
 
 def numbered(counts: Tensor) -> tuple[Tensor, Tensor]:

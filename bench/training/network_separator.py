@@ -81,6 +81,7 @@ class NetworkSeparator(TrainingSettings):
             self.seed,
             self.augmentation(),
             cache,
+            self.reference,
         )
         network = self._new_network(common_rate(tracks))
         self.prepare(network, excerpts)

@@ -3,8 +3,17 @@
     J = D(s_1, r_1) + D(s_2, r_2) - gamma (D(s_1, r_2) + D(s_2, r_1))
 
 with D half the squared error or the generalised Kullback-Leibler divergence, summed over frames
-and bins (TASLP eq. 8-11; ISMIR eq. 6-7). gamma above 0 punishes an estimate that resembles the
-other source: less interference for more artifacts.
+and bins (TASLP eq. 8-11; ISMIR eq. 6-7), or the absolute error. gamma above 0 punishes an estimate
+that resembles the other source: less interference for more artifacts.
+
+The references r are magnitudes of the sources, or what of them is in phase with the mixture
+(`phase_sensitive`): a mask keeps the mixture's phase, so the magnitude that comes nearest to a
+source is smaller than the source's own wherever the phases differ.
+
+References
+----------
+Erdogan, Hershey, Watanabe, Le Roux: Phase-sensitive and recognition-boosted speech separation using
+deep recurrent neural networks, ICASSP 2015, section 3.
 """
 
 from __future__ import annotations
@@ -15,11 +24,15 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
-Objective = Literal["squared_error", "kl"]
+Objective = Literal["squared_error", "absolute_error", "kl"]
+Reference = Literal["magnitude", "phase_sensitive"]
 
 #: Keeps the KL divergence and its gradient finite at 0; the value of the authors' code, whose
 #: sources have norm 1.
 KL_CONSTANT = 1e-3
+
+#: Keeps the phase of a silent bin defined.
+TINY = 1e-12
 
 #: Level (root mean square of the spectrogram) of a mixture of sources of norm 1, a clip of 8 s.
 UNIT_NORM_LEVEL = 0.09
@@ -30,6 +43,13 @@ def squared_error(estimate: Tensor, reference: Tensor, constant: float = 0.0) ->
     from torch.nn.functional import mse_loss
 
     return 0.5 * mse_loss(estimate, reference, reduction="sum")
+
+
+def absolute_error(estimate: Tensor, reference: Tensor, constant: float = 0.0) -> Tensor:
+    """Return ``sum |estimate - reference|``; `constant` is that of `kl`, and not needed."""
+    from torch.nn.functional import l1_loss
+
+    return l1_loss(estimate, reference, reduction="sum")
 
 
 def kl(estimate: Tensor, reference: Tensor, constant: float = KL_CONSTANT) -> Tensor:
@@ -49,8 +69,32 @@ def kl(estimate: Tensor, reference: Tensor, constant: float = KL_CONSTANT) -> Te
 
 DIVERGENCES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
     "squared_error": squared_error,
+    "absolute_error": absolute_error,
     "kl": kl,
 }
+
+
+def phase_sensitive(sources: Tensor, mixture: Tensor) -> Tensor:
+    """Return what of each source is in phase with the mixture, from 0 to the mixture's magnitude.
+
+    The results of two sources that add up to the mixture add up to its magnitude, as the estimates
+    of a masking layer do.
+
+    Parameters
+    ----------
+    sources
+        Complex spectrograms, ``(sources, ...)``.
+    mixture
+        Complex spectrogram of one source's shape.
+
+    Returns
+    -------
+    Tensor
+        Real, of the shape of `sources`.
+    """
+    magnitude = mixture.abs()
+    in_phase = (sources * mixture.conj()).real / magnitude.clamp(min=TINY)
+    return in_phase.clamp(min=0).minimum(magnitude)
 
 
 def discriminative(

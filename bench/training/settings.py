@@ -17,7 +17,7 @@ from bench.errors import BenchError
 from bench.methods.separator import LevelledSeparator, separator
 from bench.training import masking, optimizers
 from bench.training.augmentation import NO_AUGMENTATION, Augmentation
-from bench.training.objective import discriminative
+from bench.training.objective import Objective, Reference, discriminative
 from bench.training.precision import Precision, UsedPrecision, used_precision
 
 if TYPE_CHECKING:
@@ -37,7 +37,11 @@ class TrainingSettings(LevelledSeparator):
     gamma
         Weight of the discriminative term, from 0 (left out) to 1 (excluded).
     objective
-        Divergence of an estimate from its reference: ``squared_error`` or ``kl``.
+        Divergence of an estimate from its reference: ``squared_error``, ``absolute_error`` or
+        ``kl``.
+    reference
+        What an estimate should be: the ``magnitude`` of its target, or ``phase_sensitive``: what of
+        the target is in phase with the mixture, from 0 to the magnitude of the mixture.
     mask
         Function of the masking layer, in training and after: ``abs``, ``square``, or ``none``: the
         outputs are the estimates.
@@ -108,6 +112,7 @@ class TrainingSettings(LevelledSeparator):
     LEVEL: ClassVar[float] = 9.0
     MASK_EPSILON: ClassVar[float] = masking.EPSILON
     ADDED: ClassVar[Mapping[str, Any]] = {
+        "reference": "magnitude",
         "gain_db": 0.0,
         "polarity": False,
         "spectral_mask": 0.0,
@@ -117,7 +122,8 @@ class TrainingSettings(LevelledSeparator):
     }
 
     gamma: float = Field(0.0, ge=0, lt=1)
-    objective: Literal["squared_error", "kl"] = "squared_error"
+    objective: Objective = "squared_error"
+    reference: Reference = "magnitude"
     mask: Literal["abs", "square", "none"] = "abs"
     test_mask: Literal["none", "abs", "square", "binary"] = "none"
     shift: Literal["random"] | Annotated[int, Field(ge=0)] = "random"

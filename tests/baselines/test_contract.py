@@ -43,6 +43,7 @@ TRAINING = {
     "hop": 256,
     "gamma": 0.3,
     "objective": "kl",
+    "reference": "phase_sensitive",
     "mask": "square",
     "test_mask": "binary",
     "shift": 1000,

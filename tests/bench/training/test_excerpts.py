@@ -15,6 +15,18 @@ def excerpts(tracks, n_frames=10):
     return TrainingExcerpts(tracks, DRNN.LEVEL, 1024, 512, n_frames, 1)
 
 
+def test_phase_sensitive_references_are_those_of_the_shifted_mixture(tracks):
+    plain = excerpts(tracks)
+    cut = TrainingExcerpts(tracks, DRNN.LEVEL, 1024, 512, 10, 1, reference="phase_sensitive")
+    (batch, *_) = Epoch(cut, 0, 0, 100)
+    mixture, references = cut.magnitudes(batch)
+    plain_mixture, magnitudes = plain.magnitudes(batch)
+    assert torch.equal(mixture, plain_mixture)
+    torch.testing.assert_close(references.sum(2), mixture[:, 1:-1], rtol=1e-4, atol=1e-4)
+    assert (references <= magnitudes * (1 + 1e-5) + 1e-5).all()
+    assert (references < 0.9 * magnitudes).any()
+
+
 def test_an_epoch_is_the_same_for_the_same_seed_and_number_and_no_other(tracks):
     def drawn(seed, epoch):
         return [

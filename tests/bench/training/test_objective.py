@@ -11,7 +11,14 @@ import torch
 
 from baselines.networks.drnn.network import DRNNNetwork, RecurrentLayer
 from bench.training.masking import masked
-from bench.training.objective import UNIT_NORM_LEVEL, discriminative, kl, squared_error
+from bench.training.objective import (
+    UNIT_NORM_LEVEL,
+    absolute_error,
+    discriminative,
+    kl,
+    phase_sensitive,
+    squared_error,
+)
 
 RECURRENT = {"dnn": "none", "drnn-1": 1, "drnn-2": 2, "drnn-3": 3, "srnn": "all"}
 FORMS = {
@@ -78,7 +85,7 @@ def test_an_independent_reference_gives_the_same_cost_output_and_gradients(archi
     check(path, architecture, form)
 
 
-@pytest.mark.parametrize("divergence", [squared_error, kl])
+@pytest.mark.parametrize("divergence", [squared_error, absolute_error, kl])
 def test_a_divergence_is_least_at_the_reference(divergence):
     rng = torch.Generator().manual_seed(0)
     reference = torch.rand(4, 5, generator=rng, dtype=torch.float64) + 0.1
@@ -88,7 +95,7 @@ def test_a_divergence_is_least_at_the_reference(divergence):
         assert divergence(other, reference) > least
 
 
-@pytest.mark.parametrize("objective", ["squared_error", "kl"])
+@pytest.mark.parametrize("objective", ["squared_error", "absolute_error", "kl"])
 def test_gamma_rewards_an_estimate_that_is_unlike_the_other_source(objective):
     near, far = tensor([[[[1.0], [3.0]]]]), tensor([[[[1.0], [9.0]]]])
     estimates = tensor([[[[1.5], [2.5]]]])
@@ -114,3 +121,16 @@ def test_the_constant_of_the_kl_divergence_follows_the_level_of_the_signals():
     quiet = discriminative(s, r, 0.05, "kl")
     loud = discriminative(100 * s, 100 * r, 0.05, "kl", 100 * UNIT_NORM_LEVEL)
     assert float(loud) == pytest.approx(100 * float(quiet), rel=1e-12)
+
+
+def test_the_phase_sensitive_references_are_the_nearest_that_any_mask_in_0_and_1_reaches():
+    rng = np.random.default_rng(0)
+    parts = tensor(rng.standard_normal((2, 50, 2)))
+    sources = torch.view_as_complex(parts)
+    mixture = sources.sum(0)
+    references = phase_sensitive(sources, mixture)
+    torch.testing.assert_close(references.sum(0), mixture.abs())
+    reached = (references / mixture.abs() * mixture - sources).abs()
+    for share in torch.linspace(0, 1, 101, dtype=torch.float64):
+        assert ((share * mixture - sources).abs() >= reached - 1e-12).all()
+    assert not phase_sensitive(torch.zeros_like(sources), torch.zeros_like(mixture)).any()
