@@ -50,3 +50,28 @@ class FitContext:
 
     def call_hosts(self) -> None:
         """Tell the other hosts that a training on several hosts begins now."""
+
+
+class MemberContext(FitContext):
+    """The surroundings of one member of an ensemble: checkpoints of its own, and no curves.
+
+    Parameters
+    ----------
+    ensemble
+        Surroundings of the ensemble's training.
+    nth
+        Number of the member, from 0.
+    """
+
+    def __init__(self, ensemble: FitContext, nth: int) -> None:
+        self._ensemble, self._nth = ensemble, nth
+        self.folder = ensemble.folder and ensemble.folder / f"member-{nth}"
+        self.cache, self.trainer_options = ensemble.cache, ensemble.trainer_options
+
+    def report_progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
+        """Report the progress of this member; see `FitContext`."""
+        self._ensemble.report_progress(done, total, unit, f"member {self._nth + 1}, {text}")
+
+    def call_hosts(self) -> None:
+        """Tell the other hosts; see `FitContext`."""
+        self._ensemble.call_hosts()

@@ -141,6 +141,24 @@ class Separator(ABC):
         """
         return 0
 
+    def members(self) -> Sequence[Self]:
+        """Return the methods of an ensemble, each of which is trained by itself; by default none.
+
+        Their hyperparameters and seeds differ from the ensemble's. A sweep trains each once, also
+        where it is a row of its own, and hands them to `join`.
+        """
+        return ()
+
+    def join(self, members: Sequence[Self]) -> Self:
+        """Take over what the trained methods that `members` names have learnt.
+
+        Parameters
+        ----------
+        members
+            The methods of `members`, in its order, trained.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is no ensemble")
+
     def training_facts(self) -> dict[str, Any]:
         """Return facts of the training to keep beside its time, such as the precision it used."""
         return {}

@@ -95,6 +95,18 @@ class Cell:
         )
 
     @property
+    def member_cells(self) -> list[Cell]:
+        """The cells that train the members of an ensemble; none for any other cell."""
+        cells = []
+        for nth, member in enumerate(self.build().members()):
+            values = member.hyperparameters()
+            seed = values.pop("seed", None)
+            kept = {k: v for k, v in values.items() if k in self.hyperparameters}
+            row = f"{self.name}, member {nth + 1}"
+            cells.append(dataclasses.replace(self, row=row, hyperparameters=kept, seed=seed))
+        return cells
+
+    @property
     def learns(self) -> bool:
         """Whether it depends on training tracks."""
         return "train" in self.digests

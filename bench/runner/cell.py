@@ -25,7 +25,7 @@ from bench.store.cell_folder import CellFolder
 from bench.store.claim import Claim, claimed
 from bench.store.estimates import keep, kept
 from bench.store.listening import write_estimates
-from bench.store.trained import load_method, training_folder
+from bench.store.trained import load_method, member_folders, training_folder
 from bench.track import Audio, Track
 
 #: Cache of prepared references, shared by the cells of one worker; its size in bytes at most.
@@ -180,32 +180,70 @@ def _trained(job: Job, folder: CellFolder, claim: Claim) -> Separator:
     Raises
     ------
     BusyError
-        Another process runs the training.
+        Another process runs the training, or that of a member of the ensemble.
     """
     training = training_folder(folder)
     if folder.cell.learns and not training.is_fitted():
-        claiming = nullcontext(claim) if training is folder else claimed(training.path)
-        with claiming as training_claim:
-            if training_claim is None:
-                raise BusyError
-            if not training.is_fitted():
-                if training is not folder:
-                    training.begin()
-                _train(job, training, folder, training_claim)
+        members = member_folders(training)
+        for part in [*members, training]:
+            _train_once(job, part, folder, claim, members if part is training else [])
     return load_method(folder).to(device_here(job.device))
 
 
-def _train(job: Job, training: CellFolder, waiting: CellFolder, claim: Claim) -> None:
-    """Train a cell and keep all of it in its folder; progress goes to the folder that waits."""
+def _train_once(
+    job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, members: list[CellFolder]
+) -> None:
+    """Train a cell under a claim of its own, unless it is trained.
+
+    Parameters
+    ----------
+    job
+        Settings of the run.
+    training
+        Folder of the cell that is trained: the one that waits, or another that it needs.
+    waiting
+        Folder of the cell that waits, whose progress is shown.
+    claim
+        Claim on the folder that waits.
+    members
+        Folders of the trained members, where the cell is an ensemble.
+    """
+    if training.is_fitted():
+        return
+    is_own = training.path == waiting.path
+    claiming = nullcontext(claim) if is_own else claimed(training.path)
+    with claiming as training_claim:
+        if training_claim is None:
+            raise BusyError
+        if not training.is_fitted():
+            if not is_own:
+                training.begin()
+            _train(job, training, waiting, training_claim, members)
+
+
+def _train(
+    job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, members: list[CellFolder]
+) -> None:
+    """Train a cell and keep all of it in its folder; see `_train_once`.
+
+    An ensemble joins what its members have learnt. Its time is theirs together.
+    """
     cell = training.cell
-    dataset = open_dataset(cell.dataset, job.data)
     start = time.perf_counter()
     with Usage() as usage:
         context = CellContext(training, waiting, claim, job.trainer_options, usage)
         context.report_progress(0, 0)
         method = cell.build().to(device_here(job.device))
-        method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
+        if members:
+            method = method.join([load_method(member) for member in members])
+        else:
+            dataset = open_dataset(cell.dataset, job.data)
+            method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
         method.save(training.fit_folder)
-    facts = {"fit_s": time.perf_counter() - start, "peak_bytes": usage.peak_bytes}
+    known = [member.fit_facts() for member in members]
+    facts = {
+        "fit_s": time.perf_counter() - start + sum(fact["fit_s"] for fact in known),
+        "peak_bytes": max([usage.peak_bytes, *(fact["peak_bytes"] for fact in known)]),
+    }
     training.mark_fitted({**facts, **method.training_facts(), "provenance": job.provenance()})
     shutil.rmtree(training.path / "checkpoints", ignore_errors=True)

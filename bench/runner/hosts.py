@@ -19,7 +19,7 @@ from bench.runner.context import JoinedContext
 from bench.runner.job import Job, device_here
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import holder
-from bench.store.trained import training_folder
+from bench.store.trained import member_folders, training_folder
 
 #: Polling interval in seconds: how often to look for a call of the first host.
 CALL_POLL_S = 0.2
@@ -57,7 +57,9 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
     int
         Number of trainings that ended well here.
     """
-    trainings = {t.path: t for t in map(training_folder, pending) if t.cell.learns}
+    needed = [training_folder(folder) for folder in pending if folder.cell.learns]
+    parts = [part for folder in needed for part in member_folders(folder) or [folder]]
+    trainings = {folder.path: folder for folder in parts}
     answered: set[str] = set()
     n_joined = 0
     import torch

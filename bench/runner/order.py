@@ -14,7 +14,7 @@ def longest_first(pending: Sequence[CellFolder], outcomes: Sequence[Outcome]) ->
 
     The expected time of a cell is that of the finished cell of its method that shares most of its
     hyperparameters. A method without a finished cell may take long and comes first, one that learns
-    before one that does not. A cell that shares the training of another comes last, so that no
+    before one that does not. A cell that needs the training of another comes last, so that no
     worker waits for that training.
 
     Parameters
@@ -36,7 +36,8 @@ def longest_first(pending: Sequence[CellFolder], outcomes: Sequence[Outcome]) ->
             if other.method == cell.method
         ]
         expected = max(similar)[1] if similar else float("inf")
-        return cell.training_cell is not cell, -expected, not cell.learns
+        needs_another = cell.training_cell is not cell or bool(cell.member_cells)
+        return needs_another, -expected, not cell.learns
 
     return sorted(pending, key=key)
 

@@ -24,6 +24,11 @@ def training_folder(folder: CellFolder) -> CellFolder:
     return CellFolder(folder.path.parent, training_cell)
 
 
+def member_folders(folder: CellFolder) -> list[CellFolder]:
+    """Return the folders that hold the trainings of an ensemble's members; none for other cells."""
+    return [CellFolder(folder.path.parent, cell) for cell in folder.cell.member_cells]
+
+
 def load_method(folder: CellFolder) -> Separator:
     """Return the method of a cell that is trained, or that learns nothing.
 

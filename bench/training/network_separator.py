@@ -16,16 +16,18 @@ and long songs in chunks. A network with other needs overrides a method of
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench import masks
 from bench.errors import BenchError
 from bench.masks import Masks
-from bench.methods.context import FitContext
+from bench.methods.context import FitContext, MemberContext
 from bench.methods.separator import Spectrogram, common_rate, separator
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
@@ -109,13 +111,40 @@ class NetworkSeparator(TrainingSettings):
         """Train on `tracks`, and keep the weights that separate `dev` best; see `Separator.fit`."""
         from bench.training.trainer import train
 
+        if self.ensemble > 1:
+            surroundings = context or FitContext()
+            members = self.members()
+            for i, member in enumerate(members):
+                member.to(self.device).fit(tracks, dev, MemberContext(surroundings, i))
+            return self.join(members)
         rate = common_rate(tracks)
         surroundings = context or FitContext()
         module = self.module(tracks, dev, surroundings.cache)
         weights = train(module, surroundings, self.device)
         self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}
-        self.precision_ = module.layer_precision
+        self.precision_: str = module.layer_precision
         self.rate_ = rate
+        return self
+
+    def members(self) -> Sequence[Self]:
+        """Return the networks of an ensemble: those of seed s have seeds s n to s n + n - 1.
+
+        The ensembles of two seeds have no member in common. Without an ensemble there are none.
+        """
+        if self.ensemble == 1:
+            return ()
+        seeds = range(self.seed * self.ensemble, (self.seed + 1) * self.ensemble)
+        return [dataclasses.replace(self, ensemble=1, seed=seed) for seed in seeds]
+
+    def join(self, members: Sequence[Self]) -> Self:
+        """Keep the weights of all members; see `Separator.join`."""
+        self.weights_ = {
+            f"{i}/{name}": weight
+            for i, member in enumerate(members)
+            for name, weight in member.weights_.items()
+        }
+        self.precision_ = " and ".join(sorted({member.precision_ for member in members}))
+        self.rate_ = members[0].rate_
         return self
 
     def training_facts(self) -> dict[str, Any]:
@@ -125,7 +154,7 @@ class NetworkSeparator(TrainingSettings):
         """
         network = self._new_network(self.rate_)
         n_parameters = sum(p.numel() for p in network.parameters() if p.requires_grad)
-        return {"precision": self.precision_, "parameters": n_parameters}
+        return {"precision": self.precision_, "parameters": n_parameters * self.ensemble}
 
     def alignment(self, rate: int) -> int:
         """Return where the network's state or sequence begins anew; see `Separator.alignment`."""
@@ -138,6 +167,13 @@ class NetworkSeparator(TrainingSettings):
         if self.memory() == "sequence":
             frames += self.frames
         return self.hop * frames + self.n_fft
+
+    def _member_weights(self) -> Iterator[dict[str, NDArray[np.float32]]]:
+        """Yield the weights of each network: one, or the members of an ensemble."""
+        for i in range(self.ensemble):
+            prefix = f"{i}/" if self.ensemble > 1 else ""
+            own = (k for k in self.weights_ if k.startswith(prefix))
+            yield {key.removeprefix(prefix): self.weights_[key] for key in own}
 
     def estimates(self, network: Any, magnitudes: Tensor) -> Tensor:
         """Return the magnitudes from which masks are made, by default the network's estimates.
@@ -165,14 +201,16 @@ class NetworkSeparator(TrainingSettings):
         """
         import torch
 
-        network = self._new_network(rate)
-        network.load_state_dict({k: torch.from_numpy(v) for k, v in self.weights_.items()})
-        network = network.to(self.device).eval()
         magnitudes = np.abs(spectrogram)
         scaled = magnitudes * (self.LEVEL / self.level(magnitudes))
         inputs = torch.from_numpy(scaled).float().to(self.device)
-        with torch.no_grad():
-            arrays = self.estimates(network, inputs).cpu().double().numpy()
+        network = self._new_network(rate).to(self.device).eval()
+        outputs = []
+        for weights in self._member_weights():
+            network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
+            with torch.no_grad():
+                outputs.append(self.estimates(network, inputs).cpu().double())
+        arrays = torch.stack(outputs).mean(0).numpy()
         estimates = {target: arrays[:, i] for i, target in enumerate(TARGETS)}
         if self.test_mask == "binary":
             return masks.binary(estimates)

@@ -90,6 +90,8 @@ class TrainingSettings(LevelledSeparator):
     average
         Decay, at each step of Adam, of a moving average of the weights, which takes their place on
         dev and in the end; 0: no average.
+    ensemble
+        Networks that are trained, each from a seed of its own, and whose estimates are averaged.
     precision
         Precision of the network's products in training: ``float32``; ``bfloat16``, several times as
         fast where the processor has instructions for it and slower where it has not; ``auto``: the
@@ -119,6 +121,7 @@ class TrainingSettings(LevelledSeparator):
         "pitch_semitones": 0.0,
         "tempo_change": 0.0,
         "average": 0.0,
+        "ensemble": 1,
     }
 
     gamma: float = Field(0.0, ge=0, lt=1)
@@ -142,6 +145,7 @@ class TrainingSettings(LevelledSeparator):
     learning_rate: float = Field(1e-3, gt=0)
     clip_norm: float = Field(1.0, gt=0)
     average: float = Field(0.0, ge=0, lt=1)
+    ensemble: int = Field(1, ge=1)
     precision: Precision = "auto"
     seed: int = Field(0, ge=0)
 

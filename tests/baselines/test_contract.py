@@ -54,6 +54,7 @@ TRAINING = {
     "pitch_semitones": 2.0,
     "tempo_change": 0.1,
     "average": 0.9,
+    "ensemble": 2,
     "recipe": "lbfgs",
     "epochs": 3,
     "select": "last",

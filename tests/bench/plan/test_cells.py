@@ -82,3 +82,13 @@ def test_cells_that_differ_in_separation_alone_share_one_training(planned):
     assert cell.training_cell is cell
     assert wider.training_cell is wider
     assert planned[0].training_cell is planned[0]
+
+
+def test_the_members_of_an_ensemble_are_cells_of_their_own(planned):
+    cell = planned[1]
+    pair = replace(cell, hyperparameters={**cell.hyperparameters, "ensemble": 2})
+    assert [member.seed for member in pair.member_cells] == [0, 1]
+    assert pair.member_cells[0].fingerprint == cell.fingerprint
+    assert pair.member_cells[1].fingerprint == replace(cell, seed=1).fingerprint
+    assert pair.fingerprint != cell.fingerprint
+    assert cell.member_cells == planned[0].member_cells == []

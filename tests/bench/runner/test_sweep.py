@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from bench.methods.separator import Separator
+from bench.runner import cell as cell_module
 from bench.store import claim
 from bench.store.claim import newest
 from tests.command import bench, cluster, start, wait_until
@@ -283,3 +284,28 @@ def test_an_order_by_what_is_known_has_the_longest_first(sweep):
     assert rows == ["Slow 0.2", "Slow 0.4", "Slow 0.1", "Slow 0.3"]
     unknown = [CellFolder(Path("elsewhere"), folder.cell) for folder in found.folders]
     assert longest_first(unknown, []) == unknown
+
+
+ENSEMBLE = """\
+title: Ensemble
+why: A test.
+dataset: synthetic
+seeds: [0, 1]
+examples: false
+methods:
+  - {method: drnn, label: Pair, fixed: &small {hidden: 4, recurrent: none, epochs: 1, ensemble: 2}}
+  - {method: drnn, label: One, fixed: {<<: *small, ensemble: 1}}
+"""
+
+
+def test_a_network_is_trained_once_whether_it_is_a_row_or_a_member(workspace, monkeypatch):
+    trained = []
+    train = cell_module._train
+    monkeypatch.setattr(cell_module, "_train", lambda *a: (trained.append(a[1].path), train(*a))[1])
+    Path("ensemble.yaml").write_text(ENSEMBLE)
+    assert bench("run", "ensemble.yaml", "--workers", "0") == 0
+    # Seeds 0 and 1 are rows and members, 2 and 3 members; and the two ensembles.
+    assert len(trained) == len(set(trained)) == 6
+    table = pd.read_parquet("reports/ensemble/scores.parquet")
+    values = table.query("metric == 'nsdr'").groupby(["row", "seed"])["value"].mean()
+    assert len(set(values.round(6))) == 4

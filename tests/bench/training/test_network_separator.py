@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from bench import stft
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
 from bench.methods import chunks, registry
@@ -167,3 +168,51 @@ def test_either_optimiser_trains_any_network(tracks, recipe):
         tracks, (), context
     )
     assert losses[-1] < losses[0]
+
+
+@pytest.fixture(scope="module")
+def ensemble(tracks) -> Recurrent:
+    """Two networks, of the second pair of seeds."""
+    return Recurrent(**SMALL, frames=20, ensemble=2, seed=1).fit(tracks)
+
+
+def test_an_ensemble_averages_the_estimates_of_networks_with_seeds_of_their_own(tracks, ensemble):
+    mixture = np.random.default_rng(0).normal(size=(1, 30_000))
+    spectrogram = stft.forward(mixture, ensemble.n_fft, ensemble.hop)
+    members = [Recurrent(**SMALL, frames=20, seed=seed).fit(tracks) for seed in (2, 3)]
+    shares = [m.masks(spectrogram, RATE)["vocals"] for m in members]
+    mean = ensemble.masks(spectrogram, RATE)["vocals"]
+    # Each network's estimates add up to the mixture, so that the mean of their shares is the share.
+    np.testing.assert_allclose(mean, np.mean(shares, axis=0), atol=1e-5)
+    assert np.abs(shares[0] - shares[1]).max() > 1e-3
+    facts = [m.training_facts() for m in [ensemble, *members]]
+    assert facts[0]["parameters"] == facts[1]["parameters"] + facts[2]["parameters"]
+
+
+def test_a_saved_ensemble_separates_as_before(ensemble, tmp_path):
+    mixture = np.random.default_rng(0).normal(size=(1, 30_000))
+    ensemble.save(tmp_path)
+    loaded = Recurrent.load(tmp_path)
+    before, after = (m.separate(mixture, RATE)["vocals"] for m in (ensemble, loaded))
+    assert np.array_equal(before, after)
+
+
+def test_an_ensemble_goes_on_from_the_checkpoints_of_its_members(tracks, ensemble, tmp_path):
+    class StoppedError(Exception):
+        pass
+
+    class Context(FitContext):
+        folder = tmp_path
+
+        def report_progress(self, done, total, unit="steps", text=""):
+            if "member 2" in text and done == 1:
+                raise StoppedError
+
+    method = Recurrent(**SMALL, frames=20, ensemble=2, seed=1)
+    with pytest.raises(StoppedError):
+        method.fit(tracks, (), Context())
+    assert (tmp_path / "member-0" / "checkpoints" / "last.ckpt").is_file()
+    context = FitContext()
+    context.folder = tmp_path
+    method.fit(tracks, (), context)
+    assert all(np.array_equal(method.weights_[k], w) for k, w in ensemble.weights_.items())
