@@ -6,14 +6,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint benchmark setup ffmpeg chromium postgresql format clean
+.PHONY: demo test check lint benchmark setup ffmpeg chromium postgresql slurm format clean
 
 demo: setup
 	$(BIN)/bench run experiments/quick.yaml
 
 PARALLEL := --numprocesses logical --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test: setup chromium postgresql lint
+test: setup chromium postgresql slurm lint
 	$(BIN)/pytest $(PARALLEL) --durations 25
 
 check: setup lint
@@ -51,7 +51,8 @@ ffmpeg:
 	@{ command -v ffmpeg && command -v ffprobe; } >/dev/null || { $(call apt,ffmpeg); } \
 	|| echo "ffmpeg could not be installed here: all works but reading MUSDB18's stem files and the comparison with museval; install it by your system's package manager"
 
-# The tests of pages need a browser, those of a team's store a PostgreSQL: skipped where it is not.
+# The tests of pages need a browser, those of a team's store a PostgreSQL, those of a cluster's jobs a
+# SLURM: skipped where it is not.
 chromium:
 	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null \
 	|| { $(call apt,chromium fonts-dejavu-core); } \
@@ -61,6 +62,11 @@ postgresql:
 	@{ ls /usr/lib/postgresql/*/bin/initdb || command -v initdb; } >/dev/null 2>&1 \
 	|| { $(call apt,postgresql); } \
 	|| echo "postgresql could not be installed here: the tests of tracking on it are skipped"
+
+slurm:
+	@{ command -v slurmctld || ls /usr/sbin/slurmctld; } >/dev/null 2>&1 \
+	|| { $(call apt,slurm-wlm munge); } \
+	|| echo "slurm could not be installed here: the tests of its jobs are skipped"
 
 format: setup
 	$(BIN)/ruff format .

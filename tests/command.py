@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import dask
+
 from bench.cli.main import main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,6 +93,8 @@ def _run(words: Sequence[str], module: str, environment: Mapping[str, str], log:
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = environment["PYTHONPATH"].split(os.pathsep)
+    if "DASK_CONFIG" in environment:  # else read where Dask is imported, in the server
+        dask.config.refresh(paths=[environment["DASK_CONFIG"]])
     output = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(output, stream)

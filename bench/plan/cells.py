@@ -172,7 +172,7 @@ def _variant_cells(
     """Return the cells of one row: one a seed, or one for a method that draws nothing."""
     hyperparameters = registry.make(cls, values, row).hyperparameters()
     draws = hyperparameters.pop("seed", None) is not None
-    seeds: list[int | None] = [*experiment.seeds] if draws else [None]
+    seeds: list[int | None] = [*(entry.seeds or experiment.seeds)] if draws else [None]
     return [
         Cell(
             row=row,

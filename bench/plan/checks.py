@@ -133,7 +133,7 @@ def _check_entry(entry: MethodEntry, i: int, source: Source) -> None:
             if name not in known:
                 problem = f"{entry.method} has no hyperparameter {name!r}; {nearest(name, known)}"
             elif name == "seed":
-                problem = "seeds are set by the key 'seeds' for all"
+                problem = "seeds are set by the key 'seeds'"
             elif part == "sweep" and name in entry.fixed:
                 problem = f"{name!r} is fixed and swept"
             if problem:

@@ -102,6 +102,8 @@ class MethodEntry(Strict):
     fixed, sweep
         Hyperparameters by name: one value each, or a list of values each, all combinations of
         which are run.
+    seeds
+        The method is run once with each, in place of the experiment's `seeds`.
     published
         Published figures by target and metric over tracks, shown beside ours; ``not recovered``
         for one that is known to exist and could not be read.
@@ -119,6 +121,7 @@ class MethodEntry(Strict):
     label: Line
     fixed: dict[str, Any] = {}
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
+    seeds: Annotated[list[Seed], AfterValidator(_unique)] | None = Field(None, min_length=1)
     published: Figures = {}
     published_note: Text = ""
     chosen: Choice = ""
@@ -230,7 +233,7 @@ class Experiment(Strict):
     dataset
         A name from ``bench list``.
     seeds
-        Each method that draws at random runs once with each.
+        Each method that draws at random runs once with each, but for one with seeds of its own.
     protocols
         Scoring protocols by name.
     published_source
@@ -261,6 +264,15 @@ class Experiment(Strict):
     figure: Figure | None = None
     examples: bool = True
     keep_estimates: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _figure_compares_seed_by_seed(self) -> Self:
+        """Refuse seeds of one method where a figure compares rows."""
+        if self.figure is not None and any(entry.seeds for entry in self.methods):
+            raise ValueError(
+                "a figure compares rows seed by seed: leave out figure, or the seeds of methods"
+            )
+        return self
 
     def transform(self, method: type[Separator], rate: int | None) -> dict[str, int]:
         """Return the window and hop of `stft` for a method that has them.

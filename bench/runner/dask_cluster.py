@@ -15,6 +15,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.runner.job import JobResult
+from bench.runner.slurm import slurm_cluster
 from bench.runner.workers import Workers
 
 #: Polling interval in seconds: how often to look again at a cell that another process computes.
@@ -29,11 +30,17 @@ IGNORE_INTERRUPT = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 FORKSERVER = "forkserver"
 #: Number of times that the worker of a cell may be killed before the cell counts as failed.
 DEATHS = 2
+#: The same for jobs of SLURM. They end at their time limit, whatever they compute.
+DEATHS_OF_JOBS = 30
 
 
 @contextlib.contextmanager
-def connected(workers: Workers, preload: Sequence[str] = ()) -> Iterator[Any]:
+def connected(
+    workers: Workers, preload: Sequence[str] = ()
+) -> Iterator[tuple[Any, Callable[[], None]]]:
     """Yield a Dask client of the workers, which are started and ended here unless elsewhere.
+
+    With it comes a function that replaces workers that have ended, where Dask does not.
 
     Parameters
     ----------
@@ -51,10 +58,11 @@ def connected(workers: Workers, preload: Sequence[str] = ()) -> Iterator[Any]:
     import dask
     from dask.distributed import Client
 
+    n_deaths = DEATHS_OF_JOBS if workers.scheduler == "slurm" else DEATHS
     limits = {f"{name}_NUM_THREADS": str(workers.threads) for name in ("OMP", "MKL", "OPENBLAS")}
     settings: dict[str, Any] = {
         "distributed.nanny.pre-spawn-environ": limits,
-        "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.scheduler.allowed-failures": n_deaths,
         "distributed.logging.distributed": "critical",
         "distributed.worker.daemon": False,
         "distributed.worker.preload": [IGNORE_INTERRUPT],
@@ -71,10 +79,13 @@ def connected(workers: Workers, preload: Sequence[str] = ()) -> Iterator[Any]:
     with dask.config.set(settings):
         if not workers.scheduler:
             with _local(workers, preload, limits) as cluster, Client(cluster) as client:
-                yield client
+                yield client, _nothing
         elif workers.scheduler == "slurm":
-            with _slurm(workers.n_workers) as cluster, Client(cluster) as client:
-                yield client
+            with (
+                slurm_cluster(workers.n_workers) as (cluster, keep_jobs),
+                Client(cluster) as client,
+            ):
+                yield client, keep_jobs
         else:
             try:
                 client = Client(workers.scheduler, timeout=10)
@@ -84,7 +95,11 @@ def connected(workers: Workers, preload: Sequence[str] = ()) -> Iterator[Any]:
                     f"({str(error).splitlines()[0]}); start one: dask scheduler --host 127.0.0.1"
                 ) from None
             with client:
-                yield client
+                yield client, _nothing
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _local(workers: Workers, preload: Sequence[str], limits: Mapping[str, str]) -> Any:
@@ -118,39 +133,13 @@ def _local(workers: Workers, preload: Sequence[str], limits: Mapping[str, str]) 
     return cluster
 
 
-def _slurm(n_jobs: int) -> Any:
-    """Return a cluster of SLURM jobs, as the key ``jobqueue.slurm`` of Dask's settings states.
-
-    Raises
-    ------
-    BenchError
-        dask-jobqueue is not installed, or the settings do not say what a job is.
-    """
-    import dask
-
-    try:
-        from dask_jobqueue.slurm import SLURMCluster
-    except ImportError:
-        raise BenchError(
-            "--scheduler slurm needs dask-jobqueue: pip install 'singing-voice-bench[slurm]'"
-        ) from None
-    for key in ("cores", "memory"):
-        if dask.config.get(f"jobqueue.slurm.{key}", None) is None:
-            raise BenchError(
-                f"--scheduler slurm: Dask's settings do not say {key} of a job; say it under "
-                "jobqueue.slurm in a file of ~/.config/dask, or in one that DASK_CONFIG names"
-            )
-    cluster = SLURMCluster(scheduler_options={"dashboard_address": "127.0.0.1:0"})
-    cluster.scale(jobs=n_jobs)
-    return cluster
-
-
 def run_on(
     client: Any,
     work: Callable[[Cell], JobResult],
     cells: Sequence[Cell],
     on_begin: Callable[[Cell], None],
     on_gpu: Callable[[Cell], bool],
+    keep_workers: Callable[[], None] = _nothing,
 ) -> Iterator[tuple[Cell, JobResult]]:
     """Compute cells on the workers of a client; yield each with how it ended.
 
@@ -169,12 +158,20 @@ def run_on(
         Called with each cell that is sent to a worker.
     on_gpu
         Tells whether a cell waits for a worker that offers a GPU.
+    keep_workers
+        Called again and again while cells run or wait: replaces workers that have ended.
+
+    Raises
+    ------
+    BenchError
+        The workers cannot run the suite, or none can be had any more.
     """
     from dask.distributed import wait
 
     waiting = deque((0.0, cell) for cell in cells)
     running: dict[Any, Cell] = {}
     while waiting or running:
+        keep_workers()
         slots = _free_slots(client, [*running.values(), *(cell for _, cell in waiting)], on_gpu)
         for cell in running.values():
             slots[on_gpu(cell)] -= 1
@@ -255,7 +252,8 @@ def _result_of(future: Any) -> JobResult:
     if future.status == "error":
         error = future.exception()
         if isinstance(error, KilledWorker):
-            return JobResult("failed", f"its worker process was ended {DEATHS + 1} times")
+            n_times = error.allowed_failures + 1
+            return JobResult("failed", f"its worker process was ended {n_times} times")
         raise BenchError(
             f"the workers cannot run the suite ({type(error).__name__}: {error}); install the same "
             "version there"

@@ -46,9 +46,12 @@ def run_cells_of(
     }
     networks = any(registry.find_method(cell.method).ON_GPU for cell in cells)
     preload = ["bench.runner.cell", *(["pytorch_lightning"] if networks else [])]
-    with dask_cluster.connected(workers, preload) as client, dask_cluster.one_line_errors():
+    with (
+        dask_cluster.connected(workers, preload) as (client, keep_workers),
+        dask_cluster.one_line_errors(),
+    ):
         yield from dask_cluster.run_on(
-            client, work, cells, on_begin, lambda cell: id(cell) in on_gpu
+            client, work, cells, on_begin, lambda cell: id(cell) in on_gpu, keep_workers
         )
 
 

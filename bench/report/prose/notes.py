@@ -29,10 +29,11 @@ def notes(tables: ReportTables) -> list[str]:
     lines += _unmarked(tables)
     if results.overrides:
         lines.append(f"Not as in its file: run with -o {' -o '.join(results.overrides)}")
-    seeds = len(results.experiment.seeds)
-    if seeds > 1:
+    trainings = sorted({row.n_seeds for row in rows if row.draws})
+    if trainings and trainings[-1] > 1:
+        numbers = " or ".join(map(str, trainings))
         lines.append(
-            f"Rows of methods that draw at random are means over {seeds} trainings, one a seed. "
+            f"Rows of methods that draw at random are means over {numbers} trainings, one a seed. "
             "± is the standard deviation over these trainings, on the same tracks."
         )
     elif any(row.has_one_draw for row in rows):

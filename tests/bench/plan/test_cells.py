@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -92,3 +93,16 @@ def test_the_members_of_an_ensemble_are_cells_of_their_own(planned):
     assert pair.member_cells[1].fingerprint == replace(cell, seed=1).fingerprint
     assert pair.fingerprint != cell.fingerprint
     assert cell.member_cells == planned[0].member_cells == []
+
+
+def test_a_method_may_have_seeds_of_its_own(planned, monkeypatch):
+    methods = [
+        {"method": "drnn", "label": "Five", "seeds": [0, 1, 2, 3, 4]},
+        {"method": "drnn", "label": "As all", "fixed": {"gamma": 0.05}},
+        {"method": "mixture", "label": "Mixture", "seeds": [1, 2]},
+    ]
+    experiment = Experiment(
+        name="x", title="t", why="w", dataset="synthetic", seeds=[0, 1], methods=methods
+    )
+    rows = Counter(cell.row for cell in cells(experiment, Synthetic()))
+    assert rows == {"Five": 5, "As all": 2, "Mixture": 1}

@@ -258,7 +258,7 @@ def test_several_mistakes_are_named_at_once_each_with_its_line(write):
     ]
     text = GOOD.replace("{recurrent: none}", "{seed: 1, gamma: 2, hiden: 3}")
     assert faults(write(text)) == [
-        "exp.yaml:10: seeds are set by the key 'seeds' for all",
+        "exp.yaml:10: seeds are set by the key 'seeds'",
         "exp.yaml:10: drnn has no hyperparameter 'hiden'; did you mean 'hidden'?",
         "exp.yaml:12: 'gamma' is fixed and swept",
     ]
@@ -312,3 +312,9 @@ def test_a_mistake_on_the_command_line_is_named_by_its_option(write):
     assert read_experiment(misspelt, ["methods[1].fixed={hidden: 8}"]).methods[1].fixed == {
         "hidden": 8
     }
+
+
+def test_a_figure_and_seeds_of_one_method_do_not_go_together(write):
+    own = GOOD.replace("label: DNN\n", "label: DNN\n    seeds: [3]\n")
+    assert read_experiment(write(own)).methods[1].seeds == [3]
+    assert "a figure compares rows seed by seed" in refused(write(own + "figure: {}\n"))

@@ -1,10 +1,7 @@
-"""Where work runs: local workers, workers that joined a scheduler, jobs of SLURM."""
+"""Where work runs: local workers, workers that joined a scheduler, several hosts."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,23 +14,6 @@ from bench.runner import dask_cluster
 from bench.runner.job import JobResult
 from tests.command import bench, cluster, end, free_port, ran, start
 
-SBATCH = """\
-#!/bin/sh
-job=$(mktemp job.XXXXXX)
-cp "$1" "$job"
-sh "$job" > "$job.log" 2>&1 &
-echo "Submitted batch job $!"
-"""
-SETTINGS = """\
-jobqueue:
-  slurm:
-    cores: 1
-    memory: 2GB
-    walltime: "00:10:00"
-    interface: lo
-    python: {python}
-    job_script_prologue: ["export OMP_NUM_THREADS=1"]
-"""
 SWEEP = """\
 title: Sweep
 why: A test.
@@ -154,30 +134,6 @@ def test_workers_of_a_scheduler_give_the_scores_of_one_process(workspace, alone)
     with cluster([], []) as dask:
         said = ran("run", "sweep.yaml", "--scheduler", dask.address)
     assert "4 cells: 4 computed, 0 reused, 0 failed" in said
-    check_same_scores(alone)
-
-
-@pytest.mark.slow
-def test_jobs_of_slurm_give_the_scores_of_one_process(workspace, alone, monkeypatch):
-    """SLURM itself is played by a script that starts what it is handed."""
-    Path("sweep.yaml").write_text(SWEEP)
-    for name, text in (("sbatch", SBATCH), ("scancel", "#!/bin/sh\n")):
-        Path(name).write_text(text)
-        Path(name).chmod(0o755)
-    Path("dask").mkdir()
-    Path("dask/slurm.yaml").write_text(SETTINGS.format(python=sys.executable))
-    path = f"{workspace}{os.pathsep}{os.environ['PATH']}"
-    python = [sys.executable, "-c", "from bench.cli.main import main; main()"]
-    environment = {**os.environ, "DASK_CONFIG": str(workspace / "dask"), "PATH": path}
-    done = subprocess.run(
-        [*python, "run", "sweep.yaml", "--scheduler", "slurm", "--workers", "2"],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert "4 cells: 4 computed, 0 reused, 0 failed" in done.stdout
-    scripts = [path for path in Path().glob("job.*") if path.suffix != ".log"]
-    assert len(scripts) == 2
-    assert all("#SBATCH --mem=2G" in path.read_text() for path in scripts)
     check_same_scores(alone)
 
 
