@@ -33,6 +33,7 @@ benchmark: setup
 	$(BIN)/python tests/benchmarks/runner.py
 	$(BIN)/python tests/benchmarks/methods.py
 	$(BIN)/python tests/benchmarks/commands.py
+	$(BIN)/python tests/benchmarks/hosts.py
 
 setup: .venv/ready ffmpeg
 
