@@ -9,6 +9,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,16 @@ def capture(device: str) -> dict[str, Any]:
         "machine": machine(),
         "device": device,
     }
+
+
+def all_captured(scored: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what was captured with a cell's scores, its training and its ensemble's members.
+
+    Parameters
+    ----------
+    scored
+        Recorded facts of a cell's scores under one protocol, those of its training as ``fit``.
+    """
+    fit = scored.get("fit") or {}
+    captured = [scored.get("provenance"), fit.get("provenance"), *fit.get("members", [])]
+    return [each for each in captured if each]

@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.command import free_port, wait_until
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -54,15 +56,15 @@ def missing() -> str:
     return "" if os.geteuid() == 0 else "the daemons of SLURM need root"
 
 
-def asked(*words: str) -> str:
-    """Return what a command of SLURM prints."""
+def output_of(*words: str) -> str:
+    """Return what a command of SLURM prints on its standard output."""
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
 def jobs() -> list[str]:
     """Return the identifiers of all jobs that wait or run, or are about to end."""
-    return asked("squeue", "--noheader", "--format=%i").split()
+    return output_of("squeue", "--noheader", "--format=%i").split()
 
 
 @contextlib.contextmanager
@@ -90,10 +92,10 @@ def slurm() -> Iterator[None]:
         ["slurmctld", "-D"],
         ["slurmd", "-D", "-N", NODE],
     ]
-    before = os.environ.get("SLURM_CONF")
-    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
         log = stack.enter_context((folder / "log").open("w"))
         for command in commands:
             program = shutil.which(command[0], path=PATH) or command[0]
@@ -103,11 +105,7 @@ def slurm() -> Iterator[None]:
             if command[0] == "munged":
                 wait_until(files["socket"].exists, "munge")
         try:
-            wait_until(lambda: asked("sinfo", "-h", "-o", "%T") == "idle", "SLURM's node")
+            wait_until(lambda: output_of("sinfo", "-h", "-o", "%T") == "idle", "SLURM's node")
             yield
         finally:
-            asked("scancel", *jobs())
-            if before is None:
-                del os.environ["SLURM_CONF"]
-            else:
-                os.environ["SLURM_CONF"] = before
+            output_of("scancel", *jobs())

@@ -53,7 +53,7 @@ class FitContext:
 
 
 class MemberContext(FitContext):
-    """The surroundings of one member of an ensemble: checkpoints of its own, and no curves.
+    """The surroundings of one member of an ensemble: checkpoints of its own, nothing else kept.
 
     Parameters
     ----------
@@ -70,7 +70,8 @@ class MemberContext(FitContext):
 
     def report_progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
         """Report the progress of this member; see `FitContext`."""
-        self._ensemble.report_progress(done, total, unit, f"member {self._nth + 1}, {text}")
+        member = f"member {self._nth + 1}"
+        self._ensemble.report_progress(done, total, unit, f"{member}, {text}" if text else member)
 
     def call_hosts(self) -> None:
         """Tell the other hosts; see `FitContext`."""

@@ -142,7 +142,7 @@ class Separator(ABC):
         return 0
 
     def members(self) -> Sequence[Self]:
-        """Return the methods of an ensemble, each of which is trained by itself; by default none.
+        """Return the untrained members of an ensemble, each trained by itself; by default none.
 
         Their hyperparameters and seeds differ from the ensemble's. A sweep trains each once, also
         where it is a row of its own, and hands them to `join`.
@@ -150,12 +150,22 @@ class Separator(ABC):
         return ()
 
     def join(self, members: Sequence[Self]) -> Self:
-        """Take over what the trained methods that `members` names have learnt.
+        """Combine the trained members into this ensemble.
 
         Parameters
         ----------
         members
-            The methods of `members`, in its order, trained.
+            What `members` returns, trained, in the same order.
+
+        Returns
+        -------
+        Self
+            This method, trained.
+
+        Raises
+        ------
+        NotImplementedError
+            The method is no ensemble.
         """
         raise NotImplementedError(f"{type(self).__name__} is no ensemble")
 

@@ -101,9 +101,9 @@ class Cell:
         for nth, member in enumerate(self.build().members()):
             values = member.hyperparameters()
             seed = values.pop("seed", None)
-            kept = {k: v for k, v in values.items() if k in self.hyperparameters}
-            row = f"{self.name}, member {nth + 1}"
-            cells.append(dataclasses.replace(self, row=row, hyperparameters=kept, seed=seed))
+            same = {k: v for k, v in values.items() if k in self.hyperparameters}
+            row = f"{self.row}, member {nth + 1}"
+            cells.append(dataclasses.replace(self, row=row, hyperparameters=same, seed=seed))
         return cells
 
     @property

@@ -265,15 +265,6 @@ class Experiment(Strict):
     examples: bool = True
     keep_estimates: bool = False
 
-    @pydantic.model_validator(mode="after")
-    def _figure_compares_seed_by_seed(self) -> Self:
-        """Refuse seeds of one method where a figure compares rows."""
-        if self.figure is not None and any(entry.seeds for entry in self.methods):
-            raise ValueError(
-                "a figure compares rows seed by seed: leave out figure, or the seeds of methods"
-            )
-        return self
-
     def transform(self, method: type[Separator], rate: int | None) -> dict[str, int]:
         """Return the window and hop of `stft` for a method that has them.
 

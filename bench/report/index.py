@@ -82,10 +82,11 @@ def _summary(folder: Path, facts: dict[str, Any]) -> ReportSummary:
     experiment, cells = facts["experiment"], facts["cells"]
     with (folder / "rows.csv").open(newline="", encoding="utf-8") as file:
         best, best_value = _best(list(csv.DictReader(file)))
-    captured = [
-        scored.get("provenance", {}).get("commit", "")
+    stamps = [
+        captured.get("commit", "")
         for cell in cells
         for scored in cell["scores"].values()
+        for captured in provenance.all_captured(scored)
     ]
     return ReportSummary(
         folder.name,
@@ -97,7 +98,7 @@ def _summary(folder: Path, facts: dict[str, Any]) -> ReportSummary:
         best_value,
         len(cells),
         sum(cell["status"] == "done" for cell in cells),
-        tuple(sorted({provenance.short(commit) for commit in captured if commit})),
+        tuple(sorted({provenance.short(stamp) for stamp in stamps if stamp})),
         facts["report"]["time"][:10],
     )
 

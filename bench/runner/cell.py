@@ -12,6 +12,7 @@ import threadpoolctl
 import torch
 
 from bench.datasets import open_dataset
+from bench.errors import BenchError
 from bench.methods import chunks, registry
 from bench.methods.separator import Separator
 from bench.plan.cells import Cell
@@ -185,13 +186,25 @@ def _trained(job: Job, folder: CellFolder, claim: Claim) -> Separator:
     training = training_folder(folder)
     if folder.cell.learns and not training.is_fitted():
         members = member_folders(training)
-        for part in [*members, training]:
-            _train_once(job, part, folder, claim, members if part is training else [])
+        n_busy = 0
+        for nth, member in enumerate(members):
+            try:
+                _train_once(job, member, folder, claim, [], f"member {nth + 1} of {len(members)}")
+            except BusyError:  # the others may be free
+                n_busy += 1
+        if n_busy:
+            raise BusyError
+        _train_once(job, training, folder, claim, members)
     return load_method(folder).to(device_here(job.device))
 
 
 def _train_once(
-    job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, members: list[CellFolder]
+    job: Job,
+    training: CellFolder,
+    waiting: CellFolder,
+    claim: Claim,
+    members: list[CellFolder],
+    part: str = "",
 ) -> None:
     """Train a cell under a claim of its own, unless it is trained.
 
@@ -207,6 +220,15 @@ def _train_once(
         Claim on the folder that waits.
     members
         Folders of the trained members, where the cell is an ensemble.
+    part
+        Which part of the waiting cell this training is, shown with its progress.
+
+    Raises
+    ------
+    BenchError
+        The training has failed in this run, of this cell or of another that needs it.
+    BusyError
+        Another process runs the training.
     """
     if training.is_fitted():
         return
@@ -215,23 +237,41 @@ def _train_once(
     with claiming as training_claim:
         if training_claim is None:
             raise BusyError
-        if not training.is_fitted():
-            if not is_own:
-                training.begin()
-            _train(job, training, waiting, training_claim, members)
+        if training.is_fitted():
+            return
+        if is_own:
+            _train(job, training, waiting, training_claim, members, part)
+            return
+        state = training.state()
+        if state.get("stage") == "failed" and state["time"] > job.began:
+            raise BenchError(state["error"])
+        if not (training.path / "cell.json").is_file():
+            training.begin()
+        try:
+            _train(job, training, waiting, training_claim, members, part)
+        except BusyError:
+            raise
+        except Exception as error:
+            record_failure(training, error)
+            raise
 
 
 def _train(
-    job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, members: list[CellFolder]
+    job: Job,
+    training: CellFolder,
+    waiting: CellFolder,
+    claim: Claim,
+    members: list[CellFolder],
+    part: str,
 ) -> None:
     """Train a cell and keep all of it in its folder; see `_train_once`.
 
-    An ensemble joins what its members have learnt. Its time is theirs together.
+    An ensemble joins what its members have learnt. Its training time is the sum of theirs.
     """
     cell = training.cell
     start = time.perf_counter()
     with Usage() as usage:
-        context = CellContext(training, waiting, claim, job.trainer_options, usage)
+        context = CellContext(training, waiting, claim, job.trainer_options, usage, part)
         context.report_progress(0, 0)
         method = cell.build().to(device_here(job.device))
         if members:
@@ -240,10 +280,13 @@ def _train(
             dataset = open_dataset(cell.dataset, job.data)
             method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
         method.save(training.fit_folder)
-    known = [member.fit_facts() for member in members]
+    facts_of_members = [member.fit_facts() for member in members]
     facts = {
-        "fit_s": time.perf_counter() - start + sum(fact["fit_s"] for fact in known),
-        "peak_bytes": max([usage.peak_bytes, *(fact["peak_bytes"] for fact in known)]),
+        "fit_s": time.perf_counter() - start + sum(fact["fit_s"] for fact in facts_of_members),
+        "peak_bytes": max([usage.peak_bytes, *(fact["peak_bytes"] for fact in facts_of_members)]),
+        "provenance": job.provenance(),
     }
-    training.mark_fitted({**facts, **method.training_facts(), "provenance": job.provenance()})
+    if members:
+        facts["members"] = [fact["provenance"] for fact in facts_of_members]
+    training.mark_fitted({**facts, **method.training_facts()})
     shutil.rmtree(training.path / "checkpoints", ignore_errors=True)

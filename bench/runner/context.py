@@ -57,6 +57,9 @@ class CellContext(FitContext):
         Keyword arguments for Lightning's Trainer.
     usage
         Measures this process.
+    part
+        Which part of the waiting cell this training is, such as ``member 2 of 3``; shown with its
+        progress.
     """
 
     def __init__(
@@ -66,8 +69,9 @@ class CellContext(FitContext):
         claim: Claim,
         trainer_options: Mapping[str, Any],
         usage: Usage,
+        part: str = "",
     ) -> None:
-        self._training, self._claim, self._usage = training, claim, usage
+        self._training, self._claim, self._usage, self._part = training, claim, usage, part
         self._progress = ProgressWriter(waiting)
         self.folder = training.path
         self.cache = training.copies_folder
@@ -102,7 +106,7 @@ class CellContext(FitContext):
         """
         if not self._claim.holds():
             raise BusyError
-        self._progress.write("fit", done, total, unit, text)
+        self._progress.write("fit", done, total, unit, ", ".join(filter(None, (self._part, text))))
 
 
 class JoinedContext(FitContext):

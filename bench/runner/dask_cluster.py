@@ -30,7 +30,7 @@ IGNORE_INTERRUPT = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 FORKSERVER = "forkserver"
 #: Number of times that the worker of a cell may be killed before the cell counts as failed.
 DEATHS = 2
-#: The same for jobs of SLURM. They end at their time limit, whatever they compute.
+#: The same limit for jobs of SLURM, which also end at their time limit.
 DEATHS_OF_JOBS = 30
 
 

@@ -58,7 +58,12 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
         Number of trainings that ended well here.
     """
     needed = [training_folder(folder) for folder in pending if folder.cell.learns]
-    parts = [part for folder in needed for part in member_folders(folder) or [folder]]
+    parts = [
+        part
+        for folder in needed
+        if not folder.is_fitted()
+        for part in member_folders(folder) or [folder]
+    ]
     trainings = {folder.path: folder for folder in parts}
     answered: set[str] = set()
     n_joined = 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from bench.plan.cells import Cell
 from bench.store.cell_folder import CellFolder
 from bench.store.results import Outcome
+from bench.store.trained import member_folders, training_folder
 
 
 def longest_first(pending: Sequence[CellFolder], outcomes: Sequence[Outcome]) -> list[CellFolder]:
@@ -14,8 +15,8 @@ def longest_first(pending: Sequence[CellFolder], outcomes: Sequence[Outcome]) ->
 
     The expected time of a cell is that of the finished cell of its method that shares most of its
     hyperparameters. A method without a finished cell may take long and comes first, one that learns
-    before one that does not. A cell that needs the training of another comes last, so that no
-    worker waits for that training.
+    before one that does not. A cell that needs the training of another pending cell comes last, so
+    that no worker waits for that training.
 
     Parameters
     ----------
@@ -28,6 +29,8 @@ def longest_first(pending: Sequence[CellFolder], outcomes: Sequence[Outcome]) ->
         (outcome.cell, _seconds(outcome)) for outcome in outcomes if outcome.status == "done"
     ]
 
+    pending_paths = {folder.path for folder in pending}
+
     def key(folder: CellFolder) -> tuple[bool, float, bool]:
         cell = folder.cell
         similar = [
@@ -36,7 +39,8 @@ def longest_first(pending: Sequence[CellFolder], outcomes: Sequence[Outcome]) ->
             if other.method == cell.method
         ]
         expected = max(similar)[1] if similar else float("inf")
-        needs_another = cell.training_cell is not cell or bool(cell.member_cells)
+        needed = {member.path for member in member_folders(training_folder(folder))}
+        needs_another = cell.training_cell is not cell or not needed.isdisjoint(pending_paths)
         return needs_another, -expected, not cell.learns
 
     return sorted(pending, key=key)

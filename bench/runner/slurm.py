@@ -1,19 +1,24 @@
-"""Jobs of SLURM as Dask workers: asked for, asked for again when they end, cancelled at the end."""
+"""Jobs of SLURM as Dask workers: submitted, resubmitted when they end, cancelled at the end."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from bench.errors import BenchError
 
-#: Time in seconds between two requests for the jobs that have ended.
-REQUEST_S = 5.0
-#: Time in seconds for which a sweep without any job asks again where SLURM refuses one.
+#: Time in seconds between two submissions in the place of jobs that have ended.
+SUBMIT_S = 5.0
+#: Time in seconds between two looks at the queue.
+QUEUE_S = 10.0
+#: Time in seconds for which a sweep without any job submits again what SLURM refuses.
 REFUSED_S = 600.0
+#: A sweep ends where so many times its number of jobs have ended and no worker of theirs came.
+FAILED_ROUNDS = 2
 
 
 @contextlib.contextmanager
@@ -30,15 +35,12 @@ def slurm_cluster(n_jobs: int) -> Iterator[tuple[Any, Callable[[], None]]]:
     cluster
         The cluster. Its jobs are cancelled when it is left.
     keep_jobs
-        Asks for new jobs in the place of those that have ended: a job may be cancelled, run into
-        its time limit or lose its node. To be called again and again. It raises BenchError where
-        SLURM has refused every job, at the start or for `REFUSED_S`.
+        `_Jobs.keep`, to be called again and again.
 
     Raises
     ------
     BenchError
-        dask-jobqueue is not installed, the settings do not say what a job is, or SLURM cannot be
-        asked or refuses.
+        dask-jobqueue is not installed, or the settings do not say what a job is.
     """
     import dask
     from distributed.core import Status
@@ -55,49 +57,121 @@ def slurm_cluster(n_jobs: int) -> Iterator[tuple[Any, Callable[[], None]]]:
                 f"--scheduler slurm: Dask's settings do not say {key} of a job; say it under "
                 "jobqueue.slurm in a file of ~/.config/dask, or in one that DASK_CONFIG names"
             )
-    refusals: list[str] = []
-    refused: list[Any] = []
+    job_class: Any = SLURMJob
+    cluster_class: Any = SLURMCluster
 
-    base: Any = SLURMJob
+    class ReportingJob(job_class):  # type: ignore[misc] # dask-jobqueue has no types
+        """A job that keeps SLURM's refusal; Dask would print it and wait for the job for ever."""
 
-    class ToldJob(base):  # type: ignore[misc] # dask-jobqueue has no types
-        """A job whose refusal is noted: Dask would print it and wait for the job for ever."""
+        refusal = ""
 
         async def start(self) -> None:
             try:
                 await super().start()
-            except (OSError, RuntimeError) as error:
-                refusals.append(_reason(str(error)))
-                refused.append(self)
+            except (OSError, RuntimeError, ValueError) as error:
+                self.refusal = _reason(str(error))
                 self.status = Status.running  # Dask takes no other answer here
 
         async def close(self) -> None:
-            if self.job_id is not None:
+            if self.job_id is None:
+                self.status = Status.failed
+            else:
                 await super().close()
 
-    asked_at = last_seen = -math.inf
+    with cluster_class(
+        job_cls=ReportingJob, scheduler_options={"dashboard_address": "127.0.0.1:0"}
+    ) as cluster:
+        try:
+            yield cluster, _Jobs(cluster, n_jobs, Status.failed).keep
+        finally:
+            _drop_refused(cluster, Status.failed)
 
-    def keep_jobs() -> None:
-        nonlocal asked_at, last_seen
-        for job in refused:
-            job.status = Status.failed
-        if cluster.scheduler_info["workers"]:
-            last_seen = time.monotonic()
-            refusals.clear()
-        if refusals and time.monotonic() - last_seen > REFUSED_S:
+
+class _Jobs:
+    """Keeps a number of jobs in the queue.
+
+    Parameters
+    ----------
+    cluster
+        Dask's cluster of jobs. Its loop runs in another thread.
+    n_jobs
+        Number of jobs.
+    failed
+        Status that a job which was refused or has ended needs, so that Dask closes its cluster.
+    """
+
+    def __init__(self, cluster: Any, n_jobs: int, failed: Any) -> None:
+        self._cluster, self._n_jobs, self._failed = cluster, n_jobs, failed
+        self._submitted_at = self._looked_at = self._accepted_at = -math.inf
+        self._n_lost = 0
+
+    def keep(self) -> None:
+        """Submit jobs in the place of those that have ended.
+
+        A job may be cancelled, run into its time limit, lose its node, or end before a worker of
+        its own has joined.
+
+        Raises
+        ------
+        BenchError
+            SLURM has refused every job, at the start or for `REFUSED_S`; or the last jobs, as many
+            as `FAILED_ROUNDS` says, have ended without a worker.
+        """
+        now = time.monotonic()
+        jobs = list(self._cluster.workers.values())
+        if self._cluster.scheduler_info["workers"]:
+            self._n_lost = 0
+        if any(job.job_id is not None for job in jobs):
+            self._accepted_at = now
+        refusals = _drop_refused(self._cluster, self._failed)
+        if refusals and now - self._accepted_at > REFUSED_S:
             raise BenchError(
                 f"--scheduler slurm: SLURM refuses a job: {refusals[-1]}; what is finished is kept"
             )
-        if time.monotonic() - asked_at > REQUEST_S:
-            asked_at = time.monotonic()
-            for name in [name for name, job in cluster.workers.items() if job in refused]:
-                del cluster.workers[name]
-            cluster.scale(jobs=n_jobs)
+        if now - self._looked_at > QUEUE_S:
+            self._looked_at = now
+            self._drop_ended()
+        if now - self._submitted_at > SUBMIT_S:
+            self._submitted_at = now
+            self._cluster.scale(jobs=self._n_jobs)
 
-    cluster_class: Any = SLURMCluster
-    cluster = cluster_class(job_cls=ToldJob, scheduler_options={"dashboard_address": "127.0.0.1:0"})
-    with cluster:
-        yield cluster, keep_jobs
+    def _drop_ended(self) -> None:
+        """Drop the jobs that are not in the queue any more, so that others are submitted."""
+        queued = _queued()
+        if queued is None:
+            return
+        for name, job in list(self._cluster.workers.items()):
+            if job.job_id is not None and job.job_id not in queued:
+                job.status = self._failed
+                self._cluster.workers.pop(name, None)
+                self._n_lost += 1
+        if self._n_lost >= FAILED_ROUNDS * self._n_jobs:
+            raise BenchError(
+                f"--scheduler slurm: the last {self._n_lost} jobs have ended, and no worker of "
+                "theirs has joined: look at what they have printed, in the folder that "
+                "log_directory of jobqueue.slurm names, or else in this one"
+            )
+
+
+def _drop_refused(cluster: Any, failed: Any) -> list[str]:
+    """Drop the jobs that SLURM has refused, and return why it has."""
+    refusals = []
+    for name, job in list(cluster.workers.items()):
+        if job.refusal:
+            job.status = failed
+            cluster.workers.pop(name, None)
+            refusals.append(job.refusal)
+    return refusals
+
+
+def _queued() -> set[str] | None:
+    """Return the identifiers of this user's jobs that wait or run; None where SLURM is silent."""
+    command = ["squeue", "--me", "--noheader", "--format=%i"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return set(done.stdout.split())
 
 
 def _reason(error: str) -> str:
@@ -109,5 +183,5 @@ def _reason(error: str) -> str:
     'invalid partition: x'
     """
     lines = [line.strip() for line in error.splitlines() if line.strip()]
-    said = [line for line in lines if line.startswith("sbatch: ")] or lines[:1]
-    return "; ".join(line.removeprefix("sbatch: ").removeprefix("error: ") for line in said)
+    reasons = [line for line in lines if line.startswith("sbatch: ")] or lines[:1]
+    return "; ".join(line.removeprefix("sbatch: ").removeprefix("error: ") for line in reasons)

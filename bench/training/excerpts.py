@@ -287,11 +287,11 @@ class TrainingExcerpts:
         spectra = stft.forward_unpadded(flat, self.n_fft, self.hop).transpose(-1, -2)
         spectra = spectra.reshape(len(TARGETS), -1, *spectra.shape[1:])
         inside = slice(self.reach, self.reach + self.n_frames)
-        mixture, judged = spectra.sum(0), spectra[:, :, inside]
+        mixture, inner_sources = spectra.sum(0), spectra[:, :, inside]
         if self.reference == "magnitude":
-            references = judged.abs()
+            references = inner_sources.abs()
         else:
-            references = phase_sensitive(judged, mixture[:, inside])
+            references = phase_sensitive(inner_sources, mixture[:, inside])
         return mixture.abs(), references.permute(1, 2, 0, 3)
 
 

@@ -127,9 +127,10 @@ class NetworkSeparator(TrainingSettings):
         return self
 
     def members(self) -> Sequence[Self]:
-        """Return the networks of an ensemble: those of seed s have seeds s n to s n + n - 1.
+        """Return the networks of an ensemble; none where `ensemble` is 1.
 
-        The ensembles of two seeds have no member in common. Without an ensemble there are none.
+        An ensemble of n networks with seed s has members of seeds s n to s n + n - 1, so that the
+        ensembles of two seeds have no member in common.
         """
         if self.ensemble == 1:
             return ()
@@ -172,8 +173,8 @@ class NetworkSeparator(TrainingSettings):
         """Yield the weights of each network: one, or the members of an ensemble."""
         for i in range(self.ensemble):
             prefix = f"{i}/" if self.ensemble > 1 else ""
-            own = (k for k in self.weights_ if k.startswith(prefix))
-            yield {key.removeprefix(prefix): self.weights_[key] for key in own}
+            keys = (key for key in self.weights_ if key.startswith(prefix))
+            yield {key.removeprefix(prefix): self.weights_[key] for key in keys}
 
     def estimates(self, network: Any, magnitudes: Tensor) -> Tensor:
         """Return the magnitudes from which masks are made, by default the network's estimates.

@@ -2,9 +2,9 @@
 
     J = D(s_1, r_1) + D(s_2, r_2) - gamma (D(s_1, r_2) + D(s_2, r_1))
 
-with D half the squared error or the generalised Kullback-Leibler divergence, summed over frames
-and bins (TASLP eq. 8-11; ISMIR eq. 6-7), or the absolute error. gamma above 0 punishes an estimate
-that resembles the other source: less interference for more artifacts.
+with D, summed over frames and bins: half the squared error or the generalised Kullback-Leibler
+divergence (TASLP eq. 8-11; ISMIR eq. 6-7), or the absolute error. gamma above 0 punishes an
+estimate that resembles the other source: less interference for more artifacts.
 
 The references r are magnitudes of the sources, or what of them is in phase with the mixture
 (`phase_sensitive`): a mask keeps the mixture's phase, so the magnitude that comes nearest to a
@@ -31,7 +31,7 @@ Reference = Literal["magnitude", "phase_sensitive"]
 #: sources have norm 1.
 KL_CONSTANT = 1e-3
 
-#: Keeps the phase of a silent bin defined.
+#: Keeps the quotient of a silent bin finite.
 TINY = 1e-12
 
 #: Level (root mean square of the spectrogram) of a mixture of sources of norm 1, a clip of 8 s.

@@ -91,7 +91,8 @@ class TrainingSettings(LevelledSeparator):
         Decay, at each step of Adam, of a moving average of the weights, which takes their place on
         dev and in the end; 0: no average.
     ensemble
-        Networks that are trained, each from a seed of its own, and whose estimates are averaged.
+        Number of networks, trained from different seeds, whose estimates are averaged; 1: a single
+        network.
     precision
         Precision of the network's products in training: ``float32``; ``bfloat16``, several times as
         fast where the processor has instructions for it and slower where it has not; ``auto``: the

@@ -80,9 +80,7 @@ def joint_provenance(facts: Mapping[str, Any]) -> dict[str, Any]:
     for cell in facts["cells"]:
         digests |= cell["digests"]
         for scored in cell["scores"].values():
-            for captured in (scored.get("provenance"), scored.get("fit", {}).get("provenance")):
-                if not captured:
-                    continue
+            for captured in provenance.all_captured(scored):
                 commits.add(captured["commit"])
                 machines.add(_machine(captured))
                 for name, version in captured["versions"].items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from bench import provenance
 from bench.report.numbers import metric_name, unit_of
@@ -29,18 +30,7 @@ def notes(tables: ReportTables) -> list[str]:
     lines += _unmarked(tables)
     if results.overrides:
         lines.append(f"Not as in its file: run with -o {' -o '.join(results.overrides)}")
-    trainings = sorted({row.n_seeds for row in rows if row.draws})
-    if trainings and trainings[-1] > 1:
-        numbers = " or ".join(map(str, trainings))
-        lines.append(
-            f"Rows of methods that draw at random are means over {numbers} trainings, one a seed. "
-            "± is the standard deviation over these trainings, on the same tracks."
-        )
-    elif any(row.has_one_draw for row in rows):
-        lines.append(
-            "Rows of methods that draw at random are of one training each: nothing is known of "
-            "their spread over trainings, and no two of them are tested against each other."
-        )
+    lines += _trainings(rows)
     if any(part.published_metrics for part in tables.parts):
         lines.append(f"Published figures: {results.experiment.published_source or 'not stated.'}")
     lines += [
@@ -55,6 +45,30 @@ def notes(tables: ReportTables) -> list[str]:
     return lines
 
 
+def _trainings(rows: Sequence[Row]) -> list[str]:
+    """Return of how many trainings the rows are, and what is unknown of those of one."""
+    numbers = sorted({row.n_seeds for row in rows if row.draws and row.n_seeds > 1})
+    singles = [row.label for row in rows if row.has_one_draw]
+    lines = []
+    if numbers:
+        lines.append(
+            f"Rows of methods that draw at random are means over {' or '.join(map(str, numbers))} "
+            "trainings, one a seed. "
+            "± is the standard deviation over these trainings, on the same tracks."
+        )
+    if singles:
+        which = (
+            f"Of one training: {', '.join(singles)}"
+            if numbers
+            else ("Rows of methods that draw at random are of one training each")
+        )
+        lines.append(
+            f"{which}: nothing is known of their spread over trainings, and no two of them are "
+            "tested against each other."
+        )
+    return lines
+
+
 def provenance_warning(results: Results) -> str:
     """Return what a reader must know first of where the numbers come from; empty where nothing.
 
@@ -62,9 +76,8 @@ def provenance_warning(results: Results) -> str:
     """
     commits: dict[str, set[str]] = {}
     for outcome in results.outcomes:
-        facts = [entry for entry in outcome.facts.values() if entry]
-        sources = [*facts, *(entry["fit"] for entry in facts if entry.get("fit"))]
-        stamps = {str(source.get("provenance", {}).get("commit", "")) for source in sources} - {""}
+        captured = [c for facts in outcome.facts.values() for c in provenance.all_captured(facts)]
+        stamps = {str(each.get("commit", "")) for each in captured} - {""}
         if outcome.status == "done" and stamps:
             commits.setdefault(outcome.cell.row, set()).update(stamps)
     distinct = {stamp.removesuffix("-dirty") for stamps in commits.values() for stamp in stamps}

@@ -317,4 +317,7 @@ def test_a_mistake_on_the_command_line_is_named_by_its_option(write):
 def test_a_figure_and_seeds_of_one_method_do_not_go_together(write):
     own = GOOD.replace("label: DNN\n", "label: DNN\n    seeds: [3]\n")
     assert read_experiment(write(own)).methods[1].seeds == [3]
-    assert "a figure compares rows seed by seed" in refused(write(own + "figure: {}\n"))
+    assert refused(write(own + "figure: {}\n")) == (
+        "exp.yaml:10: a figure compares rows seed by seed: leave out figure, or the seeds of this "
+        "method"
+    )

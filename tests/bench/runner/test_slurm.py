@@ -96,16 +96,18 @@ def test_cells_of_jobs_that_are_cancelled_or_lose_their_node_are_taken_over(work
     try:
         # More deaths than a cell may cause on local workers.
         first = job_after("0")
-        slurm.asked("scancel", *slurm.jobs())
+        slurm.output_of("scancel", *slurm.jobs())
         second = job_after(first)
-        slurm.asked("scancel", *slurm.jobs())
+        slurm.output_of("scancel", *slurm.jobs())
         third = job_after(second)
-        slurm.asked("scancel", *slurm.jobs())
+        slurm.output_of("scancel", *slurm.jobs())
         job_after(third)
-        slurm.asked("scontrol", "update", f"nodename={slurm.NODE}", "state=down", "reason=test")
+        slurm.output_of("scontrol", "update", f"nodename={slurm.NODE}", "state=down", "reason=test")
         n_before = len(separations())
-        wait_until(lambda: slurm.asked("sinfo", "-h", "-o", "%T").startswith("down"), "the loss")
-        slurm.asked("scontrol", "update", f"nodename={slurm.NODE}", "state=resume")
+        wait_until(
+            lambda: slurm.output_of("sinfo", "-h", "-o", "%T").startswith("down"), "the loss"
+        )
+        slurm.output_of("scontrol", "update", f"nodename={slurm.NODE}", "state=resume")
         wait_until(lambda: len(separations()) > n_before or run.poll() is not None, "work")
         said, _ = run.communicate(timeout=300)
     finally:
@@ -124,6 +126,27 @@ def test_cells_of_jobs_that_are_cancelled_or_lose_their_node_are_taken_over(work
         Path("sweep.yaml").write_text(SWEEP)
         assert bench("run", "sweep.yaml", "--workers", "0") == 0
     assert scores.equals(pd.read_parquet("alone/reports/sweep/scores.parquet"))
+
+
+def test_a_job_that_is_cancelled_before_its_worker_joins_is_submitted_anew():
+    slurm.output_of("scontrol", "update", f"nodename={slurm.NODE}", "state=drain", "reason=test")
+    run = start(*WORDS)
+    try:
+        wait_until(lambda: len(slurm.jobs()) == 2, "two jobs that wait")
+        slurm.output_of("scancel", *slurm.jobs())
+        slurm.output_of("scontrol", "update", f"nodename={slurm.NODE}", "state=resume")
+        said, _ = run.communicate(timeout=300)
+    finally:
+        end(run)
+    assert "3 cells: 3 computed, 0 reused, 0 failed" in said
+
+
+def test_jobs_that_end_before_their_workers_join_end_the_sweep_with_a_line(workspace):
+    settings = JOBS.format(memory="1GB", python=sys.executable).replace("export OMP", "exit 1; OMP")
+    Path("dask/slurm.yaml").write_text(settings)
+    said = ran(*WORDS, status=2)
+    assert "jobs have ended, and no worker of theirs has joined" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,17 @@ import pandas as pd
 import psutil
 import pytest
 
+from bench.datasets.synthetic import Synthetic
+from bench.errors import BenchError
 from bench.methods.separator import Separator
+from bench.plan.cells import cells
+from bench.plan.experiment_file import read_experiment
 from bench.runner import cell as cell_module
+from bench.runner.job import Job
 from bench.store import claim
+from bench.store.cell_folder import CellFolder
 from bench.store.claim import newest
+from bench.store.trained import member_folders
 from tests.command import bench, cluster, start, wait_until
 
 SLOW = """\
@@ -48,6 +55,17 @@ dataset: synthetic
 examples: false
 methods:
   - {method: 'slow:Slow', label: "Slow {share}", sweep: {share: [0.1, 0.2, 0.3, 0.4]}}
+"""
+ENSEMBLE = """\
+title: Ensemble
+why: A test.
+dataset: synthetic
+seeds: [0, 1]
+examples: false
+methods:
+  - {method: drnn, label: Pair, fixed: &small {hidden: 4, recurrent: none, epochs: 1, ensemble: 2}}
+  - {method: drnn, label: "Pair, binary", fixed: {<<: *small, test_mask: binary}}
+  - {method: drnn, label: One, fixed: {<<: *small, ensemble: 1}}
 """
 N_TRACKS = 8
 
@@ -286,18 +304,6 @@ def test_an_order_by_what_is_known_has_the_longest_first(sweep):
     assert longest_first(unknown, []) == unknown
 
 
-ENSEMBLE = """\
-title: Ensemble
-why: A test.
-dataset: synthetic
-seeds: [0, 1]
-examples: false
-methods:
-  - {method: drnn, label: Pair, fixed: &small {hidden: 4, recurrent: none, epochs: 1, ensemble: 2}}
-  - {method: drnn, label: One, fixed: {<<: *small, ensemble: 1}}
-"""
-
-
 def test_a_network_is_trained_once_whether_it_is_a_row_or_a_member(workspace, monkeypatch):
     trained = []
     train = cell_module._train
@@ -308,4 +314,39 @@ def test_a_network_is_trained_once_whether_it_is_a_row_or_a_member(workspace, mo
     assert len(trained) == len(set(trained)) == 6
     table = pd.read_parquet("reports/ensemble/scores.parquet")
     values = table.query("metric == 'nsdr'").groupby(["row", "seed"])["value"].mean()
-    assert len(set(values.round(6))) == 4
+    assert len(set(values.round(6))) == 6
+    provenance = json.loads(Path("reports/ensemble/provenance.json").read_text())
+    fits = {c["row"]: c["scores"]["bss_eval_v3"]["fit"] for c in provenance["cells"]}
+    assert len(fits["Pair"]["members"]) == len(fits["Pair, binary"]["members"]) == 2
+    assert "members" not in fits["One"]
+
+
+def test_a_member_that_another_process_trains_does_not_keep_the_others_waiting(
+    workspace, monkeypatch
+):
+    trained = []
+    train = cell_module._train
+    monkeypatch.setattr(cell_module, "_train", lambda *a: (trained.append(a[1].path), train(*a))[1])
+    Path("ensemble.yaml").write_text(ENSEMBLE)
+    (cell,) = cells(read_experiment(Path("ensemble.yaml"), ["seeds=[0]"]), Synthetic())[:1]
+    folder = CellFolder(Path("runs").absolute(), cell)
+    members = member_folders(folder)
+    with claim.claimed(members[0].path):
+        job = Job(folder.path.parent, Path("data"), "cpu", 1, "commit")
+        assert cell_module.compute(job, cell).status == "busy"
+    assert trained == [members[1].path]
+    assert cell_module.compute(job, cell).status == "done"
+    assert trained == [members[1].path, members[0].path, folder.path]
+
+
+def test_a_member_that_fails_fails_the_ensemble_and_is_not_trained_again(workspace, monkeypatch):
+    trained = []
+
+    def fail(*arguments):
+        trained.append(arguments[1].path)
+        raise BenchError("training diverged")
+
+    monkeypatch.setattr(cell_module, "_train", fail)
+    Path("ensemble.yaml").write_text(ENSEMBLE)
+    assert bench("run", "ensemble.yaml", "--workers", "0", "-o", "seeds=[0]") == 1
+    assert len(trained) == 1  # the row of one network, which is a member of both ensembles
