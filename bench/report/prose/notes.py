@@ -103,7 +103,8 @@ def _about_groups(tables: ReportTables) -> list[str]:
     name, lines = metric_name(facts.metric), []
     if facts.unit == "songs":
         text = f"The {facts.n_tracks} tracks are of {facts.n_songs} songs"
-        text += f" by {facts.n_singers} singers" if facts.n_singers else ""
+        if facts.n_singers:
+            text += f" by {facts.n_singers} singer{'s' if facts.n_singers > 1 else ''}"
         if not math.isnan(facts.song_correlation):
             text += (
                 f". Scores within a song correlate by {facts.song_correlation:.2f} ({name}, median "
