@@ -145,7 +145,9 @@ def in_group(process: psutil.Process, group: int) -> bool:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_run_says_what_is_kept_leaves_no_process_and_goes_on(sweep, number):
-    run = start("run", "sweep.yaml", "--workers", "2")
+    shares = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]  # enough that it still runs when told to stop
+    words = ("run", "sweep.yaml", "-o", f"methods[0].sweep.share={shares}")
+    run = start(*words, "--workers", "2")
     wait_until(lambda: list(Path("runs").glob("*/scores/*.json")), "a finished cell")
     if number == signal.SIGINT:
         os.killpg(run.pid, number)  # as a terminal does
@@ -159,9 +161,9 @@ def test_a_stopped_run_says_what_is_kept_leaves_no_process_and_goes_on(sweep, nu
     wait_until(lambda: not alive(), "the end of its processes", 10)
     done = separations()
     finished = [cell for cell, n in done.items() if n == N_TRACKS]
-    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert bench(*words, "--workers", "0") == 0
     assert all(separations()[cell] == N_TRACKS for cell in finished)
-    assert (scores()["metric"] == "sdr").sum() == 4 * 2 * N_TRACKS
+    assert (scores()["metric"] == "sdr").sum() == len(shares) * 2 * N_TRACKS
 
 
 @pytest.mark.slow
