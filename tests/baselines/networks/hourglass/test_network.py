@@ -22,7 +22,8 @@ def test_each_hourglass_is_held_to_the_references_and_hears_the_one_before():
 
 
 def test_the_objective_of_stacked_hourglasses_is_the_sum_over_all_of_them(tracks, dev):
-    method = StackedHourglass(channels=2, levels=2, stacks=2, frames=8, batch_size=2)
+    sizes = {"channels": 2, "levels": 2, "stacks": 2, "frames": 8, "batch_size": 2}
+    method = StackedHourglass(**sizes, precision="float32")
     module = method.module(tracks, dev)
     batch = next(iter(module.train_dataloader()))
     module.eval()  # the batch's own statistics would differ between calls with other gradients
