@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -67,6 +67,15 @@ def jobs() -> list[str]:
     return output_of("squeue", "--noheader", "--format=%i").split()
 
 
+def _wait_or_skip(condition: Callable[[], bool], folder: Path) -> None:
+    """Wait for the daemons; skip the tests with their last words where they do not come up here."""
+    try:
+        wait_until(condition, "SLURM", 60)
+    except AssertionError:
+        last = ((folder / "log").read_text().splitlines() or ["they say nothing"])[-1]
+        pytest.skip(f"SLURM's daemons do not start on this machine: {last}")
+
+
 @contextlib.contextmanager
 def slurm() -> Iterator[None]:
     """Start a cluster, which the environment variable ``SLURM_CONF`` names, and end it."""
@@ -103,9 +112,9 @@ def slurm() -> Iterator[None]:
             stack.callback(daemon.wait)
             stack.callback(daemon.terminate)
             if command[0] == "munged":
-                wait_until(files["socket"].exists, "munge")
+                _wait_or_skip(files["socket"].exists, folder)
+        _wait_or_skip(lambda: output_of("sinfo", "-h", "-o", "%T") == "idle", folder)
         try:
-            wait_until(lambda: output_of("sinfo", "-h", "-o", "%T") == "idle", "SLURM's node")
             yield
         finally:
             output_of("scancel", *jobs())
