@@ -189,22 +189,17 @@ def _trained(job: Job, folder: CellFolder, claim: Claim) -> Separator:
         n_busy = 0
         for nth, member in enumerate(members):
             try:
-                _train_once(job, member, folder, claim, [], f"member {nth + 1} of {len(members)}")
+                _train_once(job, member, folder, claim, f"member {nth + 1} of {len(members)}")
             except BusyError:  # the others may be free
                 n_busy += 1
         if n_busy:
             raise BusyError
-        _train_once(job, training, folder, claim, members)
+        _train_once(job, training, folder, claim)
     return load_method(folder).to(device_here(job.device))
 
 
 def _train_once(
-    job: Job,
-    training: CellFolder,
-    waiting: CellFolder,
-    claim: Claim,
-    members: list[CellFolder],
-    part: str = "",
+    job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, part: str = ""
 ) -> None:
     """Train a cell under a claim of its own, unless it is trained.
 
@@ -218,8 +213,6 @@ def _train_once(
         Folder of the cell that waits, whose progress is shown.
     claim
         Claim on the folder that waits.
-    members
-        Folders of the trained members, where the cell is an ensemble.
     part
         Which part of the waiting cell this training is, shown with its progress.
 
@@ -239,36 +232,28 @@ def _train_once(
             raise BusyError
         if training.is_fitted():
             return
-        if is_own:
-            _train(job, training, waiting, training_claim, members, part)
-            return
-        state = training.state()
-        if state.get("stage") == "failed" and state["time"] > job.began:
-            raise BenchError(state["error"])
-        if not (training.path / "cell.json").is_file():
-            training.begin()
+        if not is_own:
+            state = training.state()
+            if state.get("stage") == "failed" and state["time"] > job.began:
+                raise BenchError(state["error"])
+            if not (training.path / "cell.json").is_file():
+                training.begin()
         try:
-            _train(job, training, waiting, training_claim, members, part)
+            _train(job, training, waiting, training_claim, part)
         except BusyError:
             raise
         except Exception as error:
-            record_failure(training, error)
+            if not is_own:  # else whoever computes the cell records it
+                record_failure(training, error)
             raise
 
 
-def _train(
-    job: Job,
-    training: CellFolder,
-    waiting: CellFolder,
-    claim: Claim,
-    members: list[CellFolder],
-    part: str,
-) -> None:
+def _train(job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, part: str) -> None:
     """Train a cell and keep all of it in its folder; see `_train_once`.
 
     An ensemble joins what its members have learnt. Its training time is the sum of theirs.
     """
-    cell = training.cell
+    cell, members = training.cell, member_folders(training)
     start = time.perf_counter()
     with Usage() as usage:
         context = CellContext(training, waiting, claim, job.trainer_options, usage, part)

@@ -39,8 +39,9 @@ def longest_first(pending: Sequence[CellFolder], outcomes: Sequence[Outcome]) ->
             if other.method == cell.method
         ]
         expected = max(similar)[1] if similar else float("inf")
-        needed = {member.path for member in member_folders(training_folder(folder))}
-        needs_another = cell.training_cell is not cell or not needed.isdisjoint(pending_paths)
+        training = training_folder(folder)
+        needed = {member.path for member in member_folders(training)}
+        needs_another = training is not folder or not needed.isdisjoint(pending_paths)
         return needs_another, -expected, not cell.learns
 
     return sorted(pending, key=key)

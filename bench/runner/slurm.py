@@ -81,10 +81,7 @@ def slurm_cluster(n_jobs: int) -> Iterator[tuple[Any, Callable[[], None]]]:
     with cluster_class(
         job_cls=ReportingJob, scheduler_options={"dashboard_address": "127.0.0.1:0"}
     ) as cluster:
-        try:
-            yield cluster, _Jobs(cluster, n_jobs, Status.failed).keep
-        finally:
-            _drop_refused(cluster, Status.failed)
+        yield cluster, _Jobs(cluster, n_jobs).keep
 
 
 class _Jobs:
@@ -96,12 +93,10 @@ class _Jobs:
         Dask's cluster of jobs. Its loop runs in another thread.
     n_jobs
         Number of jobs.
-    failed
-        Status that a job which was refused or has ended needs, so that Dask closes its cluster.
     """
 
-    def __init__(self, cluster: Any, n_jobs: int, failed: Any) -> None:
-        self._cluster, self._n_jobs, self._failed = cluster, n_jobs, failed
+    def __init__(self, cluster: Any, n_jobs: int) -> None:
+        self._cluster, self._n_jobs = cluster, n_jobs
         self._submitted_at = self._looked_at = self._accepted_at = -math.inf
         self._n_lost = 0
 
@@ -123,7 +118,7 @@ class _Jobs:
             self._n_lost = 0
         if any(job.job_id is not None for job in jobs):
             self._accepted_at = now
-        refusals = _drop_refused(self._cluster, self._failed)
+        refusals = [job.refusal for job in self._drop(lambda job: bool(job.refusal))]
         if refusals and now - self._accepted_at > REFUSED_S:
             raise BenchError(
                 f"--scheduler slurm: SLURM refuses a job: {refusals[-1]}; what is finished is kept"
@@ -136,15 +131,18 @@ class _Jobs:
             self._cluster.scale(jobs=self._n_jobs)
 
     def _drop_ended(self) -> None:
-        """Drop the jobs that are not in the queue any more, so that others are submitted."""
+        """Drop the jobs that are not in the queue any more.
+
+        Raises
+        ------
+        BenchError
+            The last jobs have ended without a worker.
+        """
         queued = _queued()
         if queued is None:
             return
-        for name, job in list(self._cluster.workers.items()):
-            if job.job_id is not None and job.job_id not in queued:
-                job.status = self._failed
-                self._cluster.workers.pop(name, None)
-                self._n_lost += 1
+        ended = self._drop(lambda job: job.job_id is not None and job.job_id not in queued)
+        self._n_lost += len(ended)
         if self._n_lost >= FAILED_ROUNDS * self._n_jobs:
             raise BenchError(
                 f"--scheduler slurm: the last {self._n_lost} jobs have ended, and no worker of "
@@ -152,16 +150,15 @@ class _Jobs:
                 "log_directory of jobqueue.slurm names, or else in this one"
             )
 
+    def _drop(self, is_over: Callable[[Any], bool]) -> list[Any]:
+        """Drop the jobs that are over, so that others are submitted, and return them."""
+        from distributed.core import Status
 
-def _drop_refused(cluster: Any, failed: Any) -> list[str]:
-    """Drop the jobs that SLURM has refused, and return why it has."""
-    refusals = []
-    for name, job in list(cluster.workers.items()):
-        if job.refusal:
-            job.status = failed
-            cluster.workers.pop(name, None)
-            refusals.append(job.refusal)
-    return refusals
+        over = [(name, job) for name, job in list(self._cluster.workers.items()) if is_over(job)]
+        for name, job in over:
+            job.status = Status.failed  # else Dask refuses to close its cluster
+            self._cluster.workers.pop(name, None)
+        return [job for _, job in over]
 
 
 def _queued() -> set[str] | None:

@@ -10,10 +10,8 @@ from torch.nn.functional import pad
 
 from bench import stft
 from bench.track import TARGETS
+from bench.training.objective import TINY
 from bench.training.settings import TrainingSettings
-
-#: Keeps a share defined in a bin that is silent.
-TINY = 1e-12
 
 
 @torch.no_grad()

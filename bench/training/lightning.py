@@ -24,7 +24,8 @@ from bench.track import TARGETS
 from bench.training import optimizers
 from bench.training.augmentation import with_hidden_bins
 from bench.training.excerpts import BatchIndex, TrainingExcerpts
-from bench.training.inference import TINY, clip_estimates, improvement
+from bench.training.inference import clip_estimates, improvement
+from bench.training.objective import TINY
 from bench.training.precision import UsedPrecision
 from bench.training.settings import TrainingSettings
 

@@ -111,14 +111,13 @@ class NetworkSeparator(TrainingSettings):
         """Train on `tracks`, and keep the weights that separate `dev` best; see `Separator.fit`."""
         from bench.training.trainer import train
 
+        surroundings = context or FitContext()
         if self.ensemble > 1:
-            surroundings = context or FitContext()
             members = self.members()
             for i, member in enumerate(members):
                 member.to(self.device).fit(tracks, dev, MemberContext(surroundings, i))
             return self.join(members)
         rate = common_rate(tracks)
-        surroundings = context or FitContext()
         module = self.module(tracks, dev, surroundings.cache)
         weights = train(module, surroundings, self.device)
         self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}

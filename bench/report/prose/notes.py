@@ -57,11 +57,9 @@ def _trainings(rows: Sequence[Row]) -> list[str]:
             "± is the standard deviation over these trainings, on the same tracks."
         )
     if singles:
-        which = (
-            f"Of one training: {', '.join(singles)}"
-            if numbers
-            else ("Rows of methods that draw at random are of one training each")
-        )
+        which = "Rows of methods that draw at random are of one training each"
+        if numbers:
+            which = f"Of one training: {', '.join(singles)}"
         lines.append(
             f"{which}: nothing is known of their spread over trainings, and no two of them are "
             "tested against each other."

@@ -95,7 +95,7 @@ def test_the_members_of_an_ensemble_are_cells_of_their_own(planned):
     assert cell.member_cells == planned[0].member_cells == []
 
 
-def test_a_method_may_have_seeds_of_its_own(planned, monkeypatch):
+def test_a_method_may_have_seeds_of_its_own():
     methods = [
         {"method": "drnn", "label": "Five", "seeds": [0, 1, 2, 3, 4]},
         {"method": "drnn", "label": "As all", "fixed": {"gamma": 0.05}},

@@ -306,10 +306,16 @@ def test_an_order_by_what_is_known_has_the_longest_first(sweep):
     assert longest_first(unknown, []) == unknown
 
 
-def test_a_network_is_trained_once_whether_it_is_a_row_or_a_member(workspace, monkeypatch):
-    trained = []
+@pytest.fixture
+def trained(monkeypatch) -> list[Path]:
+    """The folders in which trainings have begun, in order."""
+    folders: list[Path] = []
     train = cell_module._train
-    monkeypatch.setattr(cell_module, "_train", lambda *a: (trained.append(a[1].path), train(*a))[1])
+    monkeypatch.setattr(cell_module, "_train", lambda *a: (folders.append(a[1].path), train(*a))[1])
+    return folders
+
+
+def test_a_network_is_trained_once_whether_it_is_a_row_or_a_member(workspace, trained):
     Path("ensemble.yaml").write_text(ENSEMBLE)
     assert bench("run", "ensemble.yaml", "--workers", "0") == 0
     # Seeds 0 and 1 are rows and members, 2 and 3 members; and the two ensembles.
@@ -323,12 +329,7 @@ def test_a_network_is_trained_once_whether_it_is_a_row_or_a_member(workspace, mo
     assert "members" not in fits["One"]
 
 
-def test_a_member_that_another_process_trains_does_not_keep_the_others_waiting(
-    workspace, monkeypatch
-):
-    trained = []
-    train = cell_module._train
-    monkeypatch.setattr(cell_module, "_train", lambda *a: (trained.append(a[1].path), train(*a))[1])
+def test_a_member_that_another_process_trains_does_not_keep_the_others_waiting(workspace, trained):
     Path("ensemble.yaml").write_text(ENSEMBLE)
     (cell,) = cells(read_experiment(Path("ensemble.yaml"), ["seeds=[0]"]), Synthetic())[:1]
     folder = CellFolder(Path("runs").absolute(), cell)
