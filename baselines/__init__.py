@@ -16,6 +16,7 @@ METHODS = {
     "mlrr": "baselines.mlrr:MLRR",
     "rnmf": "baselines.rnmf:RNMF",
     "rnmf_supervised": "baselines.networks.rnmf:SupervisedRNMF",
+    "hsu_jang": "baselines.hsu_jang:HsuJang",
     "pitch": "baselines.pitch:PitchMask",
     "repet": "baselines.repet:REPET",
     "repet_sim": "baselines.repet_sim:REPETSIM",

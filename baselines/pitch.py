@@ -26,17 +26,19 @@ import numpy as np
 from pydantic import Field
 
 from baselines.algorithms.pitch import (
+    Vector,
     audio_of,
     comb,
-    labelled_pitch,
     pitch_of_sparse_voice,
     pitch_track,
+    track_in_time,
+    true_pitch,
 )
 from bench import stft
 from bench.masks import Masks
 from bench.methods.oracle import Oracle
 from bench.methods.separator import ChannelMaskSeparator, Spectrogram, apply, separator
-from bench.track import Audio, Track
+from bench.track import Audio, PitchTrack, Track
 
 
 @separator
@@ -58,13 +60,20 @@ class PitchMask(ChannelMaskSeparator):
 
     def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
         """Return the comb as the voice's mask, and what it leaves as the accompaniment's."""
-        if self.tracked == "voice":
-            pitch = pitch_of_sparse_voice(channel, rate, self.n_fft, self.hop)
-        else:
-            audio = audio_of(channel, self.n_fft, self.hop)
-            pitch = pitch_track(audio, rate, self.n_fft, self.hop)
-        voice = comb(pitch, len(channel), rate, self.width).astype(np.float64)
+        voice = comb(self._pitch(channel, rate), len(channel), rate, self.width).astype(np.float64)
         return {"vocals": voice, "accompaniment": 1.0 - voice}
+
+    def followed_pitch(self, mixture: Audio, rate: int) -> PitchTrack:
+        """Return the track of the channels' mean; see `Separator.followed_pitch`."""
+        channel = stft.forward(mixture.mean(axis=0, keepdims=True), self.n_fft, self.hop)[0]
+        return track_in_time(self._pitch(channel, rate), rate, self.n_fft, self.hop)
+
+    def _pitch(self, channel: Spectrogram, rate: int) -> Vector:
+        """Return the pitch of each frame of one channel in hertz, ``(frames,)``."""
+        if self.tracked == "voice":
+            return pitch_of_sparse_voice(channel, rate, self.n_fft, self.hop)
+        audio = audio_of(channel, self.n_fft, self.hop)
+        return pitch_track(audio, rate, self.n_fft, self.hop)
 
 
 @separator
@@ -85,13 +94,7 @@ class PitchOracle(Oracle):
         """Separate the mixture of a track by the comb at its labelled pitch."""
         spectrogram = stft.forward(track.mixture, self.n_fft, self.hop)
         n_bins = spectrogram.shape[1]
-        if track.pitch is None:
-            voice = track.references["vocals"].mean(axis=0)
-            pitch = pitch_track(voice, track.rate, self.n_fft, self.hop)
-        else:
-            pitch = labelled_pitch(
-                track.pitch, track.rate, self.n_fft, self.hop, track.n_samples, track.start
-            )
+        pitch = true_pitch(track, self.n_fft, self.hop)
         share = comb(pitch, n_bins, track.rate, self.width).astype(np.float64)
         voice_mask = np.broadcast_to(share, spectrogram.shape)
         shares = {"vocals": voice_mask, "accompaniment": 1.0 - voice_mask}

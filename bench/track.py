@@ -10,7 +10,7 @@ import functools
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,27 @@ Audio = NDArray[np.float64]
 
 #: Number of channels up to which audio may have fewer samples than channels.
 MOST_CHANNELS = 32
+
+
+#: Time between two labels of a voice's pitch in seconds; the first label belongs to one step after
+#: the start.
+LABEL_STEP_S = 0.02
+
+
+class PitchTrack(NamedTuple):
+    """The pitch of a voice over time.
+
+    Attributes
+    ----------
+    times_s
+        Points in time in seconds, ascending, ``(points,)``.
+    hertz
+        Pitch at each point, ``(points,)``: 0 where there is none, and negative where the voice is
+        held to have none and its pitch would be the absolute value, as mir_eval reads it.
+    """
+
+    times_s: NDArray[np.float64]
+    hertz: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +63,7 @@ class Track:
     pitch
         Labelled pitch of the voice in semitones (MIDI numbers, 0 where there is none) at 20 ms,
         40 ms and so on from the beginning of the whole piece; None where the corpus has no labels.
-        Only bounds read it.
+        Bounds read it, methods that learn to follow a voice, and the protocol ``melody``.
     start
         First sample of this track in the whole piece; above 0 for an excerpt.
 
@@ -99,6 +120,15 @@ class Track:
     def duration_s(self) -> float:
         """Length in seconds."""
         return self.n_samples / self.rate
+
+    def labelled_pitch(self) -> PitchTrack | None:
+        """Return the labels within this track, timed from its start; None without labels."""
+        if self.pitch is None:
+            return None
+        times_s = LABEL_STEP_S * np.arange(1.0, len(self.pitch) + 1) - self.start / self.rate
+        here = (times_s >= 0) & (times_s <= self.duration_s)
+        hertz = np.where(self.pitch > 0, 440.0 * 2.0 ** ((self.pitch - 69.0) / 12.0), 0.0)
+        return PitchTrack(times_s[here], hertz[here])
 
     def excerpt(self, start: int, n_samples: int) -> Track:
         """Return `n_samples` of the track from its sample `start` on, or as many as it has.

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from baselines.algorithms.robust_pca import robust_pca
 from bench import stft
+from bench.track import LABEL_STEP_S, PitchTrack, Track
 
 Vector = NDArray[np.float64]
 #: Range in which the pitch of a singer is searched, in hertz.
 LOWEST, HIGHEST = 80.0, 800.0
-#: Time between two labels in seconds; the first label belongs to one step after the start.
-LABEL_STEP_S = 0.02
 #: Length of pYIN's frames in samples at 16 kHz; it grows in proportion to the sampling rate.
 FRAME = 2048
 
@@ -135,7 +134,7 @@ def labelled_pitch(
     Parameters
     ----------
     labels
-        Semitones every `LABEL_STEP_S`; see `Track.pitch`.
+        Semitones every `bench.track.LABEL_STEP_S`; see `Track.pitch`.
     rate
         Sampling rate in hertz.
     n_fft, hop
@@ -151,10 +150,43 @@ def labelled_pitch(
         ``(frames,)``.
     """
     n_frames = stft.n_frames(n_samples, n_fft, hop)
-    centres = start + (np.arange(n_frames) - stft.lead(n_fft, hop)) * hop
-    times_s = centres / rate
+    times_s = start / rate + frame_times_s(n_frames, rate, n_fft, hop)
     nearest = np.round(times_s / LABEL_STEP_S).astype(int) - 1
     known = (nearest >= 0) & (nearest < len(labels))
     semitones = np.zeros(n_frames)
     semitones[known] = labels[nearest[known]]
     return np.where(semitones > 0, 440.0 * 2.0 ** ((semitones - 69.0) / 12.0), 0.0)
+
+
+def frame_times_s(n_frames: int, rate: int, n_fft: int, hop: int) -> Vector:
+    """Return the time of each frame's centre in seconds, from the first sample on, ``(frames,)``.
+
+    The first frames' centres lie before the audio.
+    """
+    return (np.arange(n_frames) - stft.lead(n_fft, hop)) * hop / rate
+
+
+def track_in_time(pitch: Vector, rate: int, n_fft: int, hop: int) -> PitchTrack:
+    """Return a pitch of each frame, ``(frames,)`` in hertz, as a track from the first sample on."""
+    times_s = frame_times_s(len(pitch), rate, n_fft, hop)
+    return PitchTrack(times_s[times_s >= 0], pitch[times_s >= 0])
+
+
+def true_pitch(track: Track, n_fft: int, hop: int) -> Vector:
+    """Return the pitch of a track's voice in each frame: the labels, or pYIN's on the true voice.
+
+    Parameters
+    ----------
+    track
+        Its labels are taken where it has some.
+    n_fft, hop
+        Window length and step of the transform in samples.
+
+    Returns
+    -------
+    ndarray
+        In hertz, 0 where there is none; ``(frames,)``.
+    """
+    if track.pitch is None:
+        return pitch_track(track.references["vocals"].mean(axis=0), track.rate, n_fft, hop)
+    return labelled_pitch(track.pitch, track.rate, n_fft, hop, track.n_samples, track.start)

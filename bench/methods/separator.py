@@ -28,7 +28,7 @@ from bench import stft
 from bench.errors import BenchError
 from bench.masks import Masks
 from bench.methods.context import FitContext
-from bench.track import TARGETS, Audio, Track, check_audio
+from bench.track import TARGETS, Audio, PitchTrack, Track, check_audio
 
 S = TypeVar("S")
 
@@ -168,6 +168,20 @@ class Separator(ABC):
             The method is no ensemble.
         """
         raise NotImplementedError(f"{type(self).__name__} is no ensemble")
+
+    def followed_pitch(self, mixture: Audio, rate: int) -> PitchTrack | None:
+        """Return the pitch of the voice that the method follows to separate it; by default None.
+
+        The protocol ``melody`` scores it.
+
+        Parameters
+        ----------
+        mixture
+            ``(channels, samples)``, never changed.
+        rate
+            Sampling rate in hertz.
+        """
+        return None
 
     def training_facts(self) -> dict[str, Any]:
         """Return facts of the training to keep beside its time, such as the precision it used."""

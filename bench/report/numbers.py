@@ -93,6 +93,11 @@ _NAMES = {
     "si_sdri": "SI-SDRi",
     "bleedless": "Bleedless",
     "fullness": "Fullness",
+    "raw_pitch": "Raw pitch",
+    "raw_chroma": "Raw chroma",
+    "overall_accuracy": "Overall accuracy",
+    "voicing_recall": "Voicing recall",
+    "voicing_false_alarm": "Voicing false alarm",
 }
 
 

@@ -27,7 +27,7 @@ from bench.store.claim import Claim, claimed
 from bench.store.estimates import keep, kept
 from bench.store.listening import write_estimates
 from bench.store.trained import load_method, member_folders, training_folder
-from bench.track import Audio, Track
+from bench.track import Audio, PitchTrack, Track
 
 #: Cache of prepared references, shared by the cells of one worker; its size in bytes at most.
 _PREPARED: dict[str, Prepared] = {}
@@ -82,8 +82,10 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
             estimates = separation.estimates(track, n_done, len(tracks))
             start = time.perf_counter()
             references = _prepared(cell, track)
+            followed = separation.followed_pitch(track) if "melody" in missing else None
             for name in missing:
-                rows[name].append(pd.DataFrame(score_track(name, track, estimates, references)))
+                scores = score_track(name, track, estimates, references, followed)
+                rows[name].append(pd.DataFrame(scores))
             score_s += time.perf_counter() - start
             audio_s += track.duration_s
     facts = {
@@ -161,13 +163,22 @@ class Separation:
         write_estimates(self._folder, self._job.clips, track, estimates)
         return estimates
 
-    def _separate(self, track: Track, n_done: int, n_tracks: int) -> dict[str, Audio]:
-        """Separate a track by the method, which is trained first if it has to be."""
+    def followed_pitch(self, track: Track) -> PitchTrack | None:
+        """Return the pitch that the method follows in a track; see `Separator.followed_pitch`."""
+        return self._trained_method().followed_pitch(track.mixture, track.rate)
+
+    def _trained_method(self) -> Separator:
+        """Return the method, which is trained first if it has to be."""
         if self._method is None:
             self._method = _trained(self._job, self._folder, self._claim)
+        return self._method
+
+    def _separate(self, track: Track, n_done: int, n_tracks: int) -> dict[str, Audio]:
+        """Separate a track by the method."""
+        method = self._trained_method()
         self._progress.write("separate", n_done, n_tracks, "tracks")
         start = time.perf_counter()
-        estimates = chunks.separate_track(self._method, track)
+        estimates = chunks.separate_track(method, track)
         seconds = time.perf_counter() - start
         self.seconds += seconds
         if self._job.keep_estimates:

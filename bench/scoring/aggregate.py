@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bench.scoring.melody import MEASURES
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -72,12 +74,13 @@ OVER_TRACKS: dict[str, tuple[Aggregate, Names]] = {
     "si_sdr": (mean, {"si_sdr": "si_sdr", "si_sdri": "si_sdri"}),
     "mr_stft": (mean, {"mr_stft": "mr_stft"}),
     "bleed_fullness": (mean, {"bleedless": "bleedless", "fullness": "fullness"}),
+    "melody": (mean, {name: name for name in MEASURES}),
 }
 
 #: Metrics that are not in decibels.
-WITHOUT_UNIT = frozenset({"mr_stft", "bleedless", "fullness"})
+WITHOUT_UNIT = frozenset({"mr_stft", "bleedless", "fullness", *MEASURES})
 #: Metrics of which the lowest value is the best.
-DISTANCES = frozenset({"mr_stft"})
+DISTANCES = frozenset({"mr_stft", "voicing_false_alarm"})
 
 
 #: Protocols whose medians leave infinite scores out: museval stores them as NaN.

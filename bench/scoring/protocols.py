@@ -21,6 +21,9 @@
     better.
 ``bleed_fullness``
     Bleedless and fullness over the whole track, 0 to 100 each: see `bench.scoring.spectral`.
+``melody``
+    How well the method's own pitch track follows the labels of the voice: see
+    `bench.scoring.melody`. Undefined for methods that follow no pitch, and without labels.
 
 Silence, one rule for all but museval: a score is of one target, and it is undefined where that
 target's own reference is silent, whatever the others do. A whole track is silent where every sample
@@ -42,7 +45,8 @@ from numpy.typing import NDArray
 
 from bench.errors import BenchError, check_known
 from bench.scoring import spectral
-from bench.track import TARGETS, Audio, Track
+from bench.scoring.melody import MEASURES, melody_scores
+from bench.track import TARGETS, Audio, PitchTrack, Track
 
 if TYPE_CHECKING:
     from bench.scoring.bss_eval.ratios import Scores
@@ -204,6 +208,25 @@ class BleedFullness:
 
 
 @dataclass(frozen=True)
+class Melody:
+    """The pitch that a method follows against the labels: no measure of its estimates."""
+
+    version: ClassVar[int] = 1
+    description: ClassVar[str] = (
+        "Pitch of the voice as the method follows it, against the labels (mir_eval.melody, half a "
+        "semitone), in per cent; mean over tracks"
+    )
+
+    def values(self, labels: PitchTrack | None, followed: PitchTrack | None) -> Values:
+        """Return the measures of the voice, ``(target,)``; see `melody_scores`."""
+        scores = dict.fromkeys(MEASURES, np.nan)
+        if labels is not None and followed is not None:
+            scores = melody_scores(labels, followed)
+        is_voice = np.array([target == "vocals" for target in TARGETS])
+        return {name: np.where(is_voice, value, np.nan) for name, value in scores.items()}
+
+
+@dataclass(frozen=True)
 class SiSdr:
     """Scale-invariant SDR over the whole track, and its gain over that of the mixture."""
 
@@ -255,7 +278,7 @@ def _by_metric(scores: Scores, silent: NDArray[np.bool_]) -> Values:
     return {name: np.where(silent, np.nan, value) for name, value in metrics.items()}
 
 
-PROTOCOLS: dict[str, ScoringProtocol] = {
+PROTOCOLS: dict[str, ScoringProtocol | Melody] = {
     "bss_eval_v3": BssEvalV3(),
     "bss_eval_v4": BssEvalV4(),
     "museval": Museval(),
@@ -263,10 +286,11 @@ PROTOCOLS: dict[str, ScoringProtocol] = {
     "si_sdr": SiSdr(),
     "mr_stft": MultiResolutionStft(),
     "bleed_fullness": BleedFullness(),
+    "melody": Melody(),
 }
 
 
-def protocol(name: str) -> ScoringProtocol:
+def protocol(name: str) -> ScoringProtocol | Melody:
     """Return a protocol by name.
 
     Raises
@@ -279,7 +303,11 @@ def protocol(name: str) -> ScoringProtocol:
 
 
 def score_track(
-    name: str, track: Track, estimates: Mapping[str, Audio], prepared: Prepared | None = None
+    name: str,
+    track: Track,
+    estimates: Mapping[str, Audio],
+    prepared: Prepared | None = None,
+    followed: PitchTrack | None = None,
 ) -> list[ScoreRow]:
     """Score one track under a protocol.
 
@@ -294,6 +322,8 @@ def score_track(
         filled with zeros at its end, one that is longer is cut.
     prepared
         The track's references, where they were prepared before.
+    followed
+        The pitch that the method followed, which ``melody`` scores and no other protocol reads.
 
     Returns
     -------
@@ -310,11 +340,14 @@ def score_track(
     from bench.scoring.prepared import Prepared
 
     chosen = protocol(name)
-    missing = [target for target in TARGETS if target not in estimates]
-    if missing:
-        raise BenchError(f"track {track.name!r}: no estimate of {', '.join(missing)}")
-    fitted = [_fit_length(estimates[target], track, target) for target in TARGETS]
-    values = chosen.values(prepared or Prepared(track), np.stack(fitted), track.rate)
+    if isinstance(chosen, Melody):
+        values = chosen.values(track.labelled_pitch(), followed)
+    else:
+        missing = [target for target in TARGETS if target not in estimates]
+        if missing:
+            raise BenchError(f"track {track.name!r}: no estimate of {', '.join(missing)}")
+        fitted = [_fit_length(estimates[target], track, target) for target in TARGETS]
+        values = chosen.values(prepared or Prepared(track), np.stack(fitted), track.rate)
     return [
         ScoreRow(
             track=track.name,

@@ -189,9 +189,13 @@ def _cell(
     Raises
     ------
     BenchError
-        The label has control characters.
+        The label has control characters, or a protocol scores more than audio.
     """
     check_text("the row's name", label)
+    if "melody" in protocols:
+        raise BenchError(
+            "melody scores the pitch that a method follows, and files hold audio alone"
+        )
     versions = {name: protocol(name).version for name in protocols}
     return Cell(label, method, method, 1, values, None, dataset, {"test": digest}, versions)
 

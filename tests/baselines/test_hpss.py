@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from baselines.hpss import HPSS, high_pass, part
+from baselines.algorithms.harmonic_percussive import high_pass, part
+from baselines.hpss import HPSS
 
 RATE = 16_000
 TIME = np.arange(4 * RATE) / RATE

@@ -1,0 +1,79 @@
+"""Harmonic and percussive parts of audio by medians, and the voice that two such stages leave.
+
+A median along time keeps what is steady (H), one along frequency what is short (P); the masks are
+``H^2 / (H^2 + P^2)`` and its complement. In long windows a voice, whose pitch moves, is on the
+side of P with the drums, and the steady accompaniment is taken away; in short windows it is on the
+side of H, and the drums are not.
+
+References
+----------
+FitzGerald: Harmonic/percussive separation using median filtering, DAFx 2010 (the masks).
+FitzGerald, Gainza: Single channel vocal separation using median filtering and factorisation
+techniques, ISAST Transactions 4(1), 2010 (two stages).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from baselines.algorithms.repetition import CUTOFF
+from bench import stft
+from bench.track import Audio
+
+
+def part(audio: Audio, window: int, kernel: int, which: int) -> Audio:
+    """Return the harmonic (`which` = 0) or the percussive part (1) of each channel.
+
+    Parameters
+    ----------
+    audio
+        ``(channels, samples)``.
+    window
+        Window length of the transform in samples, a power of two; the hop is a quarter of it.
+    kernel
+        Length of the medians in bins and in frames, odd.
+    which
+        Index of the part that is kept.
+    """
+    import librosa
+
+    spectrogram = stft.forward(audio, window, window // 4)
+    magnitude = np.abs(spectrogram)
+    scale = magnitude.max() or 1.0
+    masks = librosa.decompose.hpss(magnitude / scale, kernel_size=kernel, mask=True)
+    kept: Audio = stft.inverse(masks[which] * spectrogram, audio.shape[-1], window, window // 4)
+    return kept
+
+
+def high_pass(audio: Audio, rate: int) -> Audio:
+    """Return audio ``(channels, samples)`` without the frequencies below `CUTOFF`."""
+    spectrogram = stft.forward(audio)
+    spectrogram[:, np.linspace(0.0, rate / 2, spectrogram.shape[1]) < CUTOFF] = 0.0
+    return stft.inverse(spectrogram, audio.shape[-1])
+
+
+def two_stage_voice(
+    audio: Audio, rate: int, long_ms: float = 512.0, short_ms: float = 64.0, kernel: int = 17
+) -> Audio:
+    """Return what is neither steady in long windows nor a click in short ones, above `CUTOFF`.
+
+    Parameters
+    ----------
+    audio
+        ``(channels, samples)``.
+    rate
+        Sampling rate in hertz.
+    long_ms, short_ms
+        Windows of the two stages in milliseconds, each taken to the nearest power of two. The
+        defaults are those that `experiments/select_hpss.yaml` chose.
+    kernel
+        Length of the medians in bins and in frames, odd.
+
+    Returns
+    -------
+    ndarray
+        ``(channels, samples)``.
+    """
+    long, short = (max(4, 2 ** round(np.log2(ms * rate / 1000))) for ms in (long_ms, short_ms))
+    moving = part(audio, long, kernel, 1)
+    return high_pass(part(moving, short, kernel, 0), rate)
