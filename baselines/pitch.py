@@ -7,13 +7,11 @@ accompaniment too often. It separates voices as far as the track is right and wh
 be lost. `PitchOracle`, the same comb at the pitch that people labelled, is the bound of what a
 better track could bring.
 
-Differences from Hsu and Jang: a stand-in for their system, which trains a classifier and
-resynthesises unvoiced frames; here the comb alone, on the suite's transform.
+It is the floor of `hsu_jang.HsuJang`, which learns which units of a filterbank have the voice's
+period and finds unvoiced frames; here is the comb alone, on the suite's transform.
 
 References
 ----------
-Hsu, Jang: On the improvement of singing voice separation for monaural recordings using the MIR-1K
-dataset, IEEE TASLP 18(2), 2010.
 Mauch, Dixon: pYIN: a fundamental frequency estimator using probabilistic threshold distributions,
 ICASSP 2014 (the track, by librosa).
 """

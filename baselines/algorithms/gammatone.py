@@ -128,7 +128,8 @@ class Filterbank:
         margin = self.unit + int(lags.max(initial=0))
         first = self.centres[voiced] - (self.unit + lags) // 2 + margin
         earlier = first[:, None] + np.arange(self.unit)
-        later = earlier + lags[:, None]
+        later = np.clip(earlier + lags[:, None], 0, self.n_samples + 2 * margin - 1)
+        earlier = np.clip(earlier, 0, self.n_samples + 2 * margin - 1)
         for n, output in enumerate(self.outputs()):
             energies[n] = self._energy(output)
             padded = np.pad(output, margin)

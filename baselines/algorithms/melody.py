@@ -58,8 +58,9 @@ def harmonic_salience(audio: Vector, rate: int, n_fft: int, hop: int) -> NDArray
     import librosa
 
     length = 2 ** round(np.log2(WINDOW_S * rate))
+    padded = np.pad(audio, (0, max(0, 2 * length - len(audio))))  # to a whole window at least
     magnitude = np.abs(
-        librosa.stft(audio, n_fft=2 * length, win_length=length, hop_length=hop, window="hann")
+        librosa.stft(padded, n_fft=2 * length, win_length=length, hop_length=hop, window="hann")
     ).T
     salience = np.zeros((stft.n_frames(len(audio), n_fft, hop), len(SEMITONES)))
     first = stft.lead(n_fft, hop)

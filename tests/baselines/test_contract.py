@@ -18,6 +18,7 @@ from bench.track import TARGETS, Track
 #: Values that make a method quick, by method.
 QUICK = {
     "rpcah_fasst": {"drums": 4, "voices": 6, "iterations": 10},
+    "hsu_jang": {"filters": 12, "components": 3, "unit_components": 2},
     "mlrr": {"atoms": 6, "iterations": 3},
     "rnmf": {"atoms": 4, "iterations": 10},
     "rnmf_supervised": {"atoms": 4, "epochs": 1},
@@ -113,6 +114,18 @@ OTHER = {
         "batch_size": 1,
         "frames": 11,
     },
+    "hsu_jang": {
+        "n_fft": 2048,
+        "hop": 512,
+        "filters": 14,
+        "components": 2,
+        "unit_components": 1,
+        "evidence": 0.01,
+        "sharpness": 0.1,
+        "subtraction": 1.0,
+        "span_s": 0.2,
+        "seed": 1,
+    },
     "pitch": {"n_fft": 2048, "hop": 256, "width": 40.0, "tracked": "mixture"},
     "repet": {
         "n_fft": 2048,
@@ -170,6 +183,9 @@ OTHER = {
 SETTING = {
     ("repet", "window_s"): {"form": "adaptive"},
     ("repet", "repeats"): {"form": "adaptive"},
+    # Few of the clips' frames are unvoiced.
+    ("hsu_jang", "unit_components"): {"components": 1},
+    ("hsu_jang", "seed"): {"evidence": 0.03},
     ("drnn", "patience"): {"epochs": 12, "learning_rate": 0.5},
     ("drnn", "select"): {"epochs": 4, "learning_rate": 0.5},
     ("drnn", "precision"): {"precision": "float32"},
