@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint benchmark setup ffmpeg chromium postgresql slurm format clean
+.PHONY: demo test check lint drill benchmark setup ffmpeg chromium postgresql slurm format clean
 
 demo: setup
 	$(BIN)/bench run experiments/quick.yaml
@@ -25,10 +25,15 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The fault drill with 60 kills, half of them from a command's first millisecond on: 10 minutes.
+drill: setup
+	DRILL_AT_START=30 DRILL_KILLS=60 $(BIN)/pytest tests/bench/runner/test_drill.py --capture no
+
 benchmark: setup
 	$(BIN)/python tests/benchmarks/scoring.py
 	$(BIN)/python tests/benchmarks/training.py
 	$(BIN)/python tests/benchmarks/store.py
+	$(BIN)/python tests/benchmarks/cells.py
 	$(BIN)/python tests/benchmarks/intervals.py
 	$(BIN)/python tests/benchmarks/runner.py
 	$(BIN)/python tests/benchmarks/methods.py

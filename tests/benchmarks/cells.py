@@ -1,0 +1,186 @@
+"""What a sweep of many finished cells costs: planning, status, report, MLflow and resuming.
+
+    python tests/benchmarks/cells.py
+
+Writes ``reports/benchmarks/cells.md`` and a figure of it. The cells are made by this program in a
+temporary folder: RNMF on the synthetic corpus, each cell with random scores. Every command runs as
+a shell starts it, in a process of its own; its time is by the clock and its memory the largest of
+the process. The report of all of MIR-1K has 25 rows of 5 seeds over 825 tracks.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from measure import REPORTS, heading, in_process, write
+
+from bench import provenance
+from bench.datasets import open_dataset
+from bench.plan.cells import cells
+from bench.plan.experiment_file import read_experiment
+from bench.store.cell_folder import CellFolder
+from bench.store.manifest import save_manifest
+from bench.track import TARGETS
+
+#: Number of cells: rows times seeds.
+SIZES = {100: (10, 10), 1_000: (100, 10), 10_000: (100, 100)}
+#: Rows, seeds and tracks of the report of all of MIR-1K.
+MIR1K = 25, 5, 825
+METRICS = ("sdr", "sir", "sar", "nsdr")
+LENGTH = 128_000
+#: Commands that are measured at every size.
+COMMANDS = {
+    "`bench run --dry-run`": ["run", "many.yaml", "--dry-run"],
+    "`bench status`": ["status", "many"],
+    "`bench report`": ["report", "many"],
+}
+#: Recording takes most of the first run, so that it is measured up to so many cells.
+MOST_RECORDED = 1_000
+RUN = ["run", "many.yaml", "--workers", "0"]
+RECORD = "`bench run`, all to record in MLflow"
+RESUME = "`bench run` again"
+
+
+def write_cells(workspace: Path, n_rows: int, n_seeds: int, tracks: list[str]) -> None:
+    """Write an experiment file into a workspace, and the folders of its finished cells."""
+    (workspace / "many.yaml").write_text(
+        "title: Many\nwhy: A measurement.\ndataset: synthetic\nexamples: false\n"
+        f"seeds: {list(range(n_seeds))}\nmethods:\n"
+        f"  - {{method: rnmf, label: 'RNMF, {{atoms}} atoms', "
+        f"sweep: {{atoms: {list(range(1, n_rows + 1))}}}}}\n"
+    )
+    experiment = read_experiment(workspace / "many.yaml")
+    keys = [(track, target, metric) for track in tracks for target in TARGETS for metric in METRICS]
+    scores = pd.DataFrame(keys, columns=["track", "target", "metric"])
+    scores.insert(2, "protocol", "bss_eval_v3")
+    scores["window"] = -1
+    rng = np.random.default_rng(0)
+    facts = {
+        "fit": {},
+        "separate_s": 1.0,
+        "score_s": 1.0,
+        "audio_s": len(tracks) * 8.0,
+        "n_tracks": len(tracks),
+        "peak_bytes": 1,
+        "provenance": provenance.capture("cpu"),
+    }
+    for n, cell in enumerate(cells(experiment, open_dataset("synthetic", workspace))):
+        folder = CellFolder(workspace / "runs", cell)
+        folder.begin()
+        row_value = 5 + 0.02 * (n // n_seeds)
+        values = scores.assign(value=rng.normal(row_value, 2, len(scores)), n_samples=LENGTH)
+        folder.write_scores("bss_eval_v3", values, facts)
+        folder.write_state("done")
+
+
+def measured(words: list[str], workspace: Path) -> tuple[float, float]:
+    """Return the seconds that a command takes and its largest memory in GiB."""
+    command = [str(Path(sys.executable).with_name("bench")), *words]
+    start = time.perf_counter()
+    with (workspace / "output.txt").open("w") as output:
+        process = subprocess.Popen(command, cwd=workspace, stdout=output, stderr=output)
+        _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{words}: {(workspace / 'output.txt').read_text()[-2000:]}")
+    return time.perf_counter() - start, usage.ru_maxrss / 2**20
+
+
+def known(workspace: Path) -> None:
+    """Make the finished cells an experiment of the workspace, as a run would."""
+    experiment = read_experiment(workspace / "many.yaml")
+    dataset = open_dataset("synthetic", workspace)
+    save_manifest(
+        workspace / "runs", experiment, dataset, cells(experiment, dataset), [], "many.yaml"
+    )
+
+
+def of_size(size: int) -> dict[str, tuple[float, float]]:
+    """Return the seconds and the GiB of each command with so many finished cells."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Path(folder)
+        names = open_dataset("synthetic", workspace).names("test")
+        in_process(_write, (workspace, *SIZES[size], names))
+        for what, words in COMMANDS.items():
+            figures[what] = measured(words, workspace)
+        if size <= MOST_RECORDED:
+            figures[RECORD] = measured(RUN, workspace)
+            figures[RESUME] = measured(RUN, workspace)
+    return figures
+
+
+def of_mir1k() -> tuple[float, float, float]:
+    """Return the seconds and the GiB of the report of all of MIR-1K, and its page's size in MB."""
+    n_rows, n_seeds, n_tracks = MIR1K
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = Path(folder)
+        names = [f"singer{n % 17}_{n % 89}_{n:03d}" for n in range(n_tracks)]
+        in_process(_write, (workspace, n_rows, n_seeds, names))
+        seconds, memory = measured(["report", "many"], workspace)
+        page = workspace / "reports" / "many" / "index.html"
+        return seconds, memory, page.stat().st_size / 1e6
+
+
+def _write(case: tuple[Path, int, int, list[str]]) -> None:
+    write_cells(*case)
+    known(case[0])
+
+
+def draw(figures: dict[int, dict[str, tuple[float, float]]], path: Path) -> None:
+    """Draw the seconds of each command against the number of cells, both axes logarithmic."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    mpl.rcParams["svg.hashsalt"] = "bench"
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    for what in (*COMMANDS, RECORD, RESUME):
+        sizes = [size for size in figures if what in figures[size]]
+        axes.loglog(sizes, [figures[size][what][0] for size in sizes], "o-", label=what.strip("`"))
+    axes.set_xlabel("finished cells")
+    axes.set_ylabel("time (s)")
+    axes.legend(frameon=False, fontsize="small")
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    """Measure, print, draw and write the report."""
+    figures = {size: of_size(size) for size in SIZES}
+    seconds, memory, page = of_mir1k()
+    n_rows, n_seeds, n_tracks = MIR1K
+    out = [
+        "# Cells: what a sweep of many finished cells costs",
+        "",
+        f"{heading()} RNMF on 8 tracks, one time each: seconds by the clock, and in brackets the "
+        f"largest memory of the process in GiB. MLflow up to {MOST_RECORDED:,} cells, in SQLite.",
+        "",
+        "| command | " + " | ".join(f"{size:,} cells" for size in SIZES) + " |",
+        "|---|" + "---:|" * len(SIZES),
+    ]
+    for what in (*COMMANDS, RECORD, RESUME):
+        texts = [
+            "{:.1f} ({:.2f})".format(*figures[size][what]) if what in figures[size] else "–"
+            for size in SIZES
+        ]
+        out.append(f"| {what} | " + " | ".join(texts) + " |")
+    out += [
+        "",
+        "![seconds against cells](cells.svg)",
+        "",
+        f"`bench report` of {n_rows} rows of {n_seeds} seeds over {n_tracks} tracks, as of all of "
+        f"MIR-1K: {seconds:.0f} s, {memory:.2f} GiB, a page of {page:.1f} MB.",
+    ]
+    print("\n".join(out))
+    write("cells", out)
+    draw(figures, REPORTS / "cells.svg")
+
+
+if __name__ == "__main__":
+    main()
