@@ -21,7 +21,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from baselines.algorithms.harmonic_percussive import two_stage_voice
+from baselines.algorithms.harmonic_percussive import (
+    KERNEL,
+    LONG_MS,
+    SHORT_MS,
+    two_stage_voice,
+)
 from bench.methods.separator import Separator, check_mixture, separator
 from bench.track import Audio
 
@@ -40,9 +45,9 @@ class HPSS(Separator):
 
     VERSION: ClassVar[int] = 1
 
-    long_ms: float = Field(512.0, gt=0)
-    short_ms: float = Field(64.0, gt=0)
-    kernel: int = Field(17, ge=3)
+    long_ms: float = Field(LONG_MS, gt=0)
+    short_ms: float = Field(SHORT_MS, gt=0)
+    kernel: int = Field(KERNEL, ge=3)
 
     def separate(self, mixture: Audio, rate: int) -> dict[str, Audio]:
         """Separate a mixture; what is not voice is accompaniment. See `Separator.separate`."""

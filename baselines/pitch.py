@@ -29,13 +29,19 @@ from baselines.algorithms.pitch import (
     comb,
     pitch_of_sparse_voice,
     pitch_track,
-    track_in_time,
+    pitch_track_of_frames,
     true_pitch,
 )
 from bench import stft
 from bench.masks import Masks
 from bench.methods.oracle import Oracle
-from bench.methods.separator import ChannelMaskSeparator, Spectrogram, apply, separator
+from bench.methods.separator import (
+    ChannelMaskSeparator,
+    Spectrogram,
+    apply,
+    check_mixture,
+    separator,
+)
 from bench.track import Audio, PitchTrack, Track
 
 
@@ -62,9 +68,10 @@ class PitchMask(ChannelMaskSeparator):
         return {"vocals": voice, "accompaniment": 1.0 - voice}
 
     def followed_pitch(self, mixture: Audio, rate: int) -> PitchTrack:
-        """Return the track of the channels' mean; see `Separator.followed_pitch`."""
+        """Return the pitch of the channels' mean; `separate` follows each channel by itself."""
+        check_mixture(mixture, rate, self)
         channel = stft.forward(mixture.mean(axis=0, keepdims=True), self.n_fft, self.hop)[0]
-        return track_in_time(self._pitch(channel, rate), rate, self.n_fft, self.hop)
+        return pitch_track_of_frames(self._pitch(channel, rate), rate, self.n_fft, self.hop)
 
     def _pitch(self, channel: Spectrogram, rate: int) -> Vector:
         """Return the pitch of each frame of one channel in hertz, ``(frames,)``."""

@@ -47,6 +47,17 @@ class PitchTrack(NamedTuple):
     hertz: NDArray[np.float64]
 
 
+def hertz_of(semitones: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return MIDI numbers as frequencies in hertz.
+
+    Examples
+    --------
+    >>> hertz_of(np.array([57.0, 69.0]))
+    array([220., 440.])
+    """
+    return np.asarray(440.0 * 2.0 ** ((semitones - 69.0) / 12.0))
+
+
 @dataclass(frozen=True, eq=False)
 class Track:
     """One piece: its name, sampling rate and the true audio of each target.
@@ -63,7 +74,7 @@ class Track:
     pitch
         Labelled pitch of the voice in semitones (MIDI numbers, 0 where there is none) at 20 ms,
         40 ms and so on from the beginning of the whole piece; None where the corpus has no labels.
-        Bounds read it, methods that learn to follow a voice, and the protocol ``melody``.
+        Read by bounds, by methods that learn to follow a voice, and by the protocol ``melody``.
     start
         First sample of this track in the whole piece; above 0 for an excerpt.
 
@@ -127,7 +138,7 @@ class Track:
             return None
         times_s = LABEL_STEP_S * np.arange(1.0, len(self.pitch) + 1) - self.start / self.rate
         here = (times_s >= 0) & (times_s <= self.duration_s)
-        hertz = np.where(self.pitch > 0, 440.0 * 2.0 ** ((self.pitch - 69.0) / 12.0), 0.0)
+        hertz = np.where(self.pitch > 0, hertz_of(self.pitch), 0.0)
         return PitchTrack(times_s[here], hertz[here])
 
     def excerpt(self, start: int, n_samples: int) -> Track:

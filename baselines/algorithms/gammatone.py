@@ -1,11 +1,12 @@
 """A gammatone filterbank, and what its units show of a voice: energy, and period at a known pitch.
 
-    |G_c(f)|^2 = (1 + ((f - f_c) / b_c)^2)^-4,   b_c = 1.019 * 24.7 (4.37 f_c / 1000 + 1)
+    |G_c(f)| = (1 + ((f - f_c) / b_c)^2)^-2,   b_c = 1.019 * 24.7 (4.37 f_c / 1000 + 1)
 
-the fourth-order filter at centre frequency f_c, without its term at -f_c. A unit is one filter's
-output within 40 ms about the centre of a frame. At the lag of the voice's period, the correlation
-of a unit with itself is near 1 where the voice is alone in it; where a filter holds several
-harmonics, that of the envelope is.
+the magnitude of the fourth-order filter at centre frequency f_c, without its term at -f_c. The
+filters here have no phase, so that all units of a frame lie at the same time. A unit is one
+filter's output within 40 ms about the centre of a frame. At the lag of the voice's period, the
+correlation of a unit with itself is near 1 where the voice is alone in it. Where one filter passes
+several harmonics, the correlation of its envelope is.
 
 References
 ----------
@@ -32,7 +33,8 @@ Units = NDArray[np.float64]
 LOWEST, HIGHEST = 80.0, 0.475
 #: Length of a unit in seconds.
 UNIT_S = 0.04
-#: Zeros after the audio in seconds, in which the lowest filter rings out.
+#: Zeros after the audio in seconds, in which the lowest filter rings, after the end and before the
+#: start.
 RING_S = 0.25
 
 
@@ -43,15 +45,23 @@ def centre_frequencies(n_filters: int, rate: int) -> Vector:
     return spaced
 
 
-def response(frequency: Vector, centre: float) -> NDArray[np.complex128]:
-    """Return the filter's response at frequencies in hertz, 1 at its centre frequency."""
+def response(frequency: Vector, centre: float) -> Vector:
+    """Return how much one filter passes of frequencies in hertz: 1 at its centre frequency."""
     bandwidth = 1.019 * 24.7 * (4.37e-3 * centre + 1)
-    first_order = 1 / (1 + 1j * (frequency - centre) / bandwidth)
-    return np.asarray(first_order**2 * first_order**2, np.complex128)
+    return np.asarray(1 / np.square(1 + np.square((frequency - centre) / bandwidth)))
 
 
 def bin_shares(n_filters: int, n_bins: int, rate: int) -> NDArray[np.float64]:
-    """Return the part of each bin of a transform that each filter passes, of all that they pass.
+    """Return the part of the energy of each bin that each filter passes, of all that they pass.
+
+    Parameters
+    ----------
+    n_filters
+        Number of filters.
+    n_bins
+        Number of bins from 0 Hz to half the sampling rate.
+    rate
+        Sampling rate in hertz.
 
     Returns
     -------
@@ -61,7 +71,7 @@ def bin_shares(n_filters: int, n_bins: int, rate: int) -> NDArray[np.float64]:
     """
     frequency = np.linspace(0.0, rate / 2, n_bins)
     centres = centre_frequencies(n_filters, rate)
-    passed = np.stack([np.abs(response(frequency, centre)) ** 2 for centre in centres], axis=1)
+    passed = np.stack([response(frequency, centre) ** 2 for centre in centres], axis=1)
     return np.asarray(passed / passed.sum(axis=1, keepdims=True))
 
 

@@ -20,6 +20,10 @@ from baselines.algorithms.repetition import CUTOFF
 from bench import stft
 from bench.track import Audio
 
+#: Windows of the two stages in milliseconds, and length of the medians in bins and in frames: those
+#: that `experiments/select_hpss.yaml` chose.
+LONG_MS, SHORT_MS, KERNEL = 512.0, 64.0, 17
+
 
 def part(audio: Audio, window: int, kernel: int, which: int) -> Audio:
     """Return the harmonic (`which` = 0) or the percussive part (1) of each channel.
@@ -45,6 +49,11 @@ def part(audio: Audio, window: int, kernel: int, which: int) -> Audio:
     return kept
 
 
+def window(length_ms: float, rate: int) -> int:
+    """Return the power of two that is nearest to a window's length, in samples; at least 4."""
+    return int(max(4, 2 ** round(np.log2(length_ms * rate / 1000))))
+
+
 def high_pass(audio: Audio, rate: int) -> Audio:
     """Return audio ``(channels, samples)`` without the frequencies below `CUTOFF`."""
     spectrogram = stft.forward(audio)
@@ -53,7 +62,11 @@ def high_pass(audio: Audio, rate: int) -> Audio:
 
 
 def two_stage_voice(
-    audio: Audio, rate: int, long_ms: float = 512.0, short_ms: float = 64.0, kernel: int = 17
+    audio: Audio,
+    rate: int,
+    long_ms: float = LONG_MS,
+    short_ms: float = SHORT_MS,
+    kernel: int = KERNEL,
 ) -> Audio:
     """Return what is neither steady in long windows nor a click in short ones, above `CUTOFF`.
 
@@ -64,8 +77,7 @@ def two_stage_voice(
     rate
         Sampling rate in hertz.
     long_ms, short_ms
-        Windows of the two stages in milliseconds, each taken to the nearest power of two. The
-        defaults are those that `experiments/select_hpss.yaml` chose.
+        Windows of the two stages in milliseconds, each taken to the nearest power of two.
     kernel
         Length of the medians in bins and in frames, odd.
 
@@ -74,6 +86,6 @@ def two_stage_voice(
     ndarray
         ``(channels, samples)``.
     """
-    long, short = (max(4, 2 ** round(np.log2(ms * rate / 1000))) for ms in (long_ms, short_ms))
+    long, short = (window(ms, rate) for ms in (long_ms, short_ms))
     moving = part(audio, long, kernel, 1)
     return high_pass(part(moving, short, kernel, 0), rate)

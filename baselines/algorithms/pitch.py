@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from baselines.algorithms.robust_pca import robust_pca
 from bench import stft
-from bench.track import LABEL_STEP_S, PitchTrack, Track
+from bench.track import LABEL_STEP_S, PitchTrack, Track, hertz_of
 
 Vector = NDArray[np.float64]
 #: Range in which the pitch of a singer is searched, in hertz.
@@ -44,7 +44,8 @@ def pitch_track(audio: Vector, rate: int, n_fft: int, hop: int) -> Vector:
     Returns
     -------
     ndarray
-        Pitch of each frame in hertz, 0 where there is none; ``(frames,)``.
+        Pitch of each frame in hertz, ``(frames,)``: negative where pYIN calls the frame unvoiced
+        and its pitch would be the absolute value; 0 in silence.
     """
     import librosa
 
@@ -60,10 +61,11 @@ def pitch_track(audio: Vector, rate: int, n_fft: int, hop: int) -> Vector:
             sr=rate,
             frame_length=frame,
             hop_length=hop,
+            fill_na=None,
         )
     first = stft.lead(n_fft, hop)
     tracked = pitch_of_frames[first : first + len(pitch)]
-    tracked[:] = np.where(voiced, np.nan_to_num(pitch), 0.0)[: len(tracked)]
+    tracked[:] = np.where(voiced, pitch, -pitch)[: len(tracked)]
     return pitch_of_frames
 
 
@@ -87,7 +89,7 @@ def pitch_of_sparse_voice(
     Returns
     -------
     ndarray
-        Pitch of each frame in hertz, 0 where there is none; ``(frames,)``.
+        Pitch of each frame in hertz, ``(frames,)``; see `pitch_track`.
     """
     low, sparse = robust_pca(np.abs(channel))
     share = np.abs(sparse) / np.maximum(np.abs(sparse) + np.abs(low), 1e-300)
@@ -110,7 +112,7 @@ def comb(pitch: Vector, n_bins: int, rate: int, width: float) -> NDArray[np.bool
     Parameters
     ----------
     pitch
-        Pitch of each frame in hertz, 0 where there is none; ``(frames,)``.
+        Pitch of each frame in hertz, ``(frames,)``; 0 or negative where there is none.
     n_bins
         Number of bins from 0 Hz to half the sampling rate.
     rate
@@ -126,7 +128,7 @@ def comb(pitch: Vector, n_bins: int, rate: int, width: float) -> NDArray[np.bool
     return near & voiced
 
 
-def labelled_pitch(
+def label_of_frames(
     labels: Vector, rate: int, n_fft: int, hop: int, n_samples: int, start: int = 0
 ) -> Vector:
     """Return the pitch of each frame in hertz, 0 where the nearest label is 0 or there is none.
@@ -155,7 +157,7 @@ def labelled_pitch(
     known = (nearest >= 0) & (nearest < len(labels))
     semitones = np.zeros(n_frames)
     semitones[known] = labels[nearest[known]]
-    return np.where(semitones > 0, 440.0 * 2.0 ** ((semitones - 69.0) / 12.0), 0.0)
+    return np.where(semitones > 0, hertz_of(semitones), 0.0)
 
 
 def frame_times_s(n_frames: int, rate: int, n_fft: int, hop: int) -> Vector:
@@ -166,8 +168,8 @@ def frame_times_s(n_frames: int, rate: int, n_fft: int, hop: int) -> Vector:
     return (np.arange(n_frames) - stft.lead(n_fft, hop)) * hop / rate
 
 
-def track_in_time(pitch: Vector, rate: int, n_fft: int, hop: int) -> PitchTrack:
-    """Return a pitch of each frame, ``(frames,)`` in hertz, as a track from the first sample on."""
+def pitch_track_of_frames(pitch: Vector, rate: int, n_fft: int, hop: int) -> PitchTrack:
+    """Return the pitch of each frame, ``(frames,)`` in hertz, as a pitch track from time 0 on."""
     times_s = frame_times_s(len(pitch), rate, n_fft, hop)
     return PitchTrack(times_s[times_s >= 0], pitch[times_s >= 0])
 
@@ -188,5 +190,6 @@ def true_pitch(track: Track, n_fft: int, hop: int) -> Vector:
         In hertz, 0 where there is none; ``(frames,)``.
     """
     if track.pitch is None:
-        return pitch_track(track.references["vocals"].mean(axis=0), track.rate, n_fft, hop)
-    return labelled_pitch(track.pitch, track.rate, n_fft, hop, track.n_samples, track.start)
+        voice = track.references["vocals"].mean(axis=0)
+        return np.maximum(pitch_track(voice, track.rate, n_fft, hop), 0.0)
+    return label_of_frames(track.pitch, track.rate, n_fft, hop, track.n_samples, track.start)

@@ -102,6 +102,10 @@ class Dataset(ABC):
     def fingerprint(self, split: str, name: str) -> str:
         """Return what stands for the content of one track in the digest."""
 
+    def label_fingerprint(self, name: str) -> str:
+        """Return what stands for the labels of one track; by default there are none."""
+        return ""
+
     def groups(self, name: str) -> Groups:
         """Return the song and the singer of a track; by default every track is a song."""
         return Groups(name, "")
@@ -128,8 +132,13 @@ class Dataset(ABC):
         """Return the tracks of `split`, loaded when asked for."""
         return Tracks(self, split)
 
-    def digest(self, split: str) -> str:
-        """Return the SHA-256 of the names and contents of `split`, in hexadecimal.
+    def digest(self, part: str) -> str:
+        """Return the SHA-256 of the names and contents of a part of the corpus, in hexadecimal.
+
+        Parameters
+        ----------
+        part
+            A split, for its audio; or a split and `LABELS`, as ``train labels``, for its labels.
 
         Raises
         ------
@@ -137,9 +146,14 @@ class Dataset(ABC):
             A track is damaged: every one is probed on the way.
         """
         sha = hashlib.sha256()
+        split, _, labels = part.partition(" ")
         for name in self.names(split):
-            self.probe(split, name)
-            sha.update(f"{name}\0{self.fingerprint(split, name)}\n".encode())
+            if labels:
+                content = self.label_fingerprint(name)
+            else:
+                self.probe(split, name)
+                content = self.fingerprint(split, name)
+            sha.update(f"{name}\0{content}\n".encode())
         return sha.hexdigest()
 
 

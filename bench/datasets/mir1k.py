@@ -2,10 +2,11 @@
 
 Layout: ``MIR-1K/Wavfile/SINGER_SONG_CLIP.wav``, 16 kHz, 16 bit stereo, left (channel 0) the
 accompaniment, right (channel 1) the voice; ``MIR-1K/PitchLabel/SINGER_SONG_CLIP.pv``, semitones
-every 20 ms, which only a bound reads and which may be missing. The split is that of Huang et al.
-(ISMIR 2014): the singers abjones and amy train, four of their clips are the dev set, the 17 others
-test. Each source is divided by its own L2 norm, so that every mixture is at 0 dB. The loader takes
-the clips that it finds and passes over files of other names; `FULL_SIZES` says how many there are.
+every 20 ms, which may be missing; bounds read them, methods that learn to follow a voice, and the
+protocol ``melody``. The split is that of Huang et al. (ISMIR 2014): the singers abjones and amy
+train, four of their clips are the dev set, the 17 others test. Each source is divided by its own L2
+norm, so that every mixture is at 0 dB. The loader takes the clips that it finds and passes over
+files of other names; `FULL_SIZES` says how many there are.
 """
 
 from __future__ import annotations
@@ -115,6 +116,11 @@ class MIR1K(Dataset):
         if not (np.isfinite(labels) & (labels >= 0)).all():
             raise BenchError(f"MIR-1K: {path} is not a list of semitones; unpack it anew")
         return labels
+
+    def label_fingerprint(self, name: str) -> str:
+        """Return the SHA-256 of the file of labels, nothing where there is none."""
+        path = self.root / "MIR-1K" / "PitchLabel" / f"{name}.pv"
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
     def fingerprint(self, split: str, name: str) -> str:
         """Return the SHA-256 of the file."""

@@ -22,7 +22,7 @@ from bench.errors import BenchError, exception_text
 from bench.methods.oracle import Oracle
 from bench.methods.registry import is_ours
 from bench.methods.separator import Separator
-from bench.track import TARGETS, Audio, Track
+from bench.track import TARGETS, Audio, PitchTrack, Track
 
 #: Length of a chunk of stereo at 44.1 kHz in seconds, and its bounds for other formats: a chunk of
 #: more channels or of a higher rate is shorter.
@@ -93,6 +93,35 @@ def guarded(method: Method, call: str, function: Callable[[], _Returned]) -> _Re
             f"{type(method).__module__}:{type(method).__qualname__}.{call} raised "
             f"{exception_text(error)} ({Path(last.filename).name}, line {last.lineno})"
         ) from error
+
+
+def followed_pitch(method: Separator, track: Track) -> PitchTrack | None:
+    """Return the pitch that a method follows in a track; see `Separator.followed_pitch`.
+
+    Returns
+    -------
+    PitchTrack or None
+        None where the method follows no pitch.
+
+    Raises
+    ------
+    BenchError
+        The method gives no pitch track: times that do not ascend, arrays of different lengths or
+        without a point, or a value that is not finite.
+    """
+    call = "followed_pitch"
+    followed = guarded(method, call, lambda: method.followed_pitch(track.mixture, track.rate))
+    if followed is None:
+        return None
+    times_s, hertz = (np.asarray(values, dtype=np.float64) for values in followed)
+    is_track = times_s.ndim == 1 and times_s.shape == hertz.shape and times_s.size > 0
+    is_finite = is_track and bool(np.isfinite([times_s, hertz]).all())
+    if not is_finite or (np.diff(times_s) <= 0).any():
+        raise BenchError(
+            f"{type(method).__name__}.{call} of track {track.name!r} is no pitch track: it needs "
+            "as many ascending times as pitches, at least one, all finite"
+        )
+    return PitchTrack(times_s, hertz)
 
 
 def _chunks_of(

@@ -59,6 +59,8 @@ class Separator(ABC):
     ADDED
         Fields that joined the method after cells of its `VERSION` had been computed, each with the
         value at which the method is the same as before; see `fingerprint_values`.
+    READS_LABELS
+        Whether the method learns from the labels of pitch of the training tracks.
     ON_GPU
         Whether the method is faster on a GPU: in a sweep it then waits for one.
     device
@@ -69,6 +71,7 @@ class Separator(ABC):
     GROUP: ClassVar[str] = "unsupervised"
     AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset()
     ADDED: ClassVar[Mapping[str, Any]] = {}
+    READS_LABELS: ClassVar[bool] = False
     ON_GPU: ClassVar[bool] = False
     device: ClassVar[str] = "cpu"
 
@@ -170,9 +173,10 @@ class Separator(ABC):
         raise NotImplementedError(f"{type(self).__name__} is no ensemble")
 
     def followed_pitch(self, mixture: Audio, rate: int) -> PitchTrack | None:
-        """Return the pitch of the voice that the method follows to separate it; by default None.
+        """Return the pitch of the voice by which the method separates it; by default None.
 
-        The protocol ``melody`` scores it.
+        The protocol ``melody`` scores it. The mixture is whole, also where `separate` would be
+        given it in chunks.
 
         Parameters
         ----------
@@ -180,6 +184,16 @@ class Separator(ABC):
             ``(channels, samples)``, never changed.
         rate
             Sampling rate in hertz.
+
+        Returns
+        -------
+        PitchTrack or None
+            One pitch track for all channels; None from a method that follows no pitch.
+
+        Raises
+        ------
+        BenchError
+            As `separate`.
         """
         return None
 

@@ -19,7 +19,7 @@ from bench.datasets.dataset import Dataset
 from bench.methods import registry
 from bench.methods.separator import Separator
 from bench.plan.experiment import Experiment, MethodEntry
-from bench.scoring.protocols import protocol
+from bench.scoring.protocols import protocol, scores_pitch
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,9 @@ class Cell:
     dataset
         Its name.
     digests
-        Digests of the splits it depends on, by name; only ``test`` for a method that learns
-        nothing.
+        Digests of the parts of the corpus that it depends on, by name: the splits, only ``test``
+        for a method that learns nothing; ``train labels`` for one that learns from labels, and
+        ``test labels`` where they are scored against.
     protocols
         Version of each scoring protocol.
     """
@@ -74,7 +75,11 @@ class Cell:
                 "hyperparameters": registry.fingerprint_values(self.method, self.hyperparameters),
                 "seed": self.seed,
                 "dataset": self.dataset,
-                "learnt_from": {k: v for k, v in self.digests.items() if k != "test"},
+                "learnt_from": {
+                    part: digest
+                    for part, digest in self.digests.items()
+                    if not part.startswith("test")
+                },
             }
         )
 
@@ -112,9 +117,13 @@ class Cell:
         return "train" in self.digests
 
     def score_key(self, protocol_name: str) -> str:
-        """Return the name of the scores under a protocol: it holds version and test split."""
+        """Return the name of the scores under a protocol: it holds version and test split.
+
+        A protocol that scores pitch has the labels of the test split in its name.
+        """
         version = self.protocols[protocol_name]
-        return f"{protocol_name}-v{version}-{self.digests['test'][:16]}"
+        part = "test labels" if scores_pitch(protocol_name) else "test"
+        return f"{protocol_name}-v{version}-{self.digests[part][:16]}"
 
     def build(self) -> Separator:
         """Return the untrained method."""
@@ -144,10 +153,10 @@ def cells(experiment: Experiment, dataset: Dataset) -> list[Cell]:
     """
     digests: dict[str, str] = {}
 
-    def digest(split: str) -> str:
-        if split not in digests:
-            digests[split] = dataset.digest(split)
-        return digests[split]
+    def digest(part: str) -> str:
+        if part not in digests:
+            digests[part] = dataset.digest(part)
+        return digests[part]
 
     rate = dataset.rate() if experiment.stft else None
     planned = []
@@ -155,6 +164,10 @@ def cells(experiment: Experiment, dataset: Dataset) -> list[Cell]:
         cls = registry.find_method(entry.method)
         splits = ("train", "dev", "test") if registry.learns(cls) else ("test",)
         needed = {split: digest(split) for split in splits}
+        if cls.READS_LABELS:
+            needed["train labels"] = digest("train labels")
+        if any(scores_pitch(name) for name in experiment.protocols):
+            needed["test labels"] = digest("test labels")
         common = experiment.transform(cls, rate)
         for row, values in entry.variants():
             planned += _variant_cells(experiment, entry, cls, row, {**common, **values}, needed)

@@ -21,7 +21,7 @@ from bench.runner.failure import record_failure
 from bench.runner.job import Job, JobResult, device_here
 from bench.runner.usage import Usage
 from bench.scoring.prepared import Prepared
-from bench.scoring.protocols import score_track
+from bench.scoring.protocols import score_track, scores_pitch
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import Claim, claimed
 from bench.store.estimates import keep, kept
@@ -77,12 +77,13 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
     missing = [name for name in cell.protocols if folder.scores_bytes(name) is None]
     rows: dict[str, list[pd.DataFrame]] = {name: [] for name in missing}
     score_s = audio_s = 0.0
+    is_followed = any(scores_pitch(name) for name in missing)
     with Usage() as usage:
         for n_done, track in enumerate(tracks):
             estimates = separation.estimates(track, n_done, len(tracks))
+            followed = separation.followed_pitch(track) if is_followed else None
             start = time.perf_counter()
             references = _prepared(cell, track)
-            followed = separation.followed_pitch(track) if "melody" in missing else None
             for name in missing:
                 scores = score_track(name, track, estimates, references, followed)
                 rows[name].append(pd.DataFrame(scores))
@@ -164,8 +165,11 @@ class Separation:
         return estimates
 
     def followed_pitch(self, track: Track) -> PitchTrack | None:
-        """Return the pitch that the method follows in a track; see `Separator.followed_pitch`."""
-        return self._trained_method().followed_pitch(track.mixture, track.rate)
+        """Return the pitch that the method follows in a track that has labels, if it does."""
+        cls = registry.find_method(self._folder.cell.method)
+        if track.pitch is None or cls.followed_pitch is Separator.followed_pitch:
+            return None
+        return chunks.followed_pitch(self._trained_method(), track)
 
     def _trained_method(self) -> Separator:
         """Return the method, which is trained first if it has to be."""

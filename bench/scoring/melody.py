@@ -1,9 +1,10 @@
 """How well a method follows the melody of a voice: its pitch track against the labels, by mir_eval.
 
-Raw pitch accuracy is the share of the voiced labels within half a semitone of which the track lies,
-voiced or not; raw chroma accuracy forgives octaves. Voicing recall is the share of the voiced
-labels where the track is voiced, and voicing false alarm the share of the others where it is.
-Overall accuracy asks for pitch and voicing at once. All in per cent.
+Raw pitch accuracy is the share of the voiced labels from which the pitch track is less than half a
+semitone away, whether the method calls that frame voiced or not; raw chroma accuracy forgives
+octaves. Voicing recall is the share of the voiced labels where the method calls the voice voiced,
+and voicing false alarm the share of the others where it does so. Overall accuracy asks for pitch
+and voicing at once. All are in per cent.
 
 References
 ----------
@@ -33,7 +34,9 @@ MEASURES = {
 
 
 def melody_scores(labels: PitchTrack, followed: PitchTrack) -> dict[str, float]:
-    """Return the measures of a pitch track by name, in per cent; NaN where no label bears on one.
+    """Return the measures of a pitch track by name, in per cent.
+
+    A measure for which no label counts is NaN.
 
     Parameters
     ----------
@@ -54,7 +57,7 @@ def melody_scores(labels: PitchTrack, followed: PitchTrack) -> dict[str, float]:
     import mir_eval
 
     voiced = labels.hertz > 0
-    bearing = {
+    counted = {
         "raw_pitch": voiced,
         "raw_chroma": voiced,
         "overall_accuracy": np.ones_like(voiced),
@@ -63,9 +66,13 @@ def melody_scores(labels: PitchTrack, followed: PitchTrack) -> dict[str, float]:
     }
     if not voiced.size:
         return dict.fromkeys(MEASURES, math.nan)
-    with warnings.catch_warnings(action="ignore"):  # of labels that are all voiced, or none
-        scores = mir_eval.melody.evaluate(*labels, *followed)
+    # mir_eval would add a label at time 0, were the first at another time.
+    theirs, ours = (track.times_s - labels.times_s[0] for track in (labels, followed))
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of voiced labels alone
+        scores = mir_eval.melody.evaluate(
+            theirs, labels.hertz, ours[ours >= 0], followed.hertz[ours >= 0]
+        )
     return {
-        name: 100.0 * float(scores[theirs]) if bearing[name].any() else math.nan
-        for name, theirs in MEASURES.items()
+        name: 100.0 * float(scores[measure]) if counted[name].any() else math.nan
+        for name, measure in MEASURES.items()
     }

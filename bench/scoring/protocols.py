@@ -22,7 +22,7 @@
 ``bleed_fullness``
     Bleedless and fullness over the whole track, 0 to 100 each: see `bench.scoring.spectral`.
 ``melody``
-    How well the method's own pitch track follows the labels of the voice: see
+    How well the pitch that a method follows agrees with the labels of the voice: see
     `bench.scoring.melody`. Undefined for methods that follow no pitch, and without labels.
 
 Silence, one rule for all but museval: a score is of one target, and it is undefined where that
@@ -300,6 +300,11 @@ def protocol(name: str) -> ScoringProtocol | Melody:
     """
     check_known("scoring protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
+
+
+def scores_pitch(name: str) -> bool:
+    """Tell whether a protocol scores the pitch that a method follows, and not its estimates."""
+    return isinstance(protocol(name), Melody)
 
 
 def score_track(

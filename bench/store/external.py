@@ -28,7 +28,7 @@ from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
 from bench.scoring import museval_json
 from bench.scoring.prepared import Prepared
-from bench.scoring.protocols import Museval, protocol, score_track
+from bench.scoring.protocols import Museval, protocol, score_track, scores_pitch
 from bench.store.cell_folder import CellFolder
 from bench.store.listening import read_clips, write_estimates
 from bench.store.manifest import (
@@ -189,12 +189,12 @@ def _cell(
     Raises
     ------
     BenchError
-        The label has control characters, or a protocol scores more than audio.
+        The label has control characters, or a protocol scores what no audio file holds.
     """
     check_text("the row's name", label)
-    if "melody" in protocols:
+    for name in filter(scores_pitch, protocols):
         raise BenchError(
-            "melody scores the pitch that a method follows, and files hold audio alone"
+            f"{name} scores the pitch that a method follows, and files hold audio alone"
         )
     versions = {name: protocol(name).version for name in protocols}
     return Cell(label, method, method, 1, values, None, dataset, {"test": digest}, versions)

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from bench.errors import BenchError
-from bench.methods import registry
+from bench.methods import chunks, registry
 from bench.methods.context import FitContext
 from bench.methods.oracle import Oracle
 from bench.methods.separator import MaskSeparator, Separator
 from bench.track import TARGETS, Track
+from tests.conftest import cut
 
 #: Values that make a method quick, by method.
 QUICK = {
@@ -317,6 +318,34 @@ def test_what_was_learnt_comes_back_from_a_folder(fitted, test_track, tmp_path, 
     assert loaded.hyperparameters() == method.hyperparameters()
     one, two = separated(method, test_track), separated(loaded, test_track)
     assert all(np.array_equal(one[t], two[t]) for t in TARGETS)
+
+
+FOLLOWING = [
+    name
+    for name in ALL
+    if registry.find_method(name).followed_pitch is not Separator.followed_pitch
+]
+
+
+@pytest.mark.parametrize("name", FOLLOWING)
+def test_a_followed_pitch_is_a_pitch_track_of_any_mixture(
+    fitted, test_track, stereo, tmp_path, name
+):
+    method = fitted[name]
+    silence = Track("silence", test_track.rate, {t: np.zeros((2, 9000)) for t in TARGETS})
+    short = cut(test_track, 1, start=5000)
+    for track in (test_track, stereo, silence, short):
+        mixture = track.mixture
+        copy = mixture.copy()
+        followed = chunks.followed_pitch(method, track)
+        assert np.array_equal(mixture, copy)
+        assert followed.times_s[0] == 0
+        assert followed.times_s[-1] <= track.duration_s + 0.1
+    method.save(tmp_path)
+    again = type(method).load(tmp_path).followed_pitch(test_track.mixture, test_track.rate)
+    assert np.array_equal(again.hertz, chunks.followed_pitch(method, test_track).hertz)
+    with pytest.raises(BenchError, match="finite"):
+        method.followed_pitch(np.full((1, 900), np.nan), test_track.rate)
 
 
 @pytest.mark.parametrize(("name", "field"), CASES)

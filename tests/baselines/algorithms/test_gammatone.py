@@ -17,14 +17,16 @@ def harmonics(pitch: float) -> np.ndarray:
 
 def test_filters_pass_what_scipys_gammatone_filters_pass():
     audio = np.zeros(RATE // 2)
-    audio[0] = 1.0
+    audio[RATE // 4] = 1.0
     bank = Filterbank(audio, RATE, 12, np.array([0]))
     frequency = np.fft.rfftfreq(len(audio), 1 / RATE)
     passed = [np.abs(np.fft.rfft(output.real)) for output in bank.outputs()]
-    for centre, own in zip(bank.frequencies[:-1], passed[:-1], strict=True):  # but at 8 kHz
+    for centre, own in zip(
+        bank.frequencies[:-1], passed[:-1], strict=True
+    ):  # the last ends at 8 kHz
         design = scipy.signal.gammatone(centre, "fir", numtaps=1500, fs=RATE)
         scipys = np.abs(scipy.signal.freqz(*design, worN=frequency, fs=RATE)[1])
-        assert own / own.max() == pytest.approx(scipys / scipys.max(), abs=0.03)
+        assert own / own.max() == pytest.approx(scipys / scipys.max(), abs=0.05)
 
 
 def test_a_tones_energy_is_in_the_filter_at_its_frequency():

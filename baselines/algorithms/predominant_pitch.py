@@ -19,23 +19,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench import stft
+from bench.track import hertz_of
 
 Vector = NDArray[np.float64]
 
-#: The pitches that are searched, in semitones (MIDI numbers), about 73 to 930 Hz, and their step.
-SEMITONES = np.arange(38.0, 82.0, 0.25)
+#: Step between two pitches that are searched, in semitones.
 STEP = 0.25
-#: Number of harmonics, weight of each against the one below, and the highest frequency in hertz.
-N_HARMONICS, DECAY, HIGHEST = 10, 0.8, 4_000.0
+#: The pitches that are searched, in semitones (MIDI numbers): 73 to 918 Hz.
+SEMITONES = np.arange(38.0, 82.0, STEP)
+#: Number of harmonics, and the weight of each against the one below.
+N_HARMONICS, DECAY = 10, 0.8
+#: Frequency in hertz from which on harmonics do not count.
+HIGHEST = 4_000.0
 #: Length of the analysis window in seconds, taken to the nearest power of two.
 WINDOW_S = 0.128
 #: Largest step between two frames in semitones.
 LARGEST_STEP = 12.0
-
-
-def hertz(semitones: Vector) -> Vector:
-    """Return MIDI numbers as frequencies in hertz."""
-    return np.asarray(440.0 * 2.0 ** ((semitones - 69.0) / 12.0))
 
 
 def harmonic_salience(audio: Vector, rate: int, n_fft: int, hop: int) -> NDArray[np.float64]:
@@ -53,7 +52,7 @@ def harmonic_salience(audio: Vector, rate: int, n_fft: int, hop: int) -> NDArray
     Returns
     -------
     ndarray
-        ``(frames, pitches)``; 0 in frames whose centre lies outside the audio.
+        ``(frames, pitches)``.
     """
     import librosa
 
@@ -67,7 +66,7 @@ def harmonic_salience(audio: Vector, rate: int, n_fft: int, hop: int) -> NDArray
     inside = salience[first : first + len(magnitude)]
     magnitude = magnitude[: len(inside)]
     for harmonic in range(1, N_HARMONICS + 1):
-        frequency = harmonic * hertz(SEMITONES)
+        frequency = harmonic * hertz_of(SEMITONES)
         place = frequency * 2 * length / rate
         heard = frequency < min(HIGHEST, rate / 2)
         below = place[heard].astype(int)
@@ -132,4 +131,4 @@ def likeliest_pitch(salience: NDArray[np.float64], steps: Vector, sharpness: flo
     weighted = sharpness * standardised(salience)
     likelihood = np.exp(weighted - weighted.max(axis=1, keepdims=True))
     path = librosa.sequence.viterbi(likelihood.T, transition)
-    return hertz(SEMITONES[path])
+    return hertz_of(SEMITONES[path])
