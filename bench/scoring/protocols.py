@@ -303,8 +303,11 @@ def protocol(name: str) -> ScoringProtocol | Melody:
 
 
 def scores_pitch(name: str) -> bool:
-    """Tell whether a protocol scores the pitch that a method follows, and not its estimates."""
-    return isinstance(protocol(name), Melody)
+    """Tell whether a protocol scores the pitch that a method follows, and not its estimates.
+
+    One that this version does not know, as another may have written it into a cell, does not.
+    """
+    return isinstance(PROTOCOLS.get(name), Melody)
 
 
 def score_track(
