@@ -52,12 +52,12 @@ def true_kinds(pitch: NDArray[np.float64], energy: NDArray[np.float64]) -> Kinds
 
 
 def cepstra(magnitude: Features, rate: int) -> Features:
-    """Return the mel-frequency cepstra of magnitudes ``(bins, frames)``: ``(frames, N_CEPSTRA)``.
+    """Return the mel-frequency cepstra of each frame, ``(frames, N_CEPSTRA)``.
 
     Parameters
     ----------
     magnitude
-        Of a transform of audio whose level is 1.
+        Magnitudes of the transform of audio whose level is 1, ``(bins, frames)``.
     rate
         Sampling rate in hertz.
     """
