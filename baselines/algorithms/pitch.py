@@ -10,6 +10,7 @@ ICASSP 2014 (the track, by librosa).
 
 from __future__ import annotations
 
+import importlib.metadata
 import warnings
 
 import numpy as np
@@ -17,9 +18,12 @@ from numpy.typing import NDArray
 
 from baselines.algorithms.robust_pca import robust_pca
 from bench import stft
+from bench.methods.shared_work import shared
 from bench.track import LABEL_STEP_S, PitchTrack, Track, hertz_of
 
 Vector = NDArray[np.float64]
+#: Raised whenever `pitch_of_sparse_voice` gives another track, so that older files are not used.
+VERSION = 1
 #: Range in which the pitch of a singer is searched, in hertz.
 LOWEST, HIGHEST = 80.0, 800.0
 #: Length of pYIN's frames in samples at 16 kHz; it grows in proportion to the sampling rate.
@@ -75,7 +79,8 @@ def pitch_of_sparse_voice(
     """Return the pitch track of the voice that robust PCA finds in one channel of a mixture.
 
     pYIN hears the accompaniment in a mixture as often as the voice; in the sparse part the voice is
-    nearly alone.
+    nearly alone. The rows of one table that need a track compute it once
+    (`bench.methods.shared_work`).
 
     Parameters
     ----------
@@ -91,9 +96,21 @@ def pitch_of_sparse_voice(
     ndarray
         Pitch of each frame in hertz, ``(frames,)``; see `pitch_track`.
     """
-    low, sparse = robust_pca(np.abs(channel))
-    share = np.abs(sparse) / np.maximum(np.abs(sparse) + np.abs(low), 1e-300)
-    return pitch_track(audio_of(share * channel, n_fft, hop), rate, n_fft, hop)
+
+    def track_of_voice() -> Vector:
+        low, sparse = robust_pca(np.abs(channel))
+        share = np.abs(sparse) / np.maximum(np.abs(sparse) + np.abs(low), 1e-300)
+        return pitch_track(audio_of(share * channel, n_fft, hop), rate, n_fft, hop)
+
+    settings = {
+        "work": "pitch of the sparse voice",
+        "rate": rate,
+        "n_fft": n_fft,
+        "hop": hop,
+        "librosa": importlib.metadata.version("librosa"),
+        "version": VERSION,
+    }
+    return shared(channel, settings, track_of_voice)
 
 
 def audio_of(channel: NDArray[np.complexfloating], n_fft: int, hop: int) -> Vector:

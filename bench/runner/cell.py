@@ -15,6 +15,7 @@ from bench.datasets import open_dataset
 from bench.errors import BenchError
 from bench.methods import chunks, registry
 from bench.methods.separator import Separator
+from bench.methods.shared_work import sharing
 from bench.plan.cells import Cell
 from bench.runner.context import BusyError, CellContext, ProgressWriter
 from bench.runner.failure import record_failure
@@ -135,7 +136,8 @@ class Separation:
     Attributes
     ----------
     seconds
-        Time in seconds that separation has taken so far.
+        Time in seconds that separation has taken so far, with the time that it would have taken to
+        compute what another row had left (`bench.methods.shared_work`).
     """
 
     def __init__(self, job: Job, folder: CellFolder, claim: Claim) -> None:
@@ -169,7 +171,8 @@ class Separation:
         cls = registry.find_method(self._folder.cell.method)
         if track.pitch is None or cls.followed_pitch is Separator.followed_pitch:
             return None
-        return chunks.followed_pitch(self._trained_method(), track)
+        with sharing(self._folder.shared_folder):
+            return chunks.followed_pitch(self._trained_method(), track)
 
     def _trained_method(self) -> Separator:
         """Return the method, which is trained first if it has to be."""
@@ -182,8 +185,9 @@ class Separation:
         method = self._trained_method()
         self._progress.write("separate", n_done, n_tracks, "tracks")
         start = time.perf_counter()
-        estimates = chunks.separate_track(method, track)
-        seconds = time.perf_counter() - start
+        with sharing(self._folder.shared_folder) as work:
+            estimates = chunks.separate_track(method, track)
+        seconds = time.perf_counter() - start + work.spared_s
         self.seconds += seconds
         if self._job.keep_estimates:
             keep(self._folder, track, estimates, seconds)

@@ -65,6 +65,11 @@ class CellFolder:
         """Folder, beside those of all cells, of copies of training clips at another pitch."""
         return self.path.parent / "altered_copies"
 
+    @property
+    def shared_folder(self) -> Path:
+        """Folder, beside those of all cells, of what several rows compute alike on a track."""
+        return self.path.parent / "shared_work"
+
     def is_done(self) -> bool:
         """Return whether the scores under every protocol are there and whole."""
         return all(self.scores_bytes(name) is not None for name in self.cell.protocols)

@@ -7,17 +7,15 @@ of a copy and leaves its pitch; a pitch moves harmonics and formants alike and l
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
-import secrets
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from bench.methods.shared_work import SharedWork
 
 #: Raised whenever the copies change, so that older files in a cache are not used.
 VERSION = 1
@@ -66,30 +64,15 @@ def altered(clip: Tensor, rate: int, change: dict[str, float], cache: Path | Non
     signals: NDArray[np.float32] = clip.numpy()
     if cache is None:
         return torch.from_numpy(_made(signals, rate, change))
-    path = cache / f"{_key(signals, rate, change)}.npy"
-    try:
-        return torch.from_numpy(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError):  # not there yet, or damaged
-        copy = _made(signals, rate, change)
-    cache.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.npy")
-    np.save(part, copy, allow_pickle=False)
-    part.replace(path)
-    return torch.from_numpy(copy)
-
-
-def _key(signals: NDArray[np.float32], rate: int, change: dict[str, float]) -> str:
-    """Return the name of a copy in the cache: a digest of all that it depends on."""
-    how: dict[str, Any] = {
+    settings = {
+        "work": "altered copy",
         "change": change,
         "rate": rate,
-        "shape": signals.shape,
         "librosa": importlib.metadata.version("librosa"),
         "version": VERSION,
     }
-    digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(signals).tobytes())
-    return digest.hexdigest()
+    copy = SharedWork(cache).array(signals, settings, lambda: _made(signals, rate, change))
+    return torch.from_numpy(copy)
 
 
 def _made(signals: NDArray[np.float32], rate: int, change: dict[str, float]) -> NDArray[np.float32]:

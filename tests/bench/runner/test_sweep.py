@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
 from bench.methods.separator import Separator
+from bench.methods.shared_work import SharedWork
 from bench.plan.cells import cells
 from bench.plan.experiment_file import read_experiment
 from bench.runner import cell as cell_module
@@ -66,6 +68,29 @@ methods:
   - {method: drnn, label: Pair, fixed: &small {hidden: 4, recurrent: none, epochs: 1, ensemble: 2}}
   - {method: drnn, label: "Pair, binary", fixed: {<<: *small, test_mask: binary}}
   - {method: drnn, label: One, fixed: {<<: *small, ensemble: 1}}
+"""
+LEVELS = """\
+import time
+import numpy as np
+from pydantic import Field
+from bench.methods.separator import Separator, separator
+from bench.methods.shared_work import shared
+
+
+@separator
+class Level(Separator):
+    '''Gives the voice a share of the mixture, by a level that takes 50 ms to compute.'''
+
+    share: float = Field(0.5)
+
+    def separate(self, mixture, rate):
+        level = shared(mixture, {'work': 'level'}, lambda: self.level(mixture))
+        voice = self.share * level * mixture
+        return {'vocals': voice, 'accompaniment': mixture - voice}
+
+    def level(self, mixture):
+        time.sleep(0.05)
+        return np.sqrt(np.mean(mixture**2, axis=1, keepdims=True))
 """
 N_TRACKS = 8
 
@@ -286,6 +311,22 @@ def test_kept_estimates_are_scored_by_a_new_protocol_to_the_same_bits(sweep, mon
     kept = next(iter(Path("runs").glob("*/estimates/*")))
     assert len(list(kept.iterdir())) == N_TRACKS
     assert bench("score", "synthetic", str(kept), "--as", "Kept") == 0
+
+
+def test_work_that_two_rows_share_is_done_once_and_each_row_tells_its_time(sweep, monkeypatch):
+    Path("level.py").write_text(LEVELS)
+    Path("sweep.yaml").write_text(SWEEP.replace("slow:Slow", "level:Level"))
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert len(list(Path("runs/shared_work").iterdir())) == N_TRACKS
+    facts = [json.loads(path.read_text()) for path in Path("runs").glob("*/scores/*.json")]
+    assert len(facts) == 4
+    assert min(fact["separate_s"] for fact in facts) > N_TRACKS * 0.05
+    shared = scores()
+    shutil.rmtree("runs")
+    monkeypatch.setattr(cell_module, "sharing", lambda _folder: nullcontext(SharedWork(Path())))
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert not Path("runs/shared_work").exists()
+    pd.testing.assert_frame_equal(scores(), shared)
 
 
 def test_an_order_by_what_is_known_has_the_longest_first(sweep):
