@@ -73,6 +73,10 @@ def connected(
     }
     if FORKSERVER in multiprocessing.get_all_start_methods():
         settings["distributed.worker.multiprocessing-method"] = FORKSERVER
+    if not workers.scheduler:
+        # A machine that wakes from sleep has heard of none of its workers for long. They live, and
+        # one that has ended is known by its connection.
+        settings["distributed.scheduler.worker-ttl"] = None
     for name in list(logging.root.manager.loggerDict):
         if name.startswith("distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised in one line

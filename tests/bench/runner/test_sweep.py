@@ -192,6 +192,20 @@ def test_a_stopped_run_says_what_is_kept_leaves_no_process_and_goes_on(sweep, nu
 
 
 @pytest.mark.slow
+def test_a_sweep_goes_on_after_a_sleep_that_is_longer_than_dask_waits_for_a_worker(sweep):
+    Path("dask.yaml").write_text("distributed: {scheduler: {worker-ttl: 1s}}")  # 5 s at the least
+    run = start("run", "sweep.yaml", "--workers", "1", DASK_CONFIG=str(sweep / "dask.yaml"))
+    wait_until(lambda: Path("log").exists(), "work")
+    os.killpg(run.pid, signal.SIGSTOP)  # all of it, as a laptop that sleeps
+    time.sleep(8)
+    os.killpg(run.pid, signal.SIGCONT)
+    said, _ = run.communicate(timeout=120)
+    assert run.returncode == 0, said
+    assert len({line.split()[1] for line in Path("log").read_text().splitlines()}) == 1
+    assert set(separations().values()) == {N_TRACKS}
+
+
+@pytest.mark.slow
 def test_a_sweep_over_a_scheduler_ends_complete_though_a_worker_is_killed(sweep):
     assert bench("run", "sweep.yaml", "--workers", "0") == 0
     alone = scores()
