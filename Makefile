@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check lint drill benchmark setup ffmpeg chromium postgresql slurm format clean
+.PHONY: demo test check lint lock drill benchmark setup ffmpeg chromium postgresql slurm format clean
 
 demo: setup
 	$(BIN)/bench run experiments/quick.yaml
@@ -42,12 +42,26 @@ benchmark: setup
 
 setup: .venv/ready ffmpeg
 
-.venv/ready: pyproject.toml constraints.txt
+.venv/ready: pyproject.toml constraints.txt requirements.lock
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 11) else "Python 3.11 or later is needed, this is %d.%d; name one by PYTHON=..." % v)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade --constraint constraints.txt pip setuptools wheel
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --no-build-isolation --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation torch==2.13.0 --editable '.[dev]'
 	touch $@
+
+# The lock has every package that constraints.txt pins, with the hashes of its files on all systems.
+# PyTorch is left out: its builds for processors and for GPUs have one version and different files.
+# What the builds for GPUs need besides is left out with it, and pinned by PyTorch itself.
+ONLY_FOR_GPUS := cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
+	nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver \
+	nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx triton
+
+lock: setup
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--constraint constraints.txt --generate-hashes --no-annotate --no-header --quiet \
+		$(addprefix --no-emit-package ,torch $(ONLY_FOR_GPUS)) --output-file requirements.lock
 
 # Installs packages by apt where it can; $(1) names them.
 apt = command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] && { apt-get update -qq && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install -y -qq --no-install-recommends $(1); } >/dev/null 2>&1
