@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
-from bench.errors import BenchError
+from bench.errors import BenchError, exception_text
 from bench.plan.cells import Cell
 from bench.runner.job import JobResult
 from bench.runner.slurm import slurm_cluster
@@ -28,6 +28,8 @@ GPU = {"GPU": 1}
 IGNORE_INTERRUPT = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 #: How Python starts the processes of local workers, where the system can.
 FORKSERVER = "forkserver"
+#: Time in seconds for which local workers may fail to start, one after the other.
+START_LIMIT_S = 5.0
 #: Number of times that the worker of a cell may be killed before the cell counts as failed.
 DEATHS = 2
 #: The same limit for jobs of SLURM, which also end at their time limit.
@@ -78,12 +80,12 @@ def connected(
         # one that has ended is known by its connection.
         settings["distributed.scheduler.worker-ttl"] = None
     for name in list(logging.root.manager.loggerDict):
-        if name.startswith("distributed"):
+        if name.startswith(("distributed", "asyncio", "tornado")):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised in one line
     with dask.config.set(settings):
         if not workers.scheduler:
             with _local(workers, preload, limits) as cluster, Client(cluster) as client:
-                yield client, _nothing
+                yield client, _LocalWorkers(cluster).check
         elif workers.scheduler == "slurm":
             with (
                 slurm_cluster(workers.n_workers) as (cluster, keep_jobs),
@@ -135,6 +137,51 @@ def _local(workers: Workers, preload: Sequence[str], limits: Mapping[str, str]) 
         cluster.worker_spec[i] = spec
     cluster.scale(workers.n_workers)
     return cluster
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return the error with which an error began."""
+    while earlier := error.__cause__ or error.__context__:
+        error = earlier
+    return error
+
+
+class _LocalWorkers:
+    """Watch over the processes of a local cluster.
+
+    Parameters
+    ----------
+    cluster
+        The cluster, as `_local` returns it.
+    """
+
+    def __init__(self, cluster: Any) -> None:
+        self._cluster = cluster
+        self._failed_at: float | None = None
+
+    def check(self) -> None:
+        """Go on if a worker runs or may still start.
+
+        Raises
+        ------
+        BenchError
+            No worker has been able to start for `START_LIMIT_S`.
+        """
+        from distributed import Status
+
+        failed = [w for w in self._cluster.workers.values() if w.status == Status.failed]
+        if not failed or len(failed) < len(self._cluster.workers):
+            self._failed_at = None
+        elif self._failed_at is None:
+            self._failed_at = time.monotonic()
+        elif time.monotonic() - self._failed_at > START_LIMIT_S:
+            try:
+                self._cluster.sync(failed[0].start)  # raises why it failed
+            except Exception as error:  # noqa: BLE001 - whatever kept it from starting
+                raise BenchError(
+                    f"no worker process can be started here ({exception_text(_first(error))}); "
+                    "--workers 0 computes in the command's own process"
+                ) from None
 
 
 def run_on(

@@ -24,6 +24,7 @@ from bench.methods.shared_work import SharedWork
 from bench.plan.cells import cells
 from bench.plan.experiment_file import read_experiment
 from bench.runner import cell as cell_module
+from bench.runner import dask_cluster
 from bench.runner.job import Job
 from bench.store import claim
 from bench.store.cell_folder import CellFolder
@@ -203,6 +204,20 @@ def test_a_sweep_goes_on_after_a_sleep_that_is_longer_than_dask_waits_for_a_work
     assert run.returncode == 0, said
     assert len({line.split()[1] for line in Path("log").read_text().splitlines()}) == 1
     assert set(separations().values()) == {N_TRACKS}
+
+
+def test_where_no_worker_can_start_the_run_ends_with_why(sweep, monkeypatch, capsys):
+    async def refuse(_nanny):
+        raise PermissionError(13, "Permission denied", "semaphore")
+
+    monkeypatch.setattr("distributed.nanny.Nanny.instantiate", refuse)
+    monkeypatch.setattr(dask_cluster, "START_LIMIT_S", 1.0)
+    assert bench("run", "sweep.yaml", "--workers", "2") == 2
+    said = capsys.readouterr().err
+    assert "no worker process can be started here" in said
+    assert "Permission denied: 'semaphore'" in said
+    assert "Traceback" not in said
+    assert not Path("log").exists()
 
 
 @pytest.mark.slow
