@@ -92,6 +92,7 @@ class PitchOracle(Oracle):
     """
 
     VERSION: ClassVar[int] = 2
+    READS_LABELS: ClassVar[bool] = True
 
     width: float = Field(80.0, gt=0)
 

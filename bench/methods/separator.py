@@ -60,7 +60,8 @@ class Separator(ABC):
         Fields that joined the method after cells of its `VERSION` had been computed, each with the
         value at which the method is the same as before; see `fingerprint_values`.
     READS_LABELS
-        Whether the method learns from the labels of pitch of the training tracks.
+        Whether the method learns from the labels of pitch of the training tracks, or, a bound,
+        reads those of the track that it separates.
     ON_GPU
         Whether the method is faster on a GPU: in a sweep it then waits for one.
     device

@@ -45,7 +45,7 @@ class Cell:
     digests
         Digests of the parts of the corpus that it depends on, by name: the splits, only ``test``
         for a method that learns nothing; ``train labels`` for one that learns from labels, and
-        ``test labels`` where they are scored against.
+        ``test labels`` where a bound reads them or they are scored against.
     protocols
         Version of each scoring protocol.
     """
@@ -119,11 +119,15 @@ class Cell:
     def score_key(self, protocol_name: str) -> str:
         """Return the name of the scores under a protocol: it holds version and test split.
 
-        A protocol that scores pitch has the labels of the test split in its name.
+        The labels of the test split are in it where the protocol scores pitch or a bound reads
+        them.
         """
         version = self.protocols[protocol_name]
-        part = "test labels" if scores_pitch(protocol_name) else "test"
-        return f"{protocol_name}-v{version}-{self.digests[part][:16]}"
+        reads_labels = registry.find_method(self.method).READS_LABELS and not self.learns
+        digest = self.digests["test"]
+        if scores_pitch(protocol_name) or reads_labels:
+            digest = digest_of([digest, self.digests.get("test labels")])  # none in older reports
+        return f"{protocol_name}-v{version}-{digest[:16]}"
 
     def build(self) -> Separator:
         """Return the untrained method."""
@@ -165,7 +169,8 @@ def cells(experiment: Experiment, dataset: Dataset) -> list[Cell]:
         splits = ("train", "dev", "test") if registry.learns(cls) else ("test",)
         needed = {split: digest(split) for split in splits}
         if cls.READS_LABELS:
-            needed["train labels"] = digest("train labels")
+            part = "train labels" if registry.learns(cls) else "test labels"
+            needed[part] = digest(part)
         if any(scores_pitch(name) for name in experiment.protocols):
             needed["test labels"] = digest("test labels")
         common = experiment.transform(cls, rate)

@@ -69,6 +69,57 @@ def test_protocol_its_version_and_the_test_split_are_in_the_key_of_scores(planne
     assert len(keys) == 3
 
 
+class Relabelled(Synthetic):
+    """The synthetic corpus with labels of pitch, of which one can be changed."""
+
+    def __init__(self, changed: str = "") -> None:
+        super().__init__()
+        self.changed = changed
+
+    def label_fingerprint(self, name: str) -> str:
+        return "another" if name == self.changed else "first"
+
+
+def test_a_changed_label_of_a_test_track_changes_the_scores_that_depend_on_labels_and_no_others():
+    methods = [
+        {"method": "mixture", "label": "Mixture"},
+        {"method": "pitch_oracle", "label": "Comb at the labels"},
+        {"method": "hsu_jang", "label": "Learns from labels"},
+    ]
+    experiment = Experiment(
+        name="x",
+        title="t",
+        why="w",
+        dataset="synthetic",
+        protocols=["bss_eval_v3", "melody"],
+        methods=methods,
+    )
+    changed = Synthetic().names("test")[0]
+    before, after = cells(experiment, Relabelled()), cells(experiment, Relabelled(changed))
+    keys = [
+        [cell.score_key(name) == other.score_key(name) for name in cell.protocols]
+        for cell, other in zip(before, after, strict=True)
+    ]
+    assert keys == [[True, False], [False, False], [True, False]]
+    assert [cell.fingerprint for cell in before] == [cell.fingerprint for cell in after]
+    other_audio = replace(before[1], digests={**before[1].digests, "test": "other"})
+    assert all(
+        other_audio.score_key(name) != before[1].score_key(name) for name in before[1].protocols
+    )
+
+
+def test_a_changed_label_of_a_training_track_changes_what_is_learnt_from_labels_alone():
+    methods = [
+        {"method": "nmf", "label": "NMF"},
+        {"method": "hsu_jang", "label": "Learns from labels"},
+    ]
+    experiment = Experiment(name="x", title="t", why="w", dataset="synthetic", methods=methods)
+    changed = Synthetic().names("train")[0]
+    before, after = cells(experiment, Relabelled()), cells(experiment, Relabelled(changed))
+    same = [a.fingerprint == b.fingerprint for a, b in zip(before, after, strict=True)]
+    assert same == [True, False]
+
+
 def test_a_cell_comes_back_from_json(planned):
     assert Cell(**planned[1].to_json()) == planned[1]
     assert Cell(**planned[1].to_json()).fingerprint == planned[1].fingerprint
