@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,14 +73,16 @@ def job_of(
     """
     from bench import provenance
     from bench.runner.job import Job
+    from bench.store.files import make_folder, server_time
 
+    make_folder(runs)
     return Job(
         runs=runs.resolve(),
         data=data.resolve(),
         device=workers.device,
         threads=workers.threads,
         commit=provenance.commit(),
-        began=time.time(),
+        began=server_time(runs),
         keep_estimates=keep_estimates,
         clips=clips,
         modules=Path.cwd(),

@@ -100,7 +100,7 @@ class Monitor:
             with self.lock:
                 for folder, (_, before) in self.running.items():
                     state = folder.state()
-                    if state.get("stage") in STAGES and state["time"] > before:
+                    if state.get("stage") in STAGES and state["time"] != before:
                         self._show(folder, state)
 
     def _show(self, folder: CellFolder, state: Mapping[str, Any]) -> None:

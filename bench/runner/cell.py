@@ -50,8 +50,8 @@ def compute(job: Job, cell: Cell) -> JobResult:
                 return JobResult("busy")
             if folder.is_done():
                 return JobResult("found")
-            state = folder.state()
-            if state.get("stage") == "failed" and state["time"] > job.began:
+            state = folder.state_after(job.began)
+            if state.get("stage") == "failed":
                 return JobResult("failed", state["error"])
             folder.begin()
             run_cell(job, folder, claim)
@@ -252,8 +252,8 @@ def _train_once(
         if training.is_fitted():
             return
         if not is_own:
-            state = training.state()
-            if state.get("stage") == "failed" and state["time"] > job.began:
+            state = training.state_after(job.began)
+            if state.get("stage") == "failed":
                 raise BenchError(state["error"])
             if not (training.path / "cell.json").is_file():
                 training.begin()

@@ -72,8 +72,8 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
     torch.set_num_threads(job.threads)
     while trainings:
         for path, training in list(trainings.items()):
-            call, state = training.latest_call(), training.state()
-            has_failed = state.get("stage") == "failed" and state["time"] > job.began
+            call, state = training.latest_call(), training.state_after(job.began)
+            has_failed = state.get("stage") == "failed"
             if training.is_fitted() or has_failed:
                 del trainings[path]
             elif call is not None and call not in answered and holder(path) is not None:

@@ -50,8 +50,8 @@ class Job:
         Commit of the code when the run began. A change that is made during a long training is not
         part of the code that trains.
     began
-        Beginning of the run in seconds since the epoch. A cell that failed later is not tried
-        again.
+        Beginning of the run in seconds since the epoch, by the clock of
+        `bench.store.files.server_time`. A cell that failed later is not tried again.
     keep_estimates
         Whether the estimates of all tracks stay in the cell's folder.
     clips

@@ -91,6 +91,20 @@ class CellFolder:
         """Return stage and progress as last written; empty for a cell never begun."""
         return read_json(self.path / "state.json") or {}
 
+    def state_after(self, moment: float) -> dict[str, Any]:
+        """Return the state if it was written after a moment, else an empty mapping.
+
+        Parameters
+        ----------
+        moment
+            In seconds since the epoch by the clock of `server_time`.
+        """
+        try:
+            written = (self.path / "state.json").stat().st_mtime
+        except OSError:
+            return {}
+        return self.state() if written > moment else {}
+
     def write_state(self, stage: str, **values: Any) -> None:
         """Write stage and progress of a running cell."""
         state = {

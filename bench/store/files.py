@@ -68,6 +68,27 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise FolderError(f"{path} cannot be written: {error.strerror}") from None
 
 
+def server_time(folder: Path) -> float:
+    """Return the present time by the clock of the file server, in seconds since the epoch.
+
+    Modification times of files are by that clock. The clocks of hosts that share a folder may
+    differ from it, and from each other.
+
+    Raises
+    ------
+    FolderError
+        The folder cannot be written.
+    """
+    part = folder / f".time.{secrets.token_hex(4)}.part"
+    try:
+        part.touch()
+        now = part.stat().st_mtime
+        part.unlink()
+    except OSError as error:
+        raise FolderError(f"{folder} cannot be written: {error.strerror}") from None
+    return now
+
+
 def make_folder(path: Path) -> None:
     """Make a folder unless it is there.
 

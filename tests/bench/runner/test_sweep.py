@@ -342,6 +342,16 @@ def test_kept_estimates_are_scored_by_a_new_protocol_to_the_same_bits(sweep, mon
     assert bench("score", "synthetic", str(kept), "--as", "Kept") == 0
 
 
+def test_a_cell_that_failed_on_a_host_whose_clock_is_ahead_is_tried_again(sweep, capsys):
+    (cell, *_) = cells(read_experiment(Path("sweep.yaml")), Synthetic())
+    folder = CellFolder(Path("runs").resolve(), cell)
+    folder.fail("BenchError: out of memory", "")
+    state = json.loads((folder.path / "state.json").read_text())
+    (folder.path / "state.json").write_text(json.dumps({**state, "time": state["time"] + 3600}))
+    assert bench("run", "sweep.yaml", "--workers", "0", "--retry-failed") == 0
+    assert "4 cells: 4 computed, 0 reused, 0 failed" in capsys.readouterr().out
+
+
 def test_work_that_two_rows_share_is_done_once_and_each_row_tells_its_time(sweep, monkeypatch):
     Path("level.py").write_text(LEVELS)
     Path("sweep.yaml").write_text(SWEEP.replace("slow:Slow", "level:Level"))

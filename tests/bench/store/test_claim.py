@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -106,6 +107,18 @@ def test_from_another_machine_a_claim_lives_by_its_heartbeat(tmp_path, content):
     with claimed(folder) as mine:
         assert mine is not None
         assert mine.path.name == "claim.2.json"
+
+
+@pytest.mark.parametrize("ahead_s", [-2 * claim.STALE_S, 2 * claim.STALE_S])
+def test_a_claim_lives_as_long_on_a_host_whose_clock_is_minutes_off(tmp_path, monkeypatch, ahead_s):
+    clock = SimpleNamespace(time=lambda: time.time() + ahead_s)
+    monkeypatch.setattr(claim, "time", clock)
+    write_foreign(tmp_path, claim.STALE_S / 2, '{"machine": "another"}')
+    with claimed(tmp_path) as alive:
+        assert alive is None
+    write_foreign(tmp_path, claim.STALE_S * 2, '{"machine": "another"}')
+    with claimed(tmp_path) as dead:
+        assert dead is not None
 
 
 def test_the_heartbeat_keeps_a_claim_alive_for_others(tmp_path, monkeypatch):
