@@ -4,11 +4,11 @@
 
 The track is pYIN's on the voice that robust PCA finds first: on the mixture pYIN follows the
 accompaniment too often. It separates voices as far as the track is right and what is unvoiced may
-be lost. `PitchOracle`, the same comb at the pitch that people labelled, is the bound of what a
-better track could bring.
+be lost. `PitchOracle`, a comb with wider teeth at the pitch that people labelled, tells what a
+right pitch would bring.
 
-It is the floor of `hsu_jang.HsuJang`, which learns which units of a filterbank have the voice's
-period and finds unvoiced frames; here is the comb alone, on the suite's transform.
+It is the simple form of `hsu_jang.HsuJang`, which learns which units of a filterbank have the
+voice's period and finds unvoiced frames; here is the comb alone, on the suite's transform.
 
 References
 ----------

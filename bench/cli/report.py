@@ -17,7 +17,7 @@ def report(
         bool, typer.Option("--check", help="Prove that it is what its scores give; write nothing.")
     ] = False,
 ) -> None:
-    """Write a report again from what was tracked, or check one that is there."""
+    """Write a report again from the cells in runs/, or check one that is there."""
     if check:
         _check(experiment_name(name))
     from bench.cli.progress import shown_stage

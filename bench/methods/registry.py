@@ -134,6 +134,21 @@ def fingerprint_values(name: str, hyperparameters: Mapping[str, Any]) -> dict[st
     return cls.fingerprint_values(hyperparameters)
 
 
+def reads_test_labels(name: str) -> bool:
+    """Tell whether a method reads the labels of the tracks that it separates: a bound that does.
+
+    Parameters
+    ----------
+    name
+        Name of the method; one that has no class here reads none.
+    """
+    try:
+        cls = find_method(name)
+    except BenchError:
+        return False
+    return cls.READS_LABELS and not learns(cls)
+
+
 def learns(cls: type[Separator]) -> bool:
     """Tell whether a method has a `fit` of its own, and so depends on the training tracks."""
     return cls.fit is not Separator.fit

@@ -123,11 +123,19 @@ class Cell:
         them.
         """
         version = self.protocols[protocol_name]
-        reads_labels = registry.find_method(self.method).READS_LABELS and not self.learns
-        digest = self.digests["test"]
-        if scores_pitch(protocol_name) or reads_labels:
-            digest = digest_of([digest, self.digests.get("test labels")])  # none in older reports
+        digest = self._labelled_digest if scores_pitch(protocol_name) else self.separated_digest
         return f"{protocol_name}-v{version}-{digest[:16]}"
+
+    @property
+    def separated_digest(self) -> str:
+        """Digest of all of the test split on which the estimates depend."""
+        reads_labels = registry.reads_test_labels(self.method)
+        return self._labelled_digest if reads_labels else self.digests["test"]
+
+    @property
+    def _labelled_digest(self) -> str:
+        """Digest of the test split with its labels, which cells of older reports do not name."""
+        return digest_of([self.digests["test"], self.digests.get("test labels")])
 
     def build(self) -> Separator:
         """Return the untrained method."""
@@ -163,15 +171,15 @@ def cells(experiment: Experiment, dataset: Dataset) -> list[Cell]:
         return digests[part]
 
     rate = dataset.rate() if experiment.stft else None
+    is_pitch_scored = any(scores_pitch(name) for name in experiment.protocols)
     planned = []
     for entry in experiment.methods:
         cls = registry.find_method(entry.method)
         splits = ("train", "dev", "test") if registry.learns(cls) else ("test",)
         needed = {split: digest(split) for split in splits}
-        if cls.READS_LABELS:
-            part = "train labels" if registry.learns(cls) else "test labels"
-            needed[part] = digest(part)
-        if any(scores_pitch(name) for name in experiment.protocols):
+        if cls.READS_LABELS and registry.learns(cls):
+            needed["train labels"] = digest("train labels")
+        if registry.reads_test_labels(entry.method) or is_pitch_scored:
             needed["test labels"] = digest("test labels")
         common = experiment.transform(cls, rate)
         for row, values in entry.variants():

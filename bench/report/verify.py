@@ -12,12 +12,11 @@ import pandas as pd
 import pyarrow as pa
 
 from bench import provenance
-from bench.errors import BenchError
 from bench.report.committed import load_committed, load_provenance
 from bench.report.tabulate import tabulate
 from bench.report.write import report_files
 from bench.store.cell_folder import CellFolder
-from bench.store.manifest import load_results
+from bench.store.manifest import load_results, manifest_path
 from bench.store.results import SCORE_COLUMNS, TEXTS, Results
 
 #: Unrounded numbers of two machines may differ in their last digits, no rounded one does.
@@ -97,10 +96,10 @@ def _other_scores(results: Results, runs: Path) -> Iterator[str]:
 
     An experiment that was not run here has nothing to compare.
     """
-    try:
-        here = load_results(runs, results.experiment.name)
-    except BenchError:
+    name = results.experiment.name
+    if not manifest_path(runs, name).is_file():
         return
+    here = load_results(runs, name)
     by_cell = {(outcome.cell.row, outcome.cell.seed): outcome for outcome in here.outcomes}
     for outcome in results.outcomes:
         cell = outcome.cell

@@ -22,7 +22,7 @@ from bench.runner.failure import record_failure
 from bench.runner.job import Job, JobResult, device_here
 from bench.runner.usage import Usage
 from bench.scoring.prepared import Prepared
-from bench.scoring.protocols import score_track, scores_pitch
+from bench.scoring.protocols import protocol, score_track, scores_pitch
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import Claim, claimed
 from bench.store.estimates import keep, kept
@@ -43,6 +43,9 @@ def compute(job: Job, cell: Cell) -> JobResult:
     if not job.runs.is_dir():
         why = f"{job.runs} is not on {platform.node()}: all hosts must share that folder"
         return JobResult("stopped", why)
+    why = _other_versions(cell)
+    if why:
+        return JobResult("stopped", why)
     try:
         torch.set_num_threads(job.threads)
         with claimed(folder.path) as claim, threadpoolctl.threadpool_limits(job.threads):
@@ -60,6 +63,25 @@ def compute(job: Job, cell: Cell) -> JobResult:
         return JobResult("busy")
     except Exception as error:  # noqa: BLE001 - a failed cell must not end the others
         return record_failure(folder, error)
+
+
+def _other_versions(cell: Cell) -> str:
+    """Return in what this worker's code is not that which planned a cell; empty where nothing.
+
+    A worker that was started before a method was changed would write the numbers of the old code
+    under the name of the new one.
+    """
+    cls = registry.find_method(cell.method)
+    here = {f"method {cell.method}": (cls.VERSION, cell.version)}
+    for name, version in cell.protocols.items():
+        here[f"protocol {name}"] = (protocol(name).version, version)
+    for what, (own, planned) in here.items():
+        if own != planned:
+            return (
+                f"the worker on {platform.node()} has version {own} of {what}, and the run needs "
+                f"version {planned}: start the workers again with the same code"
+            )
+    return ""
 
 
 def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:

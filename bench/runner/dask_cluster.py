@@ -126,12 +126,14 @@ def _local(workers: Workers, preload: Sequence[str], limits: Mapping[str, str]) 
         silence_logs=logging.CRITICAL,
     )
     n_each = workers.trainer_options.get("devices", 1)  # GPUs of one training
+    shown = os.environ.get("CUDA_VISIBLE_DEVICES")  # numbers or names of those that we may use
+    gpus = shown.split(",") if shown else [str(n) for n in range(workers.n_gpus)]
     for i in range(workers.n_workers):
         spec = {**cluster.new_spec, "options": dict(cluster.new_spec["options"])}
         # Else a fork has the environment in which its server was started.
         spec["options"]["env"] = {**os.environ, **limits}
         if i < workers.n_gpus // n_each:
-            visible = ",".join(str(i * n_each + k) for k in range(n_each))
+            visible = ",".join(gpus[i * n_each : (i + 1) * n_each])
             spec["options"]["resources"] = GPU
             spec["options"]["env"]["CUDA_VISIBLE_DEVICES"] = visible
         cluster.worker_spec[i] = spec

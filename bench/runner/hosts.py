@@ -19,6 +19,7 @@ from bench.runner.context import JoinedContext
 from bench.runner.job import Job, device_here
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import holder
+from bench.store.files import server_time
 from bench.store.trained import member_folders, training_folder
 
 #: Polling interval in seconds: how often to look for a call of the first host.
@@ -71,12 +72,13 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
 
     torch.set_num_threads(job.threads)
     while trainings:
+        now = server_time(job.runs)
         for path, training in list(trainings.items()):
             call, state = training.latest_call(), training.state_after(job.began)
             has_failed = state.get("stage") == "failed"
             if training.is_fitted() or has_failed:
                 del trainings[path]
-            elif call is not None and call not in answered and holder(path) is not None:
+            elif call is not None and call not in answered and holder(path, now) is not None:
                 answered.add(call)
                 n_joined += _train_along(job, training)
         time.sleep(CALL_POLL_S)

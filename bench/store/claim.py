@@ -101,7 +101,7 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
 def _take(folder: Path, part: Path) -> Claim | None:
     """Link a claim to the next number, unless the one in force is alive or another is faster."""
     last = newest(folder)
-    if last is not None and _is_alive(last, clock=part):
+    if last is not None and _is_alive(last, part.stat().st_mtime):
         return None
     path = folder / f"claim.{_number(last) + 1}.json"
     try:
@@ -117,20 +117,18 @@ def _take(folder: Path, part: Path) -> Claim | None:
     return Claim(path)
 
 
-def _is_alive(path: Path, clock: Path | None = None) -> bool:
+def _is_alive(path: Path, now: float) -> bool:
     """Return whether the process that made a claim still runs.
 
     Parameters
     ----------
     path
         The claim.
-    clock
-        A file in the same folder, written just now: its modification time is the file server's
-        present time. Without it, the clock of this machine is used.
+    now
+        The present time by the clock of the file server.
     """
     try:
         changed = path.stat().st_mtime
-        now = clock.stat().st_mtime if clock else time.time()
         if changed == 0:
             return False
         if _owner(path).get("machine") == _boot_id():
@@ -145,10 +143,20 @@ def _is_alive(path: Path, clock: Path | None = None) -> bool:
     return now - changed < STALE_S
 
 
-def holder(folder: Path) -> dict[str, Any] | None:
-    """Return host and process that compute a cell now; None if there is no living claim."""
+def holder(folder: Path, now: float | None = None) -> dict[str, Any] | None:
+    """Return host and process that compute a cell now; None if there is no living claim.
+
+    Parameters
+    ----------
+    folder
+        The cell's folder.
+    now
+        The present time by the clock of the file server (`bench.store.files.server_time`). Without
+        it this machine's clock is used, which another host's claims may not agree with.
+    """
     last = newest(folder)
-    return _owner(last) if last is not None and _is_alive(last) else None
+    is_held = last is not None and _is_alive(last, time.time() if now is None else now)
+    return _owner(last) if last is not None and is_held else None
 
 
 def _owner(path: Path) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def home(folder: CellFolder, track: Track) -> Path:
     """
     if track.name.startswith(".") or Path(track.name).name != track.name:
         raise BenchError(f"estimates of track {track.name!r} cannot be kept: not a folder's name")
-    return folder.path / "estimates" / folder.cell.digests["test"][:16] / track.name
+    return folder.path / "estimates" / folder.cell.separated_digest[:16] / track.name
 
 
 def keep(

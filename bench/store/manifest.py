@@ -8,6 +8,7 @@ experiment stay in it.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,8 +85,20 @@ def save_manifest(
     overrides: Sequence[str],
     file: str,
 ) -> None:
-    """Write the list of an experiment's cells; external scores that it has stay."""
+    """Write the list of an experiment's cells; external scores that it has stay.
+
+    Raises
+    ------
+    BenchError
+        A row has the label of external scores.
+    """
     path = manifest_path(runs, experiment.name)
+    guests = (read_json(path) or {}).get("guests", [])  # the file's word for external scores
+    for label in sorted({cell.row for cell in cells} & {guest["row"] for guest in guests}):
+        raise BenchError(
+            f"{file}: row {label!r} has the label of scores that were added to the experiment "
+            f"{experiment.name!r}; choose another label for the row"
+        )
     n_test = len(dataset.names("test"))
     value = {
         "experiment": experiment.model_dump(),
@@ -101,7 +114,7 @@ def save_manifest(
         "cells": [cell.to_json() for cell in cells],
         "file": file,
         "overrides": list(overrides),
-        "guests": (read_json(path) or {}).get("guests", []),  # the file's word for external scores
+        "guests": guests,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(value, indent=1) + "\n")
@@ -132,8 +145,8 @@ def load_manifest(runs: Path, name: str) -> Manifest:
             f"run it first: bench run experiments/{name}.yaml"
         )
     try:
-        external = [Cell(**cell) for cell in value.get("guests", [])]
         cells = [Cell(**cell) for cell in value["cells"]]
+        external = [_as_scored_now(Cell(**cell), cells) for cell in value.get("guests", [])]
         experiment = Experiment.model_validate(value["experiment"])
         corpus = value["corpus"]
         for cell in (*cells, *external):
@@ -148,6 +161,21 @@ def load_manifest(runs: Path, name: str) -> Manifest:
     experiment = experiment.model_copy(update={"methods": [*experiment.methods, *entries]})
     overrides, file = value.get("overrides", []), value.get("file")
     return Manifest(runs, experiment, corpus, [*cells, *external], overrides, file)
+
+
+def _as_scored_now(cell: Cell, cells: Sequence[Cell]) -> Cell:
+    """Return a cell of external scores as the present corpus and protocols would score it.
+
+    Scores of an earlier version of a protocol, or of estimates against an earlier test split, are
+    not those of the cell that is returned, so that its row is missing until it is scored again.
+    """
+    if not cells:
+        return cell
+    protocols = {n: cells[0].protocols.get(n, version) for n, version in cell.protocols.items()}
+    digests = dict(cell.digests)
+    if cell.method == SCORED_HERE:
+        digests["test"] = cells[0].digests["test"]
+    return dataclasses.replace(cell, protocols=protocols, digests=digests)
 
 
 def load_results(runs: Path, name: str) -> Results:

@@ -209,7 +209,7 @@ def _by_track(tracks: pd.DataFrame, protocol: str) -> pd.DataFrame:
 
     Values that are not finite are missing.
     """
-    named = tracks.assign(column=tracks["target"] + "/" + tracks["metric"])
+    named = tracks.assign(column=tracks["target"].astype(str) + "/" + tracks["metric"].astype(str))
     wide = named.pivot(index="track", columns="column", values="value")
     names = [f"{t}/{m}" for t in TARGETS for m in OVER_TRACKS[protocol][1]]
     wide = wide.loc[tracks["track"].unique(), [name for name in names if name in wide]]

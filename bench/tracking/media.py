@@ -99,8 +99,9 @@ def is_local(uri: str) -> bool:
     --------
     >>> is_local("sqlite:////a/mlflow.db"), is_local("http://127.0.0.1:5000")
     (True, True)
-    >>> is_local("https://mlflow.example.org")
-    False
+    >>> is_local("https://mlflow.example.org"), is_local("databricks")
+    (False, False)
     """
-    here = {None, "localhost", "127.0.0.1", "::1"}
-    return uri.startswith("sqlite:") or urlsplit(uri).hostname in here
+    parts = urlsplit(uri)
+    is_file = parts.scheme in ("sqlite", "file") and not parts.hostname
+    return is_file or parts.hostname in ("localhost", "127.0.0.1", "::1")

@@ -102,13 +102,20 @@ def log_rows(
             beside = {"place", f"{first}_low", f"{first}_high"}
             record.metrics = {k: v for k, v in record.metrics.items() if k in beside}
         else:
-            run = row_runs.get(row.label) or client.create_run(
-                experiment_id, run_name=row.label, tags=_tags(of_row[0][0], parent_id)
-            )
+            params = _shared_params([cell for cell, _ in of_row])
+            run = row_runs.get(row.label)
+            if run is not None and run.data.params.items() - params.items():
+                # The row has other hyperparameters now, and MLflow changes none that a run has.
+                client.delete_run(run.info.run_id)
+                recorded.pop(run.info.run_id)
+                run = None
+            if run is None:
+                tags = _tags(of_row[0][0], parent_id)
+                run = client.create_run(experiment_id, run_name=row.label, tags=tags)
             run_id = run.info.run_id
             recorded.setdefault(run_id, run)
             record.metrics["seeds"] = row.n_seeds
-            record.params = _shared_params([cell for cell, _ in of_row])
+            record.params = params
             record.tags[NOTE] = _description(row)
             for _, cell_run in of_row:
                 known = recorded.get(cell_run)

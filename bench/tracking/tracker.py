@@ -18,6 +18,7 @@ from bench.store.cell_folder import CellFolder
 from bench.store.files import locked, read_json, write_text
 from bench.store.manifest import Manifest
 from bench.store.results import read_outcome
+from bench.store.trained import training_folder
 from bench.store.workspace import Workspace
 from bench.tracking import content, default_store
 from bench.tracking.address import (
@@ -280,7 +281,8 @@ class Tracker:
             record.tags[NOTE] += f"\n\n[The experiment, with its report]({address})"
             record.log(self.client, run_id)
             log_pictures(self.client, run_id, folder)
-            if folder.cell.learns:
+            # A cell that was taken from a report has scores and nothing learnt.
+            if folder.cell.learns and training_folder(folder).is_fitted():
                 log_model(self.client, run_id, folder, record.metrics)
         else:
             content.failed(outcome).log(self.client, run_id)

@@ -7,6 +7,7 @@ from typing import Any
 
 from bench import provenance
 from bench.report.numbers import NOTHING
+from bench.store.manifest import IMPORTED
 from bench.store.results import Results
 
 
@@ -78,7 +79,8 @@ def joint_provenance(facts: Mapping[str, Any]) -> dict[str, Any]:
     machines: set[str] = set()
     commits: set[str] = set()
     for cell in facts["cells"]:
-        digests |= cell["digests"]
+        if cell["method"] != IMPORTED:  # its digest is of the names of its tracks
+            digests |= cell["digests"]
         for scored in cell["scores"].values():
             for captured in provenance.all_captured(scored):
                 commits.add(captured["commit"])

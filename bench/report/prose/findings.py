@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 from bench.report.curves import Curve, FigureData, Point
@@ -92,12 +93,17 @@ def _from_best(points: Sequence[Point], metric: str) -> list[Point]:
 def _apart(one: Point, other: Point, metric: str) -> bool:
     """Tell whether two rows differ beyond what their seeds explain.
 
-    Both have the same seeds, so their differences are taken seed by seed: they differ if the 95 %
-    interval of the mean difference does not contain 0. With one seed nothing is known of that.
+    Rows of the same seeds are compared seed by seed: they differ if the 95 % interval of the mean
+    difference does not contain 0. Rows of different numbers of seeds, as one that draws and one
+    that does not, differ if their means are further apart than their two intervals together reach.
+    With one seed nothing is known of that.
     """
-    pairs = zip(one.seeds[metric], other.seeds[metric], strict=True)
-    over = over_seeds([a - b for a, b in pairs])
-    return abs(over.mean) > over.half_width
+    values, others = one.seeds[metric], other.seeds[metric]
+    if len(values) == len(others):
+        over = over_seeds([a - b for a, b in zip(values, others, strict=True)])
+        return abs(over.mean) > over.half_width
+    first, second = over_seeds(values), over_seeds(others)
+    return abs(first.mean - second.mean) > math.hypot(first.half_width, second.half_width)
 
 
 def _mean_text(point: Point, metric: str) -> str:

@@ -11,6 +11,8 @@ from bench.report.rows import Row
 from bench.report.statistics import ALPHA, least_p_value
 from bench.report.table import CLOSE, SET_APART
 from bench.report.tabulate import ReportTables
+from bench.scoring.aggregate import merit
+from bench.store.manifest import IMPORTED, SCORED_HERE
 from bench.store.results import Results
 
 
@@ -18,8 +20,8 @@ def notes(tables: ReportTables) -> list[str]:
     """Return the notes, one a line, unescaped."""
     results, rows = tables.results, tables.rows
     lines = [
-        "The best value of a column is bold, the second underlined. Bounds (the mixture, and masks "
-        "made from the true sources) and imported scores are not ranked.",
+        "The best value of a column is bold, the second underlined. Bounds (the mixture, and what "
+        "is made from the true sources or from labels) and imported scores are not ranked.",
         "In brackets: the 95 % interval of a value by the bootstrap over "
         f"{_units(tables)}. {CLOSE}: not significantly different from the best of its column "
         f"(Wilcoxon's signed-rank test, paired by {_units(tables)[:-1]}, p-values adjusted by "
@@ -56,14 +58,15 @@ def _trainings(rows: Sequence[Row]) -> list[str]:
             "trainings, one a seed. "
             "± is the standard deviation over these trainings, on the same tracks."
         )
-    if singles:
-        which = "Rows of methods that draw at random are of one training each"
-        if numbers:
-            which = f"Of one training: {', '.join(singles)}"
-        lines.append(
-            f"{which}: nothing is known of their spread over trainings, and no two of them are "
-            "tested against each other."
-        )
+    if not singles:
+        return lines
+    text = "Rows of methods that draw at random were computed once"
+    if numbers:
+        text = f"Computed once: {', '.join(singles)}"
+    text += ", so that the spread over trainings is not known"
+    if len(singles) > 1:
+        text += "; no two of them are tested against each other"
+    lines.append(f"{text}.")
     return lines
 
 
@@ -122,15 +125,29 @@ def _about_groups(tables: ReportTables) -> list[str]:
         lines.append(
             f"A row must be about {facts.least_difference:.2f}{unit_of(facts.metric)} of {name} "
             "away from the best (median over the ranked rows) to be told apart from it in 4 of 5 "
-            "such test sets."
+            "such test sets, by one comparison without Holm's adjustment."
         )
     return lines
 
 
 def _unmarked(tables: ReportTables) -> list[str]:
     """Return why a table has no marks of significance, where it has too few songs for any."""
-    facts = next(iter(tables.groups.values()))
-    n_pairs = sum(row.group != "bound" and row.status == "done" for row in tables.rows) - 1
+    (protocol, target), facts = next(iter(tables.groups.items()))
+    numbers = tables.aggregates
+    column = numbers[
+        (numbers["protocol"] == protocol)
+        & (numbers["target"] == target)
+        & (numbers["metric"] == facts.metric)
+    ]
+    values = column.dropna(subset="value").set_index("row")["value"]
+    scored = [row for row in tables.rows if row.group != "bound" and row.label in values.index]
+    ranked = [row for row in scored if row.ranked]
+    if column["p_best"].notna().any() or not ranked:
+        return []
+    best = max(ranked, key=lambda row: merit(facts.metric) * values[row.label])
+    n_pairs = sum(
+        row is not best and not (best.has_one_draw and row.has_one_draw) for row in scored
+    )
     if n_pairs < 1 or least_p_value(facts.n_songs, n_pairs) < ALPHA:
         return []
     least = least_p_value(facts.n_songs, n_pairs)
@@ -147,4 +164,9 @@ def _failures(results: Results) -> list[str]:
 
 def _unfinished(row: Row) -> str:
     """Return that a row is not finished: its numbers are left out whole."""
+    if row.method in (IMPORTED, SCORED_HERE):
+        return (
+            f"{row.label} was scored by another version of the protocol or on another test split: "
+            "score it again by bench score or bench import."
+        )
     return f"{row.label} is not finished ({row.status}): nothing of it is shown."

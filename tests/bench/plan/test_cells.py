@@ -102,6 +102,11 @@ def test_a_changed_label_of_a_test_track_changes_the_scores_that_depend_on_label
     ]
     assert keys == [[True, False], [False, False], [True, False]]
     assert [cell.fingerprint for cell in before] == [cell.fingerprint for cell in after]
+    separated = [
+        cell.separated_digest == other.separated_digest
+        for cell, other in zip(before, after, strict=True)
+    ]
+    assert separated == [True, False, True]
     other_audio = replace(before[1], digests={**before[1].digests, "test": "other"})
     assert all(
         other_audio.score_key(name) != before[1].score_key(name) for name in before[1].protocols

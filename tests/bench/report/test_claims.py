@@ -93,7 +93,10 @@ def test_two_trainings_of_one_seed_each_are_never_tested_against_each_other():
     answer = answer_text(results, tables.parts[0])
     assert "one training each, so that chance may order them" in answer
     assert "significant" not in answer
-    assert any("one training each: nothing is known" in note for note in notes(tables))
+    assert any(
+        "computed once, so that the spread over trainings is not known" in note
+        for note in notes(tables)
+    )
 
 
 def test_with_two_seeds_they_are():
@@ -110,6 +113,11 @@ def test_no_mark_where_no_p_value_can_pass_the_level_and_the_note_says_why():
     (note,) = [note for note in notes(tables) if note.startswith("No row is marked")]
     assert "with 8 tracks and 11 pairs" in note
     assert "0.086" in note
+    chance = {f"N{i}": {0: BASE[:8] - 0.1 * i} for i in range(8)}
+    mixed = {**chance, **{f"R{i}": {None: BASE[:8] - 0.1 - i} for i in range(3)}}
+    tables = tabulate(results_of(mixed))  # the best is of one training: 3 pairs are tested
+    assert tables.aggregates["p_best"].notna().any()
+    assert not any(note.startswith("No row is marked") for note in notes(tables))
     fewer = tabulate(results_of({k: rows[k] for k in list(rows)[:4]}))
     assert not any(note.startswith("No row is marked") for note in notes(fewer))
 

@@ -9,7 +9,7 @@ import pytest
 
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
-from bench.report.curves import figure_data
+from bench.report.curves import Curve, FigureData, Point, figure_data
 from bench.report.formats.latex import latex
 from bench.report.formats.markdown import markdown
 from bench.report.plots.figure import figure_svg
@@ -135,6 +135,15 @@ def test_rows_are_compared_with_what_the_seeds_explain(tmp_path):
         "the seeds explain), and lowest for None (5.00 ± 0.10 dB)."
     )
     assert "GSAR is highest for None (11.00 ± 0.10 dB), 1.00 dB above Joint (more" in lines[2]
+
+
+def test_rows_of_several_trainings_are_compared_with_one_of_none():
+    metrics = ("gnsdr", "gsir", "gsar")
+    drawn = Point("Drawn", "Drawn", {key: [5.0, 5.1, 5.2] for key in metrics})
+    steady = Point("Steady", "Steady", {key: [3.0] for key in metrics})
+    lines = findings(FigureData([Curve("", [drawn, steady])], metrics, "", "vocals"))
+    assert len(lines) == len(metrics)
+    assert "2.10 dB above Steady (one training, so nothing is known of its spread)" in lines[0]
 
 
 def test_one_seed_has_no_interval_and_says_so(tmp_path):

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from mlflow import MlflowClient
 
 from bench.report.committed import load_committed, load_provenance
 from tests.command import bench
@@ -59,7 +60,16 @@ def test_only_the_new_row_is_computed_and_the_scores_are_the_same_to_the_bit(
     assert "4 cells: 1 to compute, 3 reused" in printed
     assert not (workspace / "runs").exists()
     assert bench("run", "more.yaml", "--reuse", str(report), "--workers", "0") == 0
-    assert "4 cells: 1 computed, 3 reused, 0 failed" in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "4 cells: 1 computed, 3 reused, 0 failed" in out
+    assert "recorded when it is back" not in out + err
+    store = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
+    experiment = store.get_experiment_by_name("more")
+    runs = store.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    rows = {run.data.tags["row"] for run in runs if run.data.tags["bench.kind"] == "cell"}
+    assert rows == {"Mixture", "Ours", "DNN", "Ideal ratio mask"}
+    assert not store.search_logged_models([experiment.experiment_id]), "nothing was learnt here"
     keys = ["method", "track", "target", "metric"]
     before, after = (
         load_committed(folder).scores.astype(dict.fromkeys(keys, "str")).set_index(keys)["value"]

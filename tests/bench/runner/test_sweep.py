@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -350,6 +351,21 @@ def test_a_cell_that_failed_on_a_host_whose_clock_is_ahead_is_tried_again(sweep,
     (folder.path / "state.json").write_text(json.dumps({**state, "time": state["time"] + 3600}))
     assert bench("run", "sweep.yaml", "--workers", "0", "--retry-failed") == 0
     assert "4 cells: 4 computed, 0 reused, 0 failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "what"), [({"version": 2}, "method slow:Slow"),
+                         ({"protocols": {"bss_eval_v3": 99}}, "protocol bss_eval_v3")]
+)  # fmt: skip
+def test_a_worker_with_other_code_than_the_run_computes_nothing(sweep, change, what):
+    (cell, *_) = cells(read_experiment(Path("sweep.yaml")), Synthetic())
+    planned = dataclasses.replace(cell, **change)
+    Path("runs").mkdir()
+    job = Job(Path("runs").resolve(), Path.cwd(), "cpu", 1, "")
+    result = cell_module.compute(job, planned)
+    assert result.status == "stopped"
+    assert f"of {what}, and the run needs" in result.why
+    assert not list(Path("runs").iterdir())
 
 
 def test_work_that_two_rows_share_is_done_once_and_each_row_tells_its_time(sweep, monkeypatch):

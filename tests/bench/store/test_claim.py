@@ -16,7 +16,7 @@ import pytest
 
 from bench.store import claim
 from bench.store.claim import claimed, holder, newest
-from bench.store.files import FolderError
+from bench.store.files import FolderError, server_time
 
 
 def write_foreign(folder, age_s: float, content: str = '{"machine": "another", "pid": 1}'):
@@ -119,6 +119,13 @@ def test_a_claim_lives_as_long_on_a_host_whose_clock_is_minutes_off(tmp_path, mo
     write_foreign(tmp_path, claim.STALE_S * 2, '{"machine": "another"}')
     with claimed(tmp_path) as dead:
         assert dead is not None
+
+
+def test_who_holds_a_cell_can_be_asked_by_the_clock_of_the_file_server(tmp_path, monkeypatch):
+    monkeypatch.setattr(claim, "time", SimpleNamespace(time=lambda: time.time() + 3600))
+    write_foreign(tmp_path, 1.0)
+    assert holder(tmp_path) is None, "by a clock that is an hour ahead"
+    assert holder(tmp_path, server_time(tmp_path))["pid"] == 1
 
 
 def test_the_heartbeat_keeps_a_claim_alive_for_others(tmp_path, monkeypatch):

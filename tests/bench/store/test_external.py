@@ -12,7 +12,7 @@ import pytest
 import soundfile
 
 from bench.datasets.synthetic import Synthetic
-from bench.scoring.protocols import score_track
+from bench.scoring.protocols import BssEvalV3, score_track
 from bench.track import TARGETS, Track
 from tests.command import bench
 
@@ -97,6 +97,24 @@ def test_a_guest_stands_in_the_tables_of_an_experiment_and_stays(workspace, caps
     assert sorted(run.data.tags["row"] for run in found) == ["Guest", "Mixture"]
     assert bench("score", "synthetic", "guest", "--as", "Mixture", "--into", "host") == 2
     assert "has a row 'Mixture' already" in capsys.readouterr().err
+    Path("host.yaml").write_text(HOST.replace("label: Mixture}", "label: Guest}"))
+    assert bench("run", "host.yaml") == 2
+    assert "row 'Guest' has the label of scores that were added" in capsys.readouterr().err
+
+
+def test_a_guest_that_another_version_of_a_protocol_scored_is_not_shown(workspace, monkeypatch):
+    Path("host.yaml").write_text(HOST)
+    assert bench("run", "host.yaml", "--workers", "0") == 0
+    for track in Synthetic().tracks("test"):
+        write_folder(Path("guest"), track.name, track.references, track.rate)
+    assert bench("score", "synthetic", "guest", "--as", "Guest", "--into", "host") == 0
+    monkeypatch.setattr(BssEvalV3, "version", 99)
+    assert bench("run", "host.yaml", "--workers", "0") == 0
+    table = Path("reports/host/table.md").read_text()
+    assert "| Guest | missing" in table
+    assert "Guest was scored by another version of the protocol" in table
+    assert bench("score", "synthetic", "guest", "--as", "Guest", "--into", "host") == 0
+    assert "| Guest | **" in Path("reports/host/table.md").read_text()
 
 
 def no_track(root):

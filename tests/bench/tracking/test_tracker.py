@@ -261,3 +261,25 @@ def test_audio_that_may_not_be_passed_on_stays_on_this_machine():
     assert not is_local("https://mlflow.example.org")
     assert is_local("postgresql://bench@127.0.0.1:5432/mlflow")
     assert not is_local("postgresql://bench@db.example.org/mlflow")
+    assert is_local("file:///x/mlruns")
+    assert not is_local("file://db.example.org/mlruns")
+    assert not is_local("databricks://team")
+    assert not is_local("arn:aws:sagemaker:eu-west-1:1:mlflow-tracking-server/x")
+
+
+def test_a_row_whose_hyperparameters_have_changed_gets_a_run_of_its_own(workspace, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    text = (
+        "title: T\nwhy: W\ndataset: synthetic\nseeds: [0, 1]\nexamples: false\nmethods:\n"
+        "  - {method: rnmf, label: RNMF, fixed: {atoms: ATOMS, iterations: 1}}\n"
+        "  - {method: mixture, label: Mixture}\n"
+    )
+    for atoms in ("1", "2", "2"):
+        Path("edited.yaml").write_text(text.replace("ATOMS", atoms))
+        assert bench("run", "edited.yaml", "--workers", "0") == 0
+        client = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("edited")
+        runs = client.search_runs([experiment.experiment_id])
+        (row,) = [run for run in runs if run.data.tags["bench.kind"] == "row"]
+        assert row.data.params["atoms"] == atoms
+        assert {run.info.status for run in runs} == {"FINISHED"}
