@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ from bench.datasets import DATASETS
 from bench.datasets.synthetic import Synthetic
 from bench.methods import registry
 from bench.plan import experiment as schema
+from bench.plan.cells import cells
+from bench.plan.experiment_file import read_experiment
 from bench.scoring.protocols import PROTOCOLS
 from bench.training.network_separator import NetworkSeparator
 from tests.command import bench
@@ -257,3 +260,31 @@ def test_every_new_name_in_the_changelog_can_be_imported():
         module, _, attribute = name.rpartition(".")
         parent = importlib.import_module(module)
         assert hasattr(parent, attribute) or importlib.import_module(name), name
+
+
+def _n_trainings(name: str) -> int:
+    """Return the number of trainings of an experiment, those of members of an ensemble too."""
+    planned = cells(read_experiment(ROOT / "experiments" / f"{name}.yaml"), Synthetic())
+    trained = [cell.training_cell for cell in planned if cell.learns]
+    each = [member for cell in trained for member in cell.member_cells or [cell]]
+    return len({cell.fingerprint for cell in each})
+
+
+def _n_clips(name: str) -> str:
+    """Return the number of test clips of a committed report; a dash where there is none."""
+    path = ROOT / "reports" / name / "provenance.json"
+    if name == "quick" or not path.is_file():  # not committed, though a demo may have left it
+        return "–"
+    recorded = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    return str(max(scores["n_tracks"] for cell in recorded for scores in cell["scores"].values()))
+
+
+def test_every_experiment_is_listed_with_its_trainings_and_its_report():
+    text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| \[?`(\w+)`(\S*) \| [^|]+ \| (\d+) \| (\S+) \|$", text, re.MULTILINE)
+    listed = {name: (int(trainings), clips) for name, _, trainings, clips in lines}
+    assert len(listed) == len(lines)
+    names = {path.stem for path in (ROOT / "experiments").glob("*.yaml")}
+    assert listed == {name: (_n_trainings(name), _n_clips(name)) for name in names}
+    for name, link, _, clips in lines:
+        assert link == ("" if clips == "–" else f"](../reports/{name}/table.md)")
