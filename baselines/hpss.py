@@ -25,6 +25,8 @@ from baselines.algorithms.harmonic_percussive import (
     KERNEL,
     LONG_MS,
     SHORT_MS,
+    alignment,
+    lookahead,
     two_stage_voice,
 )
 from bench.methods.separator import Separator, check_mixture, separator
@@ -48,6 +50,14 @@ class HPSS(Separator):
     long_ms: float = Field(LONG_MS, gt=0)
     short_ms: float = Field(SHORT_MS, gt=0)
     kernel: int = Field(KERNEL, ge=3)
+
+    def alignment(self, rate: int) -> int:
+        """Return the samples at whose multiples the frames of all transforms begin."""
+        return alignment(rate, self.long_ms, self.short_ms)
+
+    def lookahead(self, rate: int) -> int:
+        """Return the samples that the medians look ahead."""
+        return lookahead(rate, self.long_ms, self.short_ms, self.kernel)
 
     def separate(self, mixture: Audio, rate: int) -> dict[str, Audio]:
         """Separate a mixture; what is not voice is accompaniment. See `Separator.separate`."""

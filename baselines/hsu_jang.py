@@ -42,8 +42,9 @@ from baselines.algorithms.harmonic_percussive import (
     KERNEL,
     LONG_MS,
     SHORT_MS,
+    alignment,
+    lookahead,
     two_stage_voice,
-    window,
 )
 from baselines.algorithms.pitch import Vector, audio_of, pitch_track_of_frames, true_pitch
 from bench import stft
@@ -57,6 +58,7 @@ from bench.methods.separator import (
     common_rate,
     separator,
 )
+from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Audio, PitchTrack, Track
 
 _Number = TypeVar("_Number", np.float64, np.complex128)
@@ -173,6 +175,7 @@ class HsuJang(LevelledSeparator):
             The rates differ, or no frame is voiced.
         """
         rate, context = common_rate(tracks), context or FitContext()
+        tracks = fit_in_memory(tracks, self.seed)
         lessons = []
         for n_done, track in enumerate(tracks):
             lessons.append(self._lesson(track))
@@ -220,13 +223,12 @@ class HsuJang(LevelledSeparator):
 
     def alignment(self, rate: int) -> int:
         """Return the samples at whose multiples the frames of all transforms begin."""
-        return math.lcm(self.hop, *(window(ms, rate) // 4 for ms in (LONG_MS, SHORT_MS)))
+        return math.lcm(self.hop, alignment(rate, LONG_MS, SHORT_MS))
 
     def lookahead(self, rate: int) -> int:
-        """Return the samples that medians and spectral subtraction look ahead."""
-        long = window(LONG_MS, rate)
-        medians = KERNEL // 2 * (long // 4) + long // 2
-        return max(medians, math.ceil(self.span_s / 2 * rate))
+        """Return the samples that medians and then spectral subtraction look ahead."""
+        medians = lookahead(rate, LONG_MS, SHORT_MS, KERNEL)
+        return medians + math.ceil(self.span_s / 2 * rate)
 
     def _heard(self, spectrogram: Spectrogram, rate: int) -> tuple[Spectrogram, Analysis]:
         """Return each channel at level 1, and what is heard in their mean."""

@@ -34,6 +34,7 @@ from bench.errors import BenchError
 from bench.masks import Masks
 from bench.methods.context import FitContext
 from bench.methods.separator import Spectrogram, common_rate, separator
+from bench.methods.subsample import fit_in_memory
 from bench.track import Track
 
 #: How many times as percussive as harmonic a bin must be to count as drums.
@@ -81,6 +82,7 @@ class RPCAhFASST(RPCAh):
         from sklearn import decomposition
 
         rate, context = common_rate(tracks), context or FitContext()
+        tracks = fit_in_memory(tracks, self.seed)
         frames = []
         for done, track in enumerate(tracks):
             backing = track.references["accompaniment"].mean(axis=0, keepdims=True)

@@ -14,6 +14,8 @@ techniques, ISAST Transactions 4(1), 2010 (two stages).
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from baselines.algorithms.repetition import CUTOFF
@@ -23,6 +25,8 @@ from bench.track import Audio
 #: Windows of the two stages in milliseconds, and length of the medians in bins and in frames: those
 #: that `experiments/select_hpss.yaml` chose.
 LONG_MS, SHORT_MS, KERNEL = 512.0, 64.0, 17
+#: Window and step in samples of the transform in which low frequencies are taken out.
+CUT_WINDOW, CUT_HOP = 1024, 512
 
 
 def part(audio: Audio, window: int, kernel: int, which: int) -> Audio:
@@ -54,11 +58,27 @@ def window(length_ms: float, rate: int) -> int:
     return int(max(4, 2 ** round(np.log2(length_ms * rate / 1000))))
 
 
+def alignment(rate: int, long_ms: float, short_ms: float) -> int:
+    """Return the samples at whose multiples the frames of all transforms begin."""
+    return math.lcm(CUT_HOP, *(window(ms, rate) // 4 for ms in (long_ms, short_ms)))
+
+
+def lookahead(rate: int, long_ms: float, short_ms: float, kernel: int) -> int:
+    """Return the samples that `two_stage_voice` looks ahead.
+
+    A sample depends on the frames that hold it, up to a window ahead, and they by the medians on
+    half a median of frames more; so in each stage, and once more where low frequencies are taken
+    out.
+    """
+    each = [window(ms, rate) for ms in (long_ms, short_ms)]
+    return CUT_WINDOW + sum(kernel // 2 * (length // 4) + length for length in each)
+
+
 def high_pass(audio: Audio, rate: int) -> Audio:
     """Return audio ``(channels, samples)`` without the frequencies below `CUTOFF`."""
-    spectrogram = stft.forward(audio)
+    spectrogram = stft.forward(audio, CUT_WINDOW, CUT_HOP)
     spectrogram[:, np.linspace(0.0, rate / 2, spectrogram.shape[1]) < CUTOFF] = 0.0
-    return stft.inverse(spectrogram, audio.shape[-1])
+    return stft.inverse(spectrogram, audio.shape[-1], CUT_WINDOW, CUT_HOP)
 
 
 def two_stage_voice(

@@ -21,7 +21,11 @@ CHECKPOINT_SHARE = 0.01
 
 
 class ProgressCallback(Callback):
-    """Passes curves, pictures and progress on to the surroundings of the training."""
+    """Passes curves, pictures and progress on to the surroundings of the training.
+
+    It must come before `WeightAverage`, which puts other weights in place at the end of a
+    validation.
+    """
 
     def __init__(self, context: FitContext) -> None:
         self.context = context
@@ -36,9 +40,15 @@ class ProgressCallback(Callback):
         self.context.log_metrics(done, values | {"train/learning_rate": rate})
         text = f"loss {values['train/loss']:.3g}" if "train/loss" in values else ""
         self.context.report_progress(done, trainer.max_epochs or done, "epochs", text)
-        module = cast(TrainingModule, pl_module)
-        if module.dev and done & (done - 1) == 0:  # 1, 2, 4, 8...: changes come early
-            for name, picture in module.pictures().items():
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log pictures of some epochs, by the weights that were validated and in their mode.
+
+        In training mode a batch normalisation would learn from the dev clip.
+        """
+        done = trainer.current_epoch + 1
+        if trainer.is_global_zero and done & (done - 1) == 0:  # 1, 2, 4, 8...: changes come early
+            for name, picture in cast(TrainingModule, pl_module).pictures().items():
                 self.context.log_picture(done, name, picture)
 
 

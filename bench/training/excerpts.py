@@ -238,9 +238,11 @@ class TrainingExcerpts:
         yield from drawn.split(torch.randperm(len(clip), generator=generator), batch_size)
 
     def every(self, batch_size: int) -> Iterator[BatchIndex]:
-        """Yield every frame of every shifted mixture once, in sequences of at most `n_frames`.
+        """Yield as many frames as every shifted mixture has, in sequences of at most `n_frames`.
 
-        The last partial frame of a clip is dropped, as the authors' transform does.
+        The number of frames leaves out the last partial one of a clip, as the authors' transform
+        does. A clip is taken as a circle, as in its shifts: with `reach` frames of context the
+        frames that count begin `reach` frames after its start, and the last ones wrap around it.
         """
         n_shifts, step = self.shifts
         mixture, nth_shift = numbered(n_shifts)

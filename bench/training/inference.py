@@ -13,6 +13,9 @@ from bench.track import TARGETS
 from bench.training.objective import TINY
 from bench.training.settings import TrainingSettings
 
+#: Energy of a noise or an error, as a fraction of the mixture's, below which it counts as that.
+LEAST = 1e-9
+
 
 @torch.no_grad()
 def clip_estimates(settings: TrainingSettings, network: Any, magnitudes: Tensor) -> Tensor:
@@ -94,7 +97,8 @@ def _run_outputs(
     padded = _with_edges(x, settings.context_frames(), 0)
     padded = pad(padded, (0, 0, 0, (n_runs - 1) * step + length - n_frames))
     runs = padded.unfold(1, length + 2 * settings.context_frames(), step)
-    outputs = settings.raw_outputs(network, runs.transpose(2, 3).flatten(0, 1))
+    batches = torch.split(runs.transpose(2, 3).flatten(0, 1), settings.batch_size)
+    outputs = torch.cat([settings.raw_outputs(network, batch) for batch in batches])
     return outputs.reshape(n_clips, n_runs, *outputs.shape[1:])
 
 
@@ -113,6 +117,9 @@ def _with_edges(x: Tensor, context: int, missing: int) -> Tensor:
 def improvement(settings: TrainingSettings, network: Any, sources: Tensor) -> Tensor:
     """Return the gain in signal-to-noise ratio of the voice over the mixture, in dB.
 
+    Noise and error count as no less than `LEAST` times the mixture's energy, so that it is finite
+    for a clip without accompaniment, and 0 for silence.
+
     Parameters
     ----------
     settings
@@ -129,5 +136,6 @@ def improvement(settings: TrainingSettings, network: Any, sources: Tensor) -> Te
     share = voice / magnitudes.clamp(min=TINY)
     estimate = stft.inverse(share * spectrogram, mixture.shape[1], settings.n_fft, settings.hop)
     reference = sources[TARGETS.index("vocals")]
-    noise = (mixture[0] - reference).square().sum()
-    return 10 * torch.log10(noise / (estimate[0] - reference).square().sum())
+    least = (LEAST * mixture.square().sum()).clamp(min=TINY)
+    noise = (mixture[0] - reference).square().sum().clamp(min=least)
+    return 10 * torch.log10(noise / (estimate[0] - reference).square().sum().clamp(min=least))

@@ -273,7 +273,9 @@ class FullBatch(TrainingModule):
                 self.manual_backward(total)
                 value += total.detach().double().cpu()
                 self.n_values += n_values
-            gradient = parameters_to_vector([p.grad for p in parameters if p.grad is not None])
+            gradient = parameters_to_vector(
+                [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+            )
             self.evaluated.append((here, value, gradient))
             return value
 

@@ -14,6 +14,7 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from bench.errors import BenchError
 from bench.methods.context import FitContext
@@ -57,6 +58,10 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
     with tempfile.TemporaryDirectory() as scratch:
         last = (context.folder or Path(scratch)) / "checkpoints" / "last.ckpt"
         selects = bool(module.dev) and module.settings.select == "best"
+        checkpoint = _read(last)
+        if checkpoint and _has_stopped(checkpoint):
+            return _weights_in(checkpoint)
+        has_batch_norm = any(isinstance(part, _BatchNorm) for part in module.network.modules())
         callbacks: list[Callback] = [ProgressCallback(context), SyncCheck()]
         callbacks += [best] if selects else []
         callbacks += [average] if module.settings.average else []
@@ -74,21 +79,27 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
                 accelerator="gpu" if device == "cuda" else "cpu",
                 callbacks=[*callbacks, PeriodicCheckpoint(last)],
                 gradient_clip_val=module.clip_norm,
+                sync_batchnorm=has_batch_norm and device == "cuda",
                 **context.trainer_options,
             )
             if trainer.world_size > 1 and not module.automatic_optimization:
                 raise BenchError("lbfgs trains on one device; leave out --trainer")
+            if trainer.world_size > 1 and has_batch_norm and device != "cuda":
+                raise BenchError(
+                    f"{type(module.settings).__name__} has batch normalisation, whose statistics "
+                    "processes share on GPUs alone; train it on one device: leave out --trainer"
+                )
             try:
-                checkpoint = last if _is_readable(last) else None
                 context.call_hosts()
-                trainer.fit(module, ckpt_path=checkpoint, weights_only=True)
+                path = last if checkpoint else None
+                trainer.fit(module, ckpt_path=path, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
         if trainer.node_rank > 0:
             return weights_of(module)  # the first host has the best ones, and the checkpoint
         weights = best.weights or average.state_dict()["weights"]
         if trainer.world_size > 1:  # other processes have trained
-            weights = weights or _kept_in(last)
+            weights = weights or _weights_in(_read(last))
     weights = weights or weights_of(module)
     finite = all(bool(torch.isfinite(w).all()) for w in weights.values())
     if not finite or not math.isfinite(float(trainer.callback_metrics.get("train/loss", 0.0))):
@@ -96,9 +107,9 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
     return weights
 
 
-def _kept_in(checkpoint: Path) -> dict[str, Tensor]:
+def _weights_in(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     """Return the weights of the best dev epoch from a checkpoint, or their average, or nothing."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["callbacks"]
+    state = checkpoint.get("callbacks", {})
     for callback in (BestWeights, WeightAverage):
         weights: dict[str, Tensor] | None = state.get(callback.__qualname__, {}).get("weights")
         if weights:
@@ -106,16 +117,27 @@ def _kept_in(checkpoint: Path) -> dict[str, Tensor]:
     return {}
 
 
-def _is_readable(checkpoint: Path) -> bool:
-    """Return whether a checkpoint exists and is whole; a damaged one is removed."""
+def _has_stopped(checkpoint: dict[str, Any]) -> bool:
+    """Return whether a training had stopped early when it wrote a checkpoint.
+
+    A trainer that loads it does not know so, and would go on.
+    """
+    return any(
+        name.startswith(EarlyStopping.__qualname__) and state["wait_count"] >= state["patience"]
+        for name, state in checkpoint.get("callbacks", {}).items()
+    )
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
+    """Return a checkpoint; an empty mapping where there is none. A damaged one is removed."""
     if not checkpoint.is_file():
-        return False
+        return {}
     try:
-        torch.load(checkpoint, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     except Exception:  # noqa: BLE001 - whatever is wrong with it, it is of no use
         checkpoint.unlink(missing_ok=True)
-        return False
-    return True
+        return {}
+    return content
 
 
 def _quiet_trainer(**options: Any) -> pl.Trainer:

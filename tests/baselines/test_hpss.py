@@ -51,6 +51,21 @@ def test_a_gliding_voice_is_kept_where_steady_tones_and_clicks_are_not():
     assert max(kept["steady"], kept["beats"]) < 0.01
 
 
+def test_a_song_cut_at_its_alignment_is_separated_as_a_whole_but_for_what_it_looks_ahead():
+    rate, method = 8000, HPSS()
+    audio = 0.1 * np.random.default_rng(0).standard_normal((1, 9 * rate))
+    step, ahead = method.alignment(rate), method.lookahead(rate)
+    first = 2 * rate // step * step
+    whole = method.separate(audio, rate)["vocals"]
+    cut = np.zeros_like(whole)
+    cut[:, first:] = method.separate(audio[:, first:], rate)["vocals"]
+    shorter = method.separate(audio[:, : 7 * rate], rate)["vocals"]
+    late = slice(first + ahead, None)
+    early = slice(0, 7 * rate - ahead)
+    assert np.abs(cut - whole)[:, late].max() < 1e-9
+    assert np.abs(shorter - whole[:, : 7 * rate])[:, early].max() < 1e-9
+
+
 def test_nothing_below_100_hz_is_voice():
     low = np.sin(2 * np.pi * 50 * TIME)[None]
     assert energy(high_pass(low, RATE)) < 1e-3 * energy(low)

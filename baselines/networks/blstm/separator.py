@@ -48,7 +48,7 @@ class BLSTM(NetworkSeparator):
         Fraction of the units between layers of LSTM that are left out in training.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     hidden: int = Field(512, ge=2)
     layers: int = Field(3, ge=1)

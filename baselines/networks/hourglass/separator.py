@@ -44,7 +44,7 @@ class StackedHourglass(ImageSeparator):
         Hourglasses.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     channels: int = Field(32, ge=2, multiple_of=2)
     levels: int = Field(4, ge=1)

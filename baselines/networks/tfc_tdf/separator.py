@@ -48,7 +48,7 @@ class TFCTDF(ImageSeparator):
         Divisor of a level's frequencies that gives the units between a block's dense layers.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     channels: int = Field(24, ge=1)
     levels: int = Field(3, ge=1)

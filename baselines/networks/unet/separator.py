@@ -42,7 +42,7 @@ class UNet(ImageSeparator):
         Levels of the network.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     channels: int = Field(16, ge=1)
     levels: int = Field(5, ge=1)

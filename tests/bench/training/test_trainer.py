@@ -12,10 +12,12 @@ import yaml
 from torch.nn.utils import parameters_to_vector
 
 from baselines.networks.drnn.separator import DRNN
+from baselines.networks.unet.separator import UNet
 from bench.errors import BenchError
 from bench.methods.context import FitContext
 from bench.track import Track
 from bench.training import callbacks
+from bench.training.lightning import TrainingModule
 from bench.training.trainer import train
 from tests import manual
 from tests.command import ROOT, end, free_port, start
@@ -117,6 +119,77 @@ def test_the_weights_of_the_best_dev_epoch_are_kept_and_training_stops_early(tra
     voice = dev[0].references["vocals"]
     gain = 10 * np.log10(np.sum((mixture - voice) ** 2) / np.sum((estimate - voice) ** 2))
     assert gain == pytest.approx(max(figures), abs=0.02)  # float32 training, float64 separation
+
+
+@pytest.mark.usefixtures("checkpoint_each_epoch")
+def test_a_training_that_has_stopped_early_and_is_taken_up_again_does_not_go_on(
+    tracks, dev, tmp_path
+):
+    values = {**SMALL, "patience": 1, "learning_rate": 0.3, "clip_norm": 100.0, "epochs": 40}
+    stopped = DRNN(**values).fit(tracks, dev, Kept(tmp_path))
+    log = Kept(tmp_path)
+    again = DRNN(**values).fit(tracks, dev, log)
+    assert log.curve == {}
+    assert same(stopped.weights_, again.weights_)
+
+
+def test_a_dev_clip_without_accompaniment_or_of_silence_does_not_end_the_training(tracks, dev):
+    voice = dev[0].references["vocals"]
+    alone = {"vocals": voice, "accompaniment": np.zeros_like(voice)}
+    silent = {target: np.zeros_like(voice) for target in alone}
+    clips = [*dev, Track("alone", dev[0].rate, alone), Track("silent", dev[0].rate, silent)]
+    log = Kept()
+    DRNN(**SMALL, epochs=3, patience=3).fit(tracks, clips, log)
+    assert sorted(log.curve) == [1, 2, 3]
+    assert all(np.isfinite(values["dev/snri"]) for values in log.curve.values())
+
+
+class Watched(Kept):
+    """Keeps pictures too, by step and name."""
+
+    def __init__(self):
+        super().__init__()
+        self.pictures = {}
+
+    def log_picture(self, step, name, values):
+        self.pictures[step, name] = values
+
+
+def test_pictures_change_nothing_in_a_network_with_batch_normalisation(tracks, dev, monkeypatch):
+    values = {"channels": 2, "epochs": 2, "batch_size": 4, "frames": 64, "precision": "float32"}
+    log = Watched()
+    watched = UNet(**values, select="last").fit(tracks, dev, log)
+    assert {step for step, _ in log.pictures} == {1, 2}
+    monkeypatch.setattr(TrainingModule, "pictures", lambda _module: {})
+    assert same(watched.weights_, UNet(**values, select="last").fit(tracks, dev).weights_)
+
+
+def test_pictures_are_of_the_averaged_weights(tracks, dev):
+    log = Watched()
+    method = DRNN(**SMALL, epochs=1, average=0.9).fit(tracks, dev, log)
+    last, name = log.pictures[1, "dev_mask_vocals"], "dev_mask_vocals"
+    module = method.module(tracks, dev)
+    module.network.load_state_dict({k: torch.from_numpy(v) for k, v in method.weights_.items()})
+    module.network.eval()
+    assert np.allclose(module.pictures()[name], last, atol=1e-5)
+
+
+def test_batch_normalisation_on_several_processors_is_refused(tracks, dev):
+    context = Kept()
+    context.trainer_options = {"devices": 2, "strategy": "ddp_spawn"}
+    with pytest.raises(BenchError, match="has batch normalisation"):
+        UNet(channels=2, epochs=1, frames=64, precision="float32").fit(tracks, dev, context)
+
+
+def test_lbfgs_leaves_a_parameter_that_has_no_gradient(tracks):
+    class Frozen(DRNN):
+        def network(self, n_bins, rate):
+            network = super().network(n_bins, rate)
+            network.frozen = torch.nn.Parameter(torch.ones(3), requires_grad=False)
+            return network
+
+    method = Frozen(**{**SMALL, "hidden": 4}, recipe="lbfgs", shift=9_000, pairing="own", epochs=3)
+    assert np.array_equal(method.fit(tracks[:2]).weights_["frozen"], np.ones(3))
 
 
 def test_without_dev_clips_the_last_epoch_is_kept(tracks):
