@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,7 +54,6 @@ def _options(
 
 def main() -> None:
     """Run a command. A `BenchError` is printed, a line a fault, and ends with status 2."""
-    sys.path.append(str(Path.cwd()))  # modules of methods lie there; after all that is installed
     try:
         app()
     except BenchError as error:

@@ -39,6 +39,11 @@ def find_dataset(name: str) -> type[Dataset]:
     return cls
 
 
+def shares_audio(name: str) -> bool:
+    """Tell whether the audio of a corpus may be passed on; that of an unknown one may not."""
+    return name in DATASETS and find_dataset(name).SHARES_AUDIO
+
+
 def open_dataset(name: str, root: Path) -> Dataset:
     """Return a corpus whose folder lies in `root`; see `find_dataset`."""
     return find_dataset(name)(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import json
 import sys
@@ -34,10 +35,14 @@ def moved() -> dict[str, str]:
     return paths
 
 
+#: Folders in which modules of methods are looked for, beside the working directory.
+_FOLDERS: list[Path] = []
+
+
 def look_in(folder: Path) -> None:
-    """Find modules of methods in a folder too, after everything that is installed."""
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    """Find modules of methods in a folder too, after all that is installed; see `_is_local`."""
+    if folder not in _FOLDERS:
+        _FOLDERS.append(folder)
 
 
 def find_method(name: str) -> type[Separator]:
@@ -86,20 +91,24 @@ def find_method(name: str) -> type[Separator]:
 
 
 def _module(name: str, method: str) -> ModuleType:
-    """Return a module that holds a method.
+    """Return a module that holds a method: installed, or a user's own; see `_is_local`.
 
     Raises
     ------
     BenchError
         There is no such module, or it cannot be imported.
     """
+    top = name.partition(".")[0]
     try:
+        if top not in sys.modules and not _is_installed(top):
+            if not _is_local(top):
+                raise ModuleNotFoundError(name=top)
+            sys.path += [str(folder) for folder in _folders() if str(folder) not in sys.path]
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         missing = error.name or ""
         if name != missing and not name.startswith(f"{missing}."):
             raise BenchError(f"method {method!r} cannot be imported: {error}") from None
-        top = name.partition(".")[0]
         way_out = (
             f"put {name.replace('.', '/')}.py into the folder in which bench is run, or install "
             "its package"
@@ -109,6 +118,33 @@ def _module(name: str, method: str) -> ModuleType:
         raise BenchError(f"method {method!r}: there is no module {name}: {way_out}") from None
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a stranger's module does
         raise BenchError(f"method {method!r} cannot be imported: {exception_text(error)}") from None
+
+
+def _folders() -> list[Path]:
+    """Return the folders in which a user's own modules of methods may lie."""
+    return [*_FOLDERS, Path.cwd()]
+
+
+def _is_local(top: str) -> bool:
+    """Tell whether a user's own module or package lies directly in one of the folders.
+
+    The name of a method may come from data, such as a report or a trained model that somebody else
+    has made. A file amid data is therefore no module, though Python takes each folder for a
+    package; and the folders are no part of Python's path before a module of theirs is asked for.
+    """
+    return any(
+        (folder / f"{top}.py").is_file() or (folder / top / "__init__.py").is_file()
+        for folder in _folders()
+    )
+
+
+def _is_installed(top: str) -> bool:
+    """Tell whether Python finds a module or package, folders without ``__init__.py`` left out."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None
 
 
 def fields(cls: type[Separator]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ def load_saved(folder: Path, **after_training: Any) -> Separator:
         class_path = ""
     if ":" not in class_path:
         raise BenchError(f"{path} is damaged: it names no class")
+    package = Path.cwd() / re.split(r"[.:]", class_path)[0]
+    if folder.resolve().is_relative_to(package.resolve()):
+        raise BenchError(f"{path} names code in its own folder, {class_path}, which is not run")
     try:
         return registry.find_method(class_path).load(folder, **after_training)
     except BenchError:

@@ -9,6 +9,7 @@ hand is checked by `bench.plan.checks` when a file is read.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -82,6 +83,9 @@ Choice = Annotated[str, Field(pattern=rf"^({'|'.join(CHOICES)}|[a-z0-9_]*)$")]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Figures = dict[Target, dict[Metric, float | Literal["not recovered"]]]
 
+#: Most combinations of swept values of one method; the largest experiment here has 12.
+MOST_VARIANTS = 10_000
+
 
 class Strict(BaseModel):
     """A part of an experiment file: no key but those it knows."""
@@ -126,6 +130,13 @@ class MethodEntry(Strict):
     published_note: Text = ""
     chosen: Choice = ""
     note: Text = ""
+
+    @pydantic.model_validator(mode="after")
+    def _not_too_many(self) -> Self:
+        n_variants = math.prod(len(values) for values in self.sweep.values())
+        if n_variants > MOST_VARIANTS:
+            raise ValueError(f"sweep has {n_variants} combinations; at most {MOST_VARIANTS}")
+        return self
 
     def variants(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield a label and hyperparameters for each combination of swept values."""
@@ -317,9 +328,12 @@ def written(value: Any) -> str:
 
 def _filled(label: str, values: Mapping[str, Any]) -> str:
     """Return a label with ``{name}`` replaced by the value of that name."""
-    for name, value in values.items():
-        label = label.replace(f"{{{name}}}", str(value))
-    return label
+
+    def value_of(place: re.Match[str]) -> str:
+        name = place[1]
+        return str(values[name]) if name in values else place[0]
+
+    return re.sub(r"\{(\w+)\}", value_of, label)
 
 
 def without_value(label: str, name: str) -> str:

@@ -67,7 +67,8 @@ def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         content = yaml.safe_load(text)
     except RecursionError:
         raise BenchError(f"{path}: not readable as YAML: it is nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as error:
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError, IndexError) as error:
+        # PyYAML itself fails so on a tag whose value is not of its type, such as !!bool foo.
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import provenance
+from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.report.curves import figure_data
 from bench.report.examples import read_examples
@@ -60,6 +61,8 @@ def write_report(tables: ReportTables, workspace: Workspace) -> Path:
     """
     results = tables.results
     folder = workspace.reports / results.experiment.name
+    if folder.is_symlink():
+        raise BenchError(f"{folder} is a link, and what it leads to is not written over; remove it")
     folder.mkdir(parents=True, exist_ok=True)
     facts = _provenance(results)
     examples = read_examples(tables, workspace.runs) if results.experiment.examples else None

@@ -46,6 +46,8 @@ def write(scores: pd.DataFrame, folder: Path) -> list[Path]:
         paths = []
         for track, rows in scores[scores["protocol"] == PROTOCOL].groupby("track"):
             text = json.dumps({"targets": [target(rows, name) for name in TARGETS]}, indent=2)
+            if Path(str(track)).name != str(track):
+                raise BenchError(f"track {str(track)!r} is no name of a file; nothing was written")
             path = home / f"{track}.json"
             part = path.with_name(f".{path.name}.part")
             part.write_text(text + "\n")
@@ -126,7 +128,9 @@ def _track_rows(path: Path) -> list[ScoreRow]:
             for window, frame in enumerate(_in_order(frames[name]))
             for metric in _MUSEVAL_METRICS
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
+    ) as error:  # fmt: skip
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise BenchError(f"{path} is no score file of museval ({reason})") from None
     if not rows:

@@ -69,6 +69,8 @@ def separate_file(
         The song cannot be read or separated, or the estimates cannot be written. Nothing is left
         half-written.
     """
+    if song.stem.strip(".") == "":
+        raise BenchError(f"{song} has no name that a folder can have; rename it")
     folder = out / song.stem
     targets = {t: folder / f"{t}.{form.suffix}" for t in ("vocals", "accompaniment")}
     if any(path.exists() and path.samefile(song) for path in targets.values() if song.exists()):

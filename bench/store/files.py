@@ -107,6 +107,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Return the mapping in a JSON file, or None where it is missing or damaged."""
     try:
         value = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -125,7 +125,13 @@ def read_clips(runs: Path, digest: str) -> Sequence[ListeningClip]:
     content = read_json(_list_of(runs, digest)) or {}
     if content.get("version") != CLIP_VERSION:
         return ()
-    return [ListeningClip(**clip) for clip in content["clips"]]
+    try:
+        clips = [ListeningClip(**clip) for clip in content["clips"]]
+    except (KeyError, TypeError):
+        return ()
+    # The key is part of the name of a file, so another one is not taken from the list.
+    are_whole = all(clip.key == _key(digest, clip.track) for clip in clips)
+    return clips if are_whole else ()
 
 
 def write_clip(folder: Path, clip: ListeningClip, signals: Mapping[str, Audio]) -> None:
@@ -172,9 +178,14 @@ def _loudest(role: str, track: Track, digest: str) -> ListeningClip:
     start = int(starts[np.argmax(sums[starts + length] - sums[starts])])
     stop = start + length
     peak = float(np.abs(track.mixture[:, start:stop]).max())
-    key = hashlib.sha256(f"{CLIP_VERSION}\0{digest}\0{track.name}".encode()).hexdigest()[:16]
+    key = _key(digest, track.name)
     gain = PEAK / peak if peak > 0 else 1.0
     return ListeningClip(role, track.name, key, start, stop, gain, track.rate)
+
+
+def _key(digest: str, track_name: str) -> str:
+    """Return the beginning of the names of a clip's files, by the digest of its test split."""
+    return hashlib.sha256(f"{CLIP_VERSION}\0{digest}\0{track_name}".encode()).hexdigest()[:16]
 
 
 def _list_of(runs: Path, digest: str) -> Path:

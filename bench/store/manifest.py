@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.datasets import shares_audio
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError
 from bench.plan.cells import Cell
@@ -154,6 +155,8 @@ def load_manifest(runs: Path, name: str) -> Manifest:
                 raise KeyError(cell.row)
         if not isinstance(corpus, dict):
             raise TypeError("corpus")
+        # Whether audio may be passed on is the corpus's own word, not that of a file.
+        corpus["shares_audio"] = shares_audio(experiment.dataset) and corpus.get("shares_audio")
     except (KeyError, TypeError, ValueError):
         raise BenchError(f"{path} is damaged; the same bench run writes it anew") from None
     labels = {label for entry in experiment.methods for label, _ in entry.variants()}

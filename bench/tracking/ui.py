@@ -119,11 +119,13 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
     _check_free(port)
     server = f"http://127.0.0.1:{port}"
     address = server + page(uri, experiment)
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
+    # Python's safe path: no module is taken from the working directory.
+    command = [sys.executable, "-P", "-m", "mlflow", "ui", "--backend-store-uri", uri]
+    command += ["--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     # Nothing here sends jobs to the server; their runner would take a second process's memory.
     without_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment = {**without_jobs, **os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment["PYTHONSAFEPATH"] = "1"
     ends = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, _interrupt) for number in ends]
     # A session of its own: what the server starts is ended with it.

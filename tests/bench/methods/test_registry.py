@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import pytest
 
 from bench.errors import BenchError
 from bench.methods import registry
+from bench.methods.saved import load_saved
 from bench.methods.separator import Separator, separator
 
 
@@ -81,10 +83,58 @@ def test_refused_values_are_said_one_a_line(values, line):
 def test_a_module_that_cannot_be_used_is_said_with_what_to_do(
     tmp_path, monkeypatch, content, path, line
 ):
-    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
     name = path.partition(":")[0].partition(".")[0]
     if name.startswith("mine"):
         (tmp_path / f"{name}.py").write_text(content)
     with pytest.raises(BenchError) as refusal:
         registry.find_method(path)
     assert line in str(refusal.value)
+
+
+PAYLOAD = """
+from pathlib import Path
+from bench.methods.separator import Separator, separator
+
+Path("executed").touch()
+
+
+@separator
+class X(Separator):
+    def separate(self, mixture, rate):
+        return {"vocals": mixture, "accompaniment": 0 * mixture}
+"""
+
+
+@pytest.fixture
+def working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return tmp_path
+
+
+def test_a_file_amid_data_is_no_module_of_a_method(working_directory):
+    folder = working_directory / "reports" / "stranger"
+    folder.mkdir(parents=True)
+    (folder / "payload.py").write_text(PAYLOAD)
+    for name in ("reports.stranger.payload:X", "payload:X"):
+        with pytest.raises(BenchError, match="there is no module"):
+            registry.find_method(name)
+    (working_directory / "own_method_k.py").write_text(PAYLOAD)
+    assert registry.find_method("own_method_k:X").__name__ == "X"
+    (working_directory / "executed").unlink()
+    with pytest.raises(BenchError, match="there is no module"):  # though the folder is on the path
+        registry.find_method("reports.stranger.payload:X")
+    assert not (working_directory / "executed").exists()
+
+
+def test_a_trained_model_cannot_bring_the_code_of_its_method(working_directory):
+    model = working_directory / "stranger_model"
+    model.mkdir()
+    (model / "__init__.py").write_text(PAYLOAD)
+    for path in ("stranger_model:X", "stranger_model.payload:X"):
+        (model / "separator.json").write_text(json.dumps({"class": path}))
+        with pytest.raises(BenchError, match="names code in its own folder"):
+            load_saved(model)
+    assert not (working_directory / "executed").exists()

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 
 from bench.errors import BenchError
+from bench.plan.experiment import MethodEntry
 from bench.plan.experiment_file import read_experiment
 
 GOOD = """\
@@ -125,6 +127,22 @@ def test_a_label_names_fixed_and_swept_values_and_nothing_else(write):
     ]
     text = GOOD.replace("label: DNN", "label: 'DNN, {hidden} units'")
     assert "{hidden} stands for no value: write hidden into fixed or sweep" in refused(write(text))
+
+
+def test_a_sweep_of_too_many_combinations_is_refused_before_they_are_made(write):
+    many = {f"x{n}": list(range(10)) for n in range(10)}
+    message = refused(write(GOOD), f"methods[1].sweep={json.dumps(many)}")
+    assert "sweep has 10000000000 combinations; at most 10000" in message
+
+
+def test_the_value_in_a_label_is_not_filled_again():
+    entry = MethodEntry(method="x", label="{a} and {b}", fixed={"a": "{b}{b}", "b": "{a}{a}"})
+    assert [label for label, _ in entry.variants()] == ["{b}{b} and {a}{a}"]
+
+
+@pytest.mark.parametrize("value", ["!!bool foo", "!!timestamp foo", '!!int ""'])
+def test_a_value_that_is_not_of_its_tag_is_refused_in_one_line(write, value):
+    assert "not readable as YAML" in refused(write(f"a: {value}"))
 
 
 def test_aliases_of_aliases_are_refused_before_they_are_followed(write):

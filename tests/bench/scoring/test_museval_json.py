@@ -78,6 +78,13 @@ def test_what_is_written_is_what_museval_reads(scores, tmp_path):
         )
 
 
+def test_a_track_whose_name_leads_elsewhere_is_refused(scores, tmp_path):
+    outside = scores.assign(track=str(tmp_path / "outside"))
+    with pytest.raises(BenchError, match="is no name of a file"):
+        museval_json.write(outside, tmp_path / "scores")
+    assert not (tmp_path / "outside.json").exists()
+
+
 def test_what_is_read_is_what_was_written(scores, tmp_path):
     museval_json.write(scores, tmp_path)
     read = pd.DataFrame(museval_json.read_museval(tmp_path))

@@ -31,6 +31,17 @@ def tone(hertz, seconds=2.0, rate=8000):
     return 0.1 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)[None]
 
 
+def test_a_list_of_clips_whose_keys_lead_elsewhere_is_not_taken(tmp_path):
+    chosen = prepare_clips(tmp_path, Synthetic(), DIGEST)
+    assert list(read_clips(tmp_path, DIGEST)) == list(chosen)
+    (path,) = (tmp_path / "examples").glob("*.json")
+    content = json.loads(path.read_text())
+    for change in ({"key": "../../outside"}, {"another": 1}):
+        clips = [{**clip, **change} for clip in content["clips"]]
+        path.write_text(json.dumps({**content, "clips": clips}))
+        assert read_clips(tmp_path, DIGEST) == ()
+
+
 def test_sources_in_other_bands_do_not_overlap_and_equal_ones_do_whole():
     apart = Track("a", 8000, {"vocals": tone(440), "accompaniment": tone(2600)})
     same = Track("b", 8000, {"vocals": tone(440), "accompaniment": tone(440)})
