@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.track import Audio
+from bench.track import MOST_CHANNELS, Audio
 
 #: What a RIFF header declares where its writer did not know the size.
 _UNKNOWN_SIZE = 0xFFFFFFFF
+#: Sampling rates in hertz between which a file is believed.
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
 
 
 class CutShortError(BenchError):
@@ -41,8 +43,13 @@ def header(path: Path) -> Header:
     info: Any = reading(path, soundfile.info)
     if path.stat().st_size < declared_size(path):
         raise CutShortError(f"{path} is cut short")
-    n_samples = int(info.frames)
-    return Header(int(info.samplerate), int(info.channels), n_samples, str(info.format))
+    n_samples, rate, n_channels = int(info.frames), int(info.samplerate), int(info.channels)
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE or n_channels > MOST_CHANNELS:
+        raise BenchError(
+            f"{path} declares {n_channels} channels at {rate} Hz; audio has at most "
+            f"{MOST_CHANNELS} at {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+        )
+    return Header(rate, n_channels, n_samples, str(info.format))
 
 
 def read_audio(path: Path, start: int = 0, n_samples: int = -1) -> Audio:
@@ -75,6 +82,8 @@ def reading(path: Path, action: Any) -> Any:
 
     try:
         return action(str(path))
+    except MemoryError:
+        raise BenchError(f"{path} cannot be read (it needs more memory than there is)") from None
     except (OSError, RuntimeError, soundfile.SoundFileError) as error:
         reason = failure_reason(error) if path.exists() else "no such file"
         raise BenchError(f"{path} cannot be read ({reason.strip().rstrip('.')})") from None

@@ -288,6 +288,8 @@ class Separator(ABC):
             )
         self = cls(**{**state["hyperparameters"], **after_training})
         for name, value in state["learned"].items():
+            if not name.endswith("_") or name.startswith("_"):
+                raise BenchError(f"{path} is damaged: {name!r} is nothing that a method learns")
             setattr(self, name, value)
         for key, array in safetensors.numpy.load_file(folder / "weights.safetensors").items():
             name, _, part = key.partition("/")

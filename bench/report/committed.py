@@ -20,6 +20,8 @@ from bench.store.files import read_json
 from bench.store.results import GROUPS, SCHEMA_VERSION, TEXTS, Outcome, Results
 
 #: Fields of a cell in ``provenance.json``; its other fields describe the outcome.
+#: Most scores of a report; 10,000 cells of the largest corpus here have 66 million.
+MOST_SCORES = 100_000_000
 _CELL_FIELDS = tuple(Cell.__dataclass_fields__)
 
 
@@ -65,6 +67,9 @@ def load_committed(folder: Path) -> Results:
 def _read_scores(path: Path) -> pa.Table:
     """Return the tidy scores of a report."""
     try:
+        n_rows = pq.read_metadata(path).num_rows
+        if n_rows > MOST_SCORES:
+            raise BenchError(f"{path} has {n_rows} scores; at most {MOST_SCORES} are read")
         table = pq.read_table(path, read_dictionary=["row", *TEXTS, *GROUPS])
         version = int((table.schema.metadata or {}).get(b"schema_version", b"0"))
     except (OSError, ValueError, pyarrow.lib.ArrowException) as error:

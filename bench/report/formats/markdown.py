@@ -33,7 +33,8 @@ def markdown(
         The result of its listening test, None where it has none.
     """
     experiment = tables.results.experiment
-    out = [f"# {experiment.title}", "", experiment.why.strip(), ""]
+    title, why = (text.strip().replace("<", "&lt;") for text in (experiment.title, experiment.why))
+    out = [f"# {title}", "", why, ""]  # backticks stay, no tag of HTML does
     warning = provenance_warning(tables.results)
     out += [f"**{escape_markdown(warning)}**", ""] if warning else []
     for part in tables.parts:
