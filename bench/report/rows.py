@@ -262,6 +262,12 @@ def _row_numbers(seeds: pd.DataFrame, tracks: TrackTable, protocol: str) -> dict
     }
 
 
+def is_tested(row: Row, best: Row) -> bool:
+    """Tell whether a row's difference from the best is tested: no bound's, nor that of chance."""
+    by_chance = best.has_one_draw and row.has_one_draw
+    return row is not best and row.group != "bound" and not by_chance
+
+
 def _p_best(
     done: Sequence[Row],
     metric: str,
@@ -281,11 +287,11 @@ def _p_best(
         return
     best = max(ranked, key=lambda label: merit(metric) * numbers[label]["value"])
     songs = list(tracks[best, metric].over_songs)
-    by_chance = next(row for row in scored if row.label == best).has_one_draw
+    best_row = next(row for row in scored if row.label == best)
     compared = {
         row.label: tracks[row.label, metric].on(songs)
         for row in scored
-        if row.group != "bound" and (row.label == best or not (by_chance and row.has_one_draw))
+        if row is best_row or is_tested(row, best_row)
     }
     n_defined = int(np.count_nonzero(~np.isnan(compared[best])))
     if least_p_value(n_defined, len(compared) - 1) < ALPHA:

@@ -59,8 +59,10 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
         last = (context.folder or Path(scratch)) / "checkpoints" / "last.ckpt"
         selects = bool(module.dev) and module.settings.select == "best"
         checkpoint = _read(last)
-        if checkpoint and _has_stopped(checkpoint):
+        if _has_stopped(checkpoint):
             return _weights_in(checkpoint)
+        resumed = last if checkpoint else None
+        del checkpoint  # the trainer reads it anew; it would take its memory until the end
         has_batch_norm = any(isinstance(part, _BatchNorm) for part in module.network.modules())
         callbacks: list[Callback] = [ProgressCallback(context), SyncCheck()]
         callbacks += [best] if selects else []
@@ -91,8 +93,7 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
                 )
             try:
                 context.call_hosts()
-                path = last if checkpoint else None
-                trainer.fit(module, ckpt_path=path, weights_only=True)
+                trainer.fit(module, ckpt_path=resumed, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
         if trainer.node_rank > 0:

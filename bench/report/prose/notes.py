@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from bench import provenance
 from bench.report.numbers import metric_name, unit_of
-from bench.report.rows import Row
+from bench.report.rows import Row, is_tested
 from bench.report.statistics import ALPHA, least_p_value
 from bench.report.table import CLOSE, SET_APART
 from bench.report.tabulate import ReportTables
@@ -145,9 +145,7 @@ def _unmarked(tables: ReportTables) -> list[str]:
     if column["p_best"].notna().any() or not ranked:
         return []
     best = max(ranked, key=lambda row: merit(facts.metric) * values[row.label])
-    n_pairs = sum(
-        row is not best and not (best.has_one_draw and row.has_one_draw) for row in scored
-    )
+    n_pairs = sum(is_tested(row, best) for row in scored)
     if n_pairs < 1 or least_p_value(facts.n_songs, n_pairs) < ALPHA:
         return []
     least = least_p_value(facts.n_songs, n_pairs)
