@@ -63,6 +63,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(names)}"
 
 
+def printable(text: str) -> str:
+    r"""Return a text from a file with its control characters, but for ends of lines, as escapes.
+
+    Examples
+    --------
+    >>> printable("a line\n\x1b[2J")
+    'a line\n\\x1b[2J'
+    """
+    return _CONTROLS.sub(
+        lambda match: match[0] if match[0] in "\n\t" else repr(match[0])[1:-1], text
+    )
+
+
 def check_text(what: str, text: str, *, has_lines: bool = False) -> None:
     """Refuse a text with characters that control a terminal, or turn what follows around.
 

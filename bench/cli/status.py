@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import NameArgument, manifest_of
+from bench.errors import printable
 
 
 def status(
@@ -23,9 +24,9 @@ def status(
     statuses = [(folder, cell_status(folder)) for folder in manifest.folders]
     for folder, cell in statuses:
         if cell.state in ("running", "failed"):
-            print(f"{folder.cell.name}: {cell.state}: {cell.why}")
+            print(printable(f"{folder.cell.name}: {cell.state}: {cell.why}"))
         if cell.state == "failed" and traceback:
-            print(folder.state().get("traceback", ""))
+            print(printable(folder.state().get("traceback", "")))
     n_in = Counter(cell.state for _, cell in statuses)
     counts = ", ".join(
         f"{n_in[state]} {state}" for state in ("done", "running", "failed", "planned")

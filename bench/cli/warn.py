@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
+from bench.errors import printable
+
 
 def warn(text: object) -> None:
     """Print a text to the standard error, each line of it after the name of the program."""
-    for line in str(text).splitlines():
+    for line in printable(str(text)).splitlines():
         print(f"bench: {line}", file=sys.stderr, flush=True)

@@ -13,13 +13,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
+
+import pydantic
+from pydantic import ConfigDict
 
 from bench.datasets.dataset import Dataset
+from bench.errors import check_known
 from bench.methods import registry
 from bench.methods.separator import Separator
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.scoring.protocols import protocol, scores_pitch
+
+#: The groups of cells: those of methods, estimates that were made elsewhere, and imported scores.
+GROUPS = (*registry.GROUPS, "elsewhere", "imported")
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Cell:
     method
         As named in the experiment.
     group
-        ``supervised``, ``unsupervised`` or ``bound``.
+        One of `GROUPS`.
     version
         The method's own.
     hyperparameters
@@ -147,6 +154,32 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         """Return the cell as plain values."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Cell:
+        """Return the cell that `to_json` has returned as plain values.
+
+        Raises
+        ------
+        ValueError
+            A field is missing, unknown or of another type, a group or protocol is unknown, or
+            there is no protocol or no test split.
+        """
+        _Fields.model_validate(value)
+        cell = cls(**value)
+        check_known("group", cell.group, GROUPS)
+        for name in cell.protocols:
+            protocol(name)
+        if not cell.protocols or "test" not in cell.digests:
+            raise ValueError(f"{cell.row!r} has no protocol or no test split")
+        return cell
+
+
+_types: dict[str, Any] = {name: (kind, ...) for name, kind in get_type_hints(Cell).items()}
+#: The fields of a cell with their types.
+_Fields = pydantic.create_model(
+    "_Fields", __config__=ConfigDict(strict=True, extra="forbid"), **_types
+)
 
 
 def digest_of(value: Any) -> str:

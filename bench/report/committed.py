@@ -7,22 +7,110 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 import pyarrow.lib
 import pyarrow.parquet as pq
+from pydantic import Field, ValidationError
 
 from bench.errors import BenchError
 from bench.plan.cells import Cell
-from bench.plan.experiment import Experiment
+from bench.plan.experiment import Experiment, Target
+from bench.store.facts import Corpus, Facts, ScoreFacts
 from bench.store.files import read_json
 from bench.store.results import GROUPS, SCHEMA_VERSION, TEXTS, Outcome, Results
 
-#: Fields of a cell in ``provenance.json``; its other fields describe the outcome.
 #: Most scores of a report; 10,000 cells of the largest corpus here have 66 million.
 MOST_SCORES = 100_000_000
+#: Fields of a cell in ``provenance.json``; its other fields describe the outcome.
 _CELL_FIELDS = tuple(Cell.__dataclass_fields__)
+
+
+#: The path of a picture or of audio in the folder of a report: it leads nowhere else.
+ExampleFile = Annotated[str, Field(pattern=r"^(pictures|audio)/[a-z]+-[0-9]+\.(webp|flac)$")]
+
+
+class _ReportFacts(Facts):
+    """When and by which code a report was written."""
+
+    time: str
+    commit: str
+    versions: dict[str, str]
+
+
+class _OutcomeFacts(Facts):
+    """The outcome of a cell, beside the cell's own fields."""
+
+    row: str
+    fingerprint: str
+    status: Literal["done", "failed", "missing"]
+    error: str | None
+    mlflow_runs: list[str] = Field(default_factory=list)
+    scores: dict[str, ScoreFacts]
+
+
+class _SignalFacts(Facts):
+    """A signal of an example; see `bench.report.examples.Examples`."""
+
+    label: str
+    kind: str
+    score: float | None
+    picture: ExampleFile
+    audio: ExampleFile | None
+
+
+class _ExampleFacts(Facts):
+    """An example; see `bench.report.examples.Examples`."""
+
+    role: str
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    track: str
+    target: Target
+    metric: str
+    start_s: float
+    duration_s: float
+    top_hz: float
+    signals: list[_SignalFacts]
+
+
+class _StimulusFacts(Facts):
+    """A stimulus of a listening test."""
+
+    label: str
+    kind: str
+
+
+class _ListeningFacts(Facts):
+    """A listening test and its ratings; see `bench.store.ratings.read_ratings`."""
+
+    target: Target
+    tracks: list[str]
+    stimuli: list[_StimulusFacts]
+    ratings: list[list[list[float]]]
+
+
+class _ExperimentFacts(Facts):
+    """An experiment, as far as it is used unparsed; see `bench.plan.experiment.Experiment`."""
+
+    title: str
+    examples: bool
+
+
+class _Provenance(Facts):
+    """The content of ``provenance.json``."""
+
+    report: _ReportFacts
+    experiment: _ExperimentFacts
+    file: str | None = None
+    overrides: list[str]
+    corpus: Corpus
+    schema_version: int
+    cells: list[_OutcomeFacts]
+    examples: list[_ExampleFacts] = Field(default_factory=list)
+    example_files: dict[ExampleFile, str] = Field(default_factory=dict)
+    rows_without_clips: int = 0
+    listening: _ListeningFacts | None = None
 
 
 def load_provenance(folder: Path) -> dict[str, Any]:
@@ -33,10 +121,26 @@ def load_provenance(folder: Path) -> dict[str, Any]:
     BenchError
         It is missing or damaged.
     """
-    value = read_json(folder / "provenance.json")
+    path = folder / "provenance.json"
+    value = read_json(path)
     if value is None:
-        raise BenchError(f"{folder / 'provenance.json'} is missing or damaged: no report to check")
+        raise BenchError(f"{path} is missing or damaged: no report to check")
+    try:
+        _Provenance.model_validate(value)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise BenchError(
+            f"{path} is damaged ({place}: {error.errors()[0]['msg']}); make the report again"
+        ) from None
     return value
+
+
+def earlier_provenance(folder: Path) -> dict[str, Any]:
+    """Return the content of the ``provenance.json`` that is there; empty if none or damaged."""
+    try:
+        return load_provenance(folder)
+    except BenchError:
+        return {}
 
 
 def load_committed(folder: Path) -> Results:
@@ -50,8 +154,12 @@ def load_committed(folder: Path) -> Results:
     value = load_provenance(folder)
     scores = _read_scores(folder / "scores.parquet")
     try:
+        experiment = Experiment.model_validate(value["experiment"])
+        labels = {label for entry in experiment.methods for label, _ in entry.variants()}
+        for row in {entry["row"] for entry in value["cells"]} - labels:
+            raise ValueError(f"the experiment has no row {row!r}")
         return Results(
-            Experiment.model_validate(value["experiment"]),
+            experiment,
             value["corpus"],
             list(_outcomes(value["cells"], scores)),
             value["overrides"],
@@ -88,7 +196,7 @@ def _outcomes(entries: list[Mapping[str, Any]], scores: pa.Table) -> Iterator[Ou
         seed = -1 if entry["seed"] is None else entry["seed"]
         facts = {name: entry["scores"].get(name, {}) for name in entry["protocols"]}
         yield Outcome(
-            Cell(**{name: entry[name] for name in _CELL_FIELDS}),
+            Cell.from_json({name: entry[name] for name in _CELL_FIELDS}),
             entry["status"],
             entry["error"],
             {

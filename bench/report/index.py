@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import provenance
+from bench.report.committed import load_provenance
 from bench.report.numbers import metric_name, rounded, unit_of
 from bench.report.rows import UNRANKED
 from bench.scoring.aggregate import merit
-from bench.store.files import read_json
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,8 @@ def summaries(reports: Path) -> tuple[list[ReportSummary], list[str]]:
     readable, damaged = [], []
     for path in sorted(reports.glob("*/provenance.json")):
         try:
-            readable.append(_summary(path.parent, read_json(path) or {}))
-        except (KeyError, TypeError, ValueError, AttributeError, OSError, csv.Error):
+            readable.append(_summary(path.parent, load_provenance(path.parent)))
+        except (KeyError, ValueError, OSError, csv.Error):
             damaged.append(path.parent.name)
     return readable, damaged
 
@@ -76,8 +76,8 @@ def _summary(folder: Path, facts: dict[str, Any]) -> ReportSummary:
 
     Raises
     ------
-    KeyError, TypeError, ValueError, AttributeError, OSError, csv.Error
-        The report is damaged.
+    KeyError, ValueError, OSError, csv.Error
+        Its ``rows.csv`` is missing or damaged.
     """
     experiment, cells = facts["experiment"], facts["cells"]
     with (folder / "rows.csv").open(newline="", encoding="utf-8") as file:

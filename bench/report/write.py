@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from bench import provenance
 from bench.errors import BenchError
 from bench.plan.cells import Cell
+from bench.report.committed import earlier_provenance
 from bench.report.curves import figure_data
 from bench.report.examples import read_examples
 from bench.report.formats.index_page import index_page
@@ -31,7 +32,7 @@ from bench.report.index import summaries
 from bench.report.plots.figure import figure_svg
 from bench.report.ratings import listening_result
 from bench.report.tabulate import ReportTables
-from bench.store.files import read_json, write_bytes
+from bench.store.files import write_bytes
 from bench.store.ratings import read_ratings
 from bench.store.results import SCHEMA_VERSION, Results
 from bench.store.workspace import Workspace
@@ -103,7 +104,7 @@ def is_current(results: Results, workspace: Workspace) -> bool:
     """
     folder = workspace.reports / results.experiment.name
     last = folder / "provenance.json"
-    before = read_json(last) or {}
+    before = earlier_provenance(folder)
     facts = json.loads(json.dumps(_provenance(results)))
     facts["report"]["time"] = before.get("report", {}).get("time")
     if not facts.items() <= before.items():
@@ -194,7 +195,7 @@ def _kept_examples(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 
     Elsewhere its pictures and audio are removed.
     """
-    before = read_json(folder / "provenance.json") or {}
+    before = earlier_provenance(folder)
     if not facts["experiment"]["examples"] or _identity(before) != _identity(facts):
         _remove_examples(folder)
         return {"examples": [], "example_files": {}}
@@ -206,7 +207,7 @@ def _kept_examples(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _kept_ratings(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the ratings in an earlier report, where its cells were the same."""
-    before = read_json(folder / "provenance.json") or {}
+    before = earlier_provenance(folder)
     return before.get("listening") if _identity(before) == _identity(facts) else None
 
 

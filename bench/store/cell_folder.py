@@ -34,6 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.plan.cells import Cell
+from bench.store.facts import CurveLine, FitFacts, Progress, ScoreFacts, State
 from bench.store.files import file_hashes, make_folder, read_json, write_bytes, write_text
 
 if TYPE_CHECKING:
@@ -89,7 +90,9 @@ class CellFolder:
 
     def state(self) -> dict[str, Any]:
         """Return stage and progress as last written; empty for a cell never begun."""
-        return read_json(self.path / "state.json") or {}
+        state = read_json(self.path / "state.json") or {}
+        kind = Progress if "total" in state else State
+        return state if kind.describes(state) else {}
 
     def state_after(self, moment: float) -> dict[str, Any]:
         """Return the state if it was written after a moment, else an empty mapping.
@@ -163,9 +166,10 @@ class CellFolder:
             for text in path.read_text().splitlines():
                 try:
                     line = json.loads(text)
-                except json.JSONDecodeError:  # empty, or cut by a crash
+                except (ValueError, RecursionError):  # empty, or cut by a crash
                     continue
-                lines[line["step"]] = line
+                if CurveLine.describes(line):
+                    lines[line["step"]] = line
         return list(lines.values())
 
     def add_picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
@@ -191,7 +195,8 @@ class CellFolder:
 
     def fit_facts(self) -> dict[str, Any]:
         """Return the recorded facts of the training."""
-        return read_json(self.path / "fit.json") or {}
+        facts = read_json(self.path / "fit.json") or {}
+        return facts if FitFacts.describes(facts) else {}
 
     def write_scores(
         self, protocol_name: str, scores: pd.DataFrame, facts: Mapping[str, Any]
@@ -210,12 +215,9 @@ class CellFolder:
 
     def scores_bytes(self, protocol_name: str) -> bytes | None:
         """Return the file of the finished scores under a protocol, or None."""
-        path = self._scores_path(protocol_name)
-        marker = read_json(path.with_suffix(".json"))
-        if marker is None:
-            return None
+        marker = self.score_facts(protocol_name)
         try:
-            content = path.read_bytes()
+            content = self._scores_path(protocol_name).read_bytes()
         except OSError:
             return None
         return content if hashlib.sha256(content).hexdigest() == marker.get("sha256") else None
@@ -230,5 +232,6 @@ class CellFolder:
         return pd.read_parquet(io.BytesIO(content))
 
     def score_facts(self, protocol_name: str) -> dict[str, Any]:
-        """Return the recorded facts of the scores."""
-        return read_json(self._scores_path(protocol_name).with_suffix(".json")) or {}
+        """Return the recorded facts of the scores; empty where their file is missing or damaged."""
+        facts = read_json(self._scores_path(protocol_name).with_suffix(".json")) or {}
+        return facts if ScoreFacts.describes(facts) else {}

@@ -21,6 +21,7 @@ from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.store.cell_folder import CellFolder
+from bench.store.facts import Corpus
 from bench.store.files import read_json, write_text
 
 if TYPE_CHECKING:
@@ -146,15 +147,12 @@ def load_manifest(runs: Path, name: str) -> Manifest:
             f"run it first: bench run experiments/{name}.yaml"
         )
     try:
-        cells = [Cell(**cell) for cell in value["cells"]]
-        external = [_as_scored_now(Cell(**cell), cells) for cell in value.get("guests", [])]
+        cells = [Cell.from_json(cell) for cell in value["cells"]]
+        guests = [Cell.from_json(cell) for cell in value.get("guests", [])]
+        external = [_as_scored_now(cell, cells) for cell in guests]
         experiment = Experiment.model_validate(value["experiment"])
         corpus = value["corpus"]
-        for cell in (*cells, *external):
-            if not cell.protocols or "test" not in cell.digests:
-                raise KeyError(cell.row)
-        if not isinstance(corpus, dict):
-            raise TypeError("corpus")
+        Corpus.model_validate(corpus)
         # Whether audio may be passed on is the corpus's own word, not that of a file.
         corpus["shares_audio"] = shares_audio(experiment.dataset) and corpus.get("shares_audio")
     except (KeyError, TypeError, ValueError):

@@ -141,7 +141,7 @@ def read_outcome(folder: CellFolder, experiment: str) -> Outcome:
         return Outcome(folder.cell, "done", None, scores, facts, runs)
     state = folder.state()
     if state.get("stage") == "failed":
-        return Outcome(folder.cell, "failed", str(state["error"]), scores, facts, runs)
+        return Outcome(folder.cell, "failed", state.get("error", ""), scores, facts, runs)
     return Outcome(folder.cell, "missing", None, scores, facts, runs)
 
 

@@ -52,7 +52,7 @@ def cell_status(folder: CellFolder, outcome: Outcome | None = None) -> CellStatu
         where = f"process {by.get('pid', '?')} on {by.get('host', 'an unknown host')}"
         return CellStatus("running", f"{progress_text(state) or 'begun'}, {where}")
     if state.get("stage") == "failed":
-        return CellStatus("failed", str(state["error"]))
+        return CellStatus("failed", state.get("error", ""))
     if folder.is_damaged():
         return CellStatus("planned", DAMAGED)
     if folder.cell.learns and training_folder(folder).is_fitted():

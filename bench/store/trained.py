@@ -60,6 +60,6 @@ def cell_folder_at(path: Path) -> CellFolder:
         The ``cell.json`` in the folder is damaged.
     """
     try:
-        return CellFolder(path.parent, Cell(**(read_json(path / "cell.json") or {})))
-    except TypeError:
+        return CellFolder(path.parent, Cell.from_json(read_json(path / "cell.json") or {}))
+    except ValueError:
         raise BenchError(f"{path / 'cell.json'} is damaged") from None

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from bench import provenance
 from bench.report.formats.index_page import index_page
 from bench.report.index import summaries
 from bench.report.write import write_index
+from bench.store.results import SCHEMA_VERSION
 from tests.browser import chromium, shoot
 from tests.command import ROOT
 
@@ -22,13 +24,28 @@ def report(
     """Write the files of a report that the index reads."""
     folder = reports / name
     folder.mkdir(parents=True)
-    scored = [{"provenance": {"commit": commit}} for commit in commits] or [{}]
-    cells = [{"row": "A", "status": "done", "scores": dict(enumerate(scored))}]
+    captured = provenance.capture("cpu")
+    scored = [{"provenance": {**captured, "commit": commit}} for commit in commits] or [{}]
+    cell = {
+        "row": "A",
+        "fingerprint": "0",
+        "status": "done",
+        "error": None,
+        "scores": dict(enumerate(scored)),
+    }
     content = {
-        "report": {"time": "2026-01-02T03:04:05+00:00"},
-        "experiment": {"title": NAUGHTY, "why": "W."},
-        "corpus": {"title": "Corpus", "n_test": 3},
-        "cells": cells,
+        "report": {"time": "2026-01-02T03:04:05+00:00", "commit": "0", "versions": {}},
+        "experiment": {"title": NAUGHTY, "examples": False},
+        "overrides": [],
+        "corpus": {
+            "title": "Corpus",
+            "citation": "Somebody.",
+            "licence": "free",
+            "n_test": 3,
+            "n_full": 3,
+        },
+        "schema_version": SCHEMA_VERSION,
+        "cells": [cell],
     }
     (folder / "provenance.json").write_text(json.dumps(content | facts))
     (folder / "rows.csv").write_text(ROWS + rows)

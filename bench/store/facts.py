@@ -1,0 +1,120 @@
+"""Types of the facts that are recorded beside scores, by which a file that is read is checked.
+
+A file in ``runs/`` or in a report may be damaged, or come from someone else. One whose fields have
+other types than these is damaged. Fields that are not named here are kept, and nothing computes
+with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+
+class Facts(BaseModel):
+    """A mapping of which some fields are checked, without conversion."""
+
+    model_config = ConfigDict(strict=True, extra="allow")
+
+    @classmethod
+    def describes(cls, value: Mapping[str, Any] | None) -> bool:
+        """Return whether a mapping has the fields of this kind, each of its type."""
+        try:
+            cls.model_validate(value)
+        except ValidationError:
+            return False
+        return True
+
+
+class MachineFacts(Facts):
+    """What `bench.provenance.machine` returns."""
+
+    processor: str
+    system: str
+    cores: int | None
+    memory_gib: float
+    accelerator: str | None
+
+
+class Captured(Facts):
+    """What `bench.provenance.capture` returns."""
+
+    time: str
+    commit: str
+    versions: dict[str, str]
+    machine: MachineFacts
+    device: str
+
+
+#: What was captured with a cell's scores or its training; None or empty where nothing was.
+MaybeCaptured = Annotated[
+    Captured | None, BeforeValidator(lambda value: None if value == {} else value)
+]
+
+
+class FitFacts(Facts):
+    """The facts of a training, as ``fit.json`` holds them."""
+
+    fit_s: float | None = None
+    peak_bytes: int | None = None
+    parameters: int | None = None
+    precision: str | None = None
+    provenance: MaybeCaptured = None
+    members: list[Captured] = []
+    files: dict[str, str] = {}
+
+
+class ScoreFacts(Facts):
+    """The facts of a cell's scores under one protocol, as the marker beside them holds them."""
+
+    sha256: str | None = None
+    separate_s: float | None = None
+    score_s: float | None = None
+    audio_s: float | None = None
+    n_tracks: int | None = None
+    peak_bytes: int | None = None
+    provenance: MaybeCaptured = None
+    fit: FitFacts = FitFacts()
+    taken_from: dict[str, str] = {}
+
+
+class Corpus(Facts):
+    """The facts of a dataset that a report states; see `bench.store.results.Results`."""
+
+    title: str
+    citation: str
+    licence: str
+    n_test: int
+    n_full: int
+    shares_audio: bool = False
+    groups: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]] = {}
+
+
+class State(Facts):
+    """The stage of a cell, as ``state.json`` holds it, or why it failed and where."""
+
+    stage: str
+    time: float
+    error: str = ""
+    traceback: str = ""
+
+
+class Progress(State):
+    """The stage of a cell and its progress, of which `bench.store.status` makes a text."""
+
+    done: int
+    total: int
+    unit: str
+    text: str
+    since: float
+    begun_at: int = Field(alias="from")
+
+
+class CurveLine(Facts):
+    """A line of ``curves.jsonl``: the metrics of a training at a step."""
+
+    step: int
+    time: float
+    values: dict[str, float]

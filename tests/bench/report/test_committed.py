@@ -1,0 +1,74 @@
+"""A report's ``provenance.json`` of which a field was changed: one clear error, or a report."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from bench.errors import BenchError
+from bench.report.committed import load_committed, load_provenance
+from bench.report.index import summaries
+from bench.report.verify import problems
+from tests.command import bench
+from tests.damage import changed, with_value
+
+#: How many changed files are read, and how many of them that are no error are written as a page.
+N_READ, N_WRITTEN = 400, 25
+SMALL = """\
+title: Small
+why: A test.
+dataset: synthetic
+seeds: [0, 1]
+methods:
+  - {method: mixture, label: Mixture}
+  - {method: rnmf, label: RNMF, fixed: {atoms: 4}}
+"""
+
+
+@pytest.fixture
+def report(workspace) -> Path:
+    Path("small.yaml").write_text(SMALL)
+    assert bench("run", "small.yaml", "--workers", "0") == 0
+    return Path("reports/small")
+
+
+def test_a_changed_field_gives_a_report_or_one_error(report):
+    path = report / "provenance.json"
+    content = json.loads(path.read_text())
+    read, n_refused = [], 0
+    for other in random.Random(0).sample(changed(content), N_READ):  # noqa: S311
+        path.write_text(json.dumps(other))
+        try:
+            load_committed(report)
+        except BenchError as error:
+            assert str(path) in str(error)
+            n_refused += 1
+        else:
+            read.append(other)
+        readable, damaged = summaries(report.parent)
+        assert len(readable) + len(damaged) == 1
+    assert n_refused > len(read) / 2  # most fields have a type that most values do not have
+    for other in read[:N_WRITTEN]:
+        path.write_text(json.dumps(other))
+        problems(report, Path("runs"))
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("examples", 0, "signals", 0, "picture"), "../../secret.webp"),
+        (("examples", 0, "key"), "../../secret"),
+        (("cells", 0, "group"), "winners"),
+        (("cells", 0, "row"), "Nobody"),
+        (("cells", 0, "scores", "bss_eval_v3", "separate_s"), "1"),
+    ],
+)
+def test_a_value_that_would_do_harm_or_mislead_is_refused(report, place, value):
+    path = report / "provenance.json"
+    path.write_text(json.dumps(with_value(json.loads(path.read_text()), place, value)))
+    with pytest.raises(BenchError, match=r"provenance\.json is damaged"):
+        load_provenance(report)
+        load_committed(report)
