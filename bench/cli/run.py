@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import math
 from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -78,6 +80,7 @@ def run(
     from bench.runner.workers import parse_workers
     from bench.store import owner
     from bench.store.cell_folder import CellFolder
+    from bench.store.files import server_time
     from bench.store.manifest import load_manifest, save_manifest
     from bench.store.results import read_outcome
     from bench.store.status import DAMAGED, cell_status
@@ -97,6 +100,11 @@ def run(
         cells = cells_of(spec, dataset)
     taken = _take(reuse or [], cells, write=not dry_run)
     folders = [CellFolder(HERE.runs, cell) for cell in cells]
+    # A cell that fails after this moment, on whatever host, has failed in this run.
+    began = -math.inf
+    if not dry_run and HERE.runs.is_dir():
+        prepare(HERE.runs)
+        began = server_time(HERE.runs)
     outcomes = [read_outcome(folder, spec.name) for folder in folders]
     statuses = [
         (folder, cell_status(folder, outcome))
@@ -121,7 +129,8 @@ def run(
     where = parse_workers(workers, threads, scheduler, device, len(pending), trainer or [])
     if where.node > 0:
         with interruptible(f"bench: host {where.node} stopped"):
-            n_joined = hosts.join(job_of(HERE.runs, data, where), pending)
+            job = dataclasses.replace(job_of(HERE.runs, data, where), began=began)
+            n_joined = hosts.join(job, pending)
         print(f"host {where.node}: joined {n_joined} trainings; the first host has what they gave")
         return
     prepare(HERE.reports / spec.name)

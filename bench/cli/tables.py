@@ -24,8 +24,10 @@ def prepare(folder: Path) -> None:
     Raises
     ------
     BenchError
-        The folder cannot be made or cannot be written.
+        The folder is a link, or cannot be made or written.
     """
+    if folder.is_symlink():
+        raise BenchError(f"{folder} is a link, and what it leads to is not written over; remove it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -13,6 +13,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_type_hints
 
 import pydantic
@@ -72,7 +73,7 @@ class Cell:
         """How to call it: its row, and its seed if it has one."""
         return self.row if self.seed is None else f"{self.row}, seed {self.seed}"
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """What was learnt: the hash of all that it depends on, 64 hexadecimal digits."""
         return digest_of(
@@ -133,7 +134,7 @@ class Cell:
         digest = self._labelled_digest if scores_pitch(protocol_name) else self.separated_digest
         return f"{protocol_name}-v{version}-{digest[:16]}"
 
-    @property
+    @cached_property
     def separated_digest(self) -> str:
         """Digest of all of the test split on which the estimates depend."""
         reads_labels = registry.reads_test_labels(self.method)
@@ -153,7 +154,7 @@ class Cell:
 
     def to_json(self) -> dict[str, Any]:
         """Return the cell as plain values."""
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Cell:

@@ -38,6 +38,9 @@ _PARTS: dict[str, type[Strict]] = {
 }
 #: What a key may be to YAML: text, or ``<<``, which merges another mapping.
 _KEY_TAGS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
+#: What PyYAML raises on a text that is no YAML, or on a tag whose value is not of its type, such as
+#: ``!!bool foo``.
+_NOT_YAML = (yaml.YAMLError, ValueError, KeyError, AttributeError, IndexError)
 #: Most values of a file; the largest experiment here has about 200.
 _MOST_VALUES = 100_000
 
@@ -67,8 +70,7 @@ def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
         content = yaml.safe_load(text)
     except RecursionError:
         raise BenchError(f"{path}: not readable as YAML: it is nested too deeply") from None
-    except (yaml.YAMLError, ValueError, KeyError, AttributeError, IndexError) as error:
-        # PyYAML itself fails so on a tag whose value is not of its type, such as !!bool foo.
+    except _NOT_YAML as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -118,15 +120,19 @@ def _overridden(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, 
             raise BenchError(f"-o {override}: write key=value, such as -o seeds=[0,1]")
         try:
             _lines(value)  # its keys are checked
-            OmegaConf.update(config, key, yaml.safe_load(value), merge=False, force_add=True)
+            parsed = yaml.safe_load(value)
+        except RecursionError:
+            raise BenchError(f"-o {key}: the value is nested too deeply") from None
+        except _NOT_YAML as error:
+            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+            raise BenchError(f"-o {override}: {problem}") from None
+        try:
+            OmegaConf.update(config, key, parsed, merge=False, force_add=True)
         except IndexError:
             so_far = OmegaConf.to_container(config, resolve=False)
             raise BenchError(f"-o {override}: {_length(so_far, override)}") from None
-        except RecursionError:
-            raise BenchError(f"-o {key}: the value is nested too deeply") from None
-        except (OmegaConfBaseException, yaml.YAMLError, ValueError, TypeError) as error:
-            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-            raise BenchError(f"-o {override}: {problem}") from None
+        except (OmegaConfBaseException, ValueError, TypeError) as error:
+            raise BenchError(f"-o {override}: {str(error).splitlines()[0]}") from None
     changed: Any = OmegaConf.to_container(config, resolve=False)
     return {str(key): value for key, value in changed.items()}
 

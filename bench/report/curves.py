@@ -23,11 +23,14 @@ class Point:
         The value of the swept hyperparameter, or the label where there is none.
     seeds
         For each metric the value of each seed, in the order of the seeds.
+    draws
+        Whether its method draws at random. Else it has one value, which is exact.
     """
 
     row: str
     x: Any
     seeds: Mapping[str, Sequence[float]]
+    draws: bool = True
 
     def over_seeds(self, metric: str) -> OverSeeds:
         """Return mean, spread and interval of a metric."""
@@ -81,7 +84,7 @@ def figure_data(tables: ReportTables, figure: Figure) -> FigureData:
     seeds = tables.seeds
     seeds = seeds[(seeds["protocol"] == protocol) & (seeds["target"] == target)]
     by_row = dict(list(seeds.groupby("row", sort=False)))
-    done = {row.label for row in tables.rows if row.status == "done" and row.ranked}
+    done = {row.label: row for row in tables.rows if row.status == "done" and row.ranked}
     curves: dict[str, list[Point]] = {}
     for entry in experiment.methods:
         for label, hyperparameters in entry.variants():
@@ -92,7 +95,7 @@ def figure_data(tables: ReportTables, figure: Figure) -> FigureData:
             row = by_row[label].sort_values("seed")
             values = {m: row[row["metric"] == m]["value"].to_list() for m in metrics}
             x = hyperparameters[over] if over else label
-            curves.setdefault(curve, []).append(Point(label, x, values))
+            curves.setdefault(curve, []).append(Point(label, x, values, done[label].draws))
     return FigureData(
         [Curve(label, ordered(points)) for label, points in curves.items()],
         metrics,

@@ -55,7 +55,7 @@ def compute(job: Job, cell: Cell) -> JobResult:
                 return JobResult("found")
             state = folder.state_after(job.began)
             if state.get("stage") == "failed":
-                return JobResult("failed", state["error"])
+                return JobResult("failed", state.get("error", ""))
             folder.begin()
             run_cell(job, folder, claim)
             return JobResult("done")
@@ -276,7 +276,7 @@ def _train_once(
         if not is_own:
             state = training.state_after(job.began)
             if state.get("stage") == "failed":
-                raise BenchError(state["error"])
+                raise BenchError(state.get("error", ""))
             if not (training.path / "cell.json").is_file():
                 training.begin()
         try:

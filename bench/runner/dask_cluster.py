@@ -212,7 +212,8 @@ def run_on(
     on_gpu
         Tells whether a cell waits for a worker that offers a GPU.
     keep_workers
-        Called again and again while cells run or wait: replaces workers that have ended.
+        Called again and again while cells run or wait: replaces jobs of SLURM that have ended, or
+        raises an error where no worker of this machine is left.
 
     Raises
     ------

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from bench.datasets import open_dataset
 from bench.errors import BenchError
@@ -58,14 +59,15 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
     int
         Number of trainings that ended well here.
     """
-    needed = [training_folder(folder) for folder in pending if folder.cell.learns]
-    parts = [
-        part
-        for folder in needed
-        if not folder.is_fitted()
-        for part in member_folders(folder) or [folder]
-    ]
-    trainings = {folder.path: folder for folder in parts}
+    trainings: dict[Path, CellFolder] = {}
+    waiting: dict[Path, list[CellFolder]] = {}
+    for folder in pending:
+        training = training_folder(folder)
+        if not folder.cell.learns or training.is_fitted():
+            continue
+        for part in member_folders(training) or [training]:
+            trainings[part.path] = part
+            waiting.setdefault(part.path, []).append(folder)
     answered: set[str] = set()
     n_joined = 0
     import torch
@@ -74,15 +76,21 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
     while trainings:
         now = server_time(job.runs)
         for path, training in list(trainings.items()):
-            call, state = training.latest_call(), training.state_after(job.began)
-            has_failed = state.get("stage") == "failed"
-            if training.is_fitted() or has_failed:
+            call = training.latest_call()
+            # The first host begins no training of which no cell is left that waits for it.
+            if _has_ended(job, training) or all(_has_ended(job, one) for one in waiting[path]):
                 del trainings[path]
             elif call is not None and call not in answered and holder(path, now) is not None:
                 answered.add(call)
                 n_joined += _train_along(job, training)
         time.sleep(CALL_POLL_S)
     return n_joined
+
+
+def _has_ended(job: Job, folder: CellFolder) -> bool:
+    """Return whether a cell is trained or finished, or has failed in this run."""
+    has_failed = folder.state_after(job.began).get("stage") == "failed"
+    return has_failed or folder.is_fitted() or folder.is_done()
 
 
 def _train_along(job: Job, training: CellFolder) -> bool:

@@ -22,8 +22,8 @@ class JobResult:
     ----------
     status
         ``done``: computed here; ``found``: computed by another process before; ``busy``: another
-        process computes it now; ``failed``; ``stopped``: a folder cannot be written, which is no
-        fault of the cell.
+        process computes it now; ``failed``; ``stopped``: a folder is missing or cannot be
+        written, or the worker runs another version of the code, which is no fault of the cell.
     why
         The reason in one line, where the status is ``failed`` or ``stopped``.
     """

@@ -40,8 +40,8 @@ def longest_first(pending: Sequence[CellFolder], outcomes: Sequence[Outcome]) ->
         ]
         expected = max(similar)[1] if similar else float("inf")
         training = training_folder(folder)
-        needed = {member.path for member in member_folders(training)}
-        needs_another = training is not folder or not needed.isdisjoint(pending_paths)
+        needed = {training.path, *(member.path for member in member_folders(training))}
+        needs_another = not (needed - {folder.path}).isdisjoint(pending_paths)
         return needs_another, -expected, not cell.learns
 
     return sorted(pending, key=key)

@@ -99,6 +99,7 @@ class _Jobs:
         self._cluster, self._n_jobs = cluster, n_jobs
         self._submitted_at = self._looked_at = self._accepted_at = -math.inf
         self._n_lost = 0
+        self._joined: set[str] = set()
 
     def keep(self) -> None:
         """Submit jobs in the place of those that have ended.
@@ -114,11 +115,10 @@ class _Jobs:
         """
         now = time.monotonic()
         jobs = list(self._cluster.workers.values())
-        if self._cluster.scheduler_info["workers"]:
-            self._n_lost = 0
+        self._note_joined()
         if any(job.job_id is not None for job in jobs):
             self._accepted_at = now
-        refusals = [job.refusal for job in self._drop(lambda job: bool(job.refusal))]
+        refusals = [job.refusal for job in self._drop(lambda job: bool(job.refusal)).values()]
         if refusals and now - self._accepted_at > REFUSED_S:
             raise BenchError(
                 f"--scheduler slurm: SLURM refuses a job: {refusals[-1]}; what is finished is kept"
@@ -130,6 +130,16 @@ class _Jobs:
             self._submitted_at = now
             self._cluster.scale(jobs=self._n_jobs)
 
+    def _note_joined(self) -> None:
+        """Note the jobs of which a worker has joined."""
+        workers = [str(w["name"]) for w in self._cluster.scheduler_info["workers"].values()]
+        if workers:
+            self._n_lost = 0
+        for job in list(self._cluster.workers):
+            # The workers of a job with several processes are called after it and a number.
+            if any(name == job or name.startswith(f"{job}-") for name in workers):
+                self._joined.add(job)
+
     def _drop_ended(self) -> None:
         """Drop the jobs that are not in the queue any more.
 
@@ -138,11 +148,13 @@ class _Jobs:
         BenchError
             The last jobs have ended without a worker.
         """
-        queued = _queued()
+        submitted = {job.job_id for job in list(self._cluster.workers.values())} - {None}
+        queued = _queued()  # a job that SLURM accepts after this is not in it
         if queued is None:
             return
-        ended = self._drop(lambda job: job.job_id is not None and job.job_id not in queued)
-        self._n_lost += len(ended)
+        ended = self._drop(lambda job: job.job_id in submitted - queued)
+        self._n_lost += len(ended.keys() - self._joined)
+        self._joined -= ended.keys()
         if self._n_lost >= FAILED_ROUNDS * self._n_jobs:
             raise BenchError(
                 f"--scheduler slurm: the last {self._n_lost} jobs have ended, and no worker of "
@@ -150,15 +162,15 @@ class _Jobs:
                 "log_directory of jobqueue.slurm names, or else in this one"
             )
 
-    def _drop(self, is_over: Callable[[Any], bool]) -> list[Any]:
-        """Drop the jobs that are over, so that others are submitted, and return them."""
+    def _drop(self, is_over: Callable[[Any], bool]) -> dict[str, Any]:
+        """Drop the jobs that are over, so that others are submitted; return them by name."""
         from distributed.core import Status
 
-        over = [(name, job) for name, job in list(self._cluster.workers.items()) if is_over(job)]
-        for name, job in over:
+        over = {name: job for name, job in list(self._cluster.workers.items()) if is_over(job)}
+        for name, job in over.items():
             job.status = Status.failed  # else Dask refuses to close its cluster
             self._cluster.workers.pop(name, None)
-        return [job for _, job in over]
+        return over
 
 
 def _queued() -> set[str] | None:

@@ -213,9 +213,19 @@ class CellFolder:
     def _scores_path(self, protocol_name: str) -> Path:
         return self.path / "scores" / f"{self.cell.score_key(protocol_name)}.parquet"
 
-    def scores_bytes(self, protocol_name: str) -> bytes | None:
-        """Return the file of the finished scores under a protocol, or None."""
-        marker = self.score_facts(protocol_name)
+    def scores_bytes(
+        self, protocol_name: str, facts: Mapping[str, Any] | None = None
+    ) -> bytes | None:
+        """Return the file of the finished scores under a protocol, or None.
+
+        Parameters
+        ----------
+        protocol_name
+            Name of the protocol.
+        facts
+            What `score_facts` gives for it, where that was just read.
+        """
+        marker = self.score_facts(protocol_name) if facts is None else facts
         try:
             content = self._scores_path(protocol_name).read_bytes()
         except OSError:

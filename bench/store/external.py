@@ -208,7 +208,10 @@ def _check_label(manifest: Manifest, cell: Cell) -> None:
 
 
 def _check_references(manifest: Manifest, cell: Cell) -> None:
-    """Refuse a cell that was not scored on the tracks of an experiment by its protocols."""
+    """Refuse a cell that was not scored on the tracks of an experiment by its protocols.
+
+    Those that score pitch are left out, since no file of audio holds it.
+    """
     experiment = manifest.experiment
     name, digests = experiment.name, {other.digests["test"] for other in manifest.cells}
     if cell.dataset != experiment.dataset or cell.digests["test"] not in digests:
@@ -216,7 +219,11 @@ def _check_references(manifest: Manifest, cell: Cell) -> None:
             f"experiment {name!r} is scored on the test split of {experiment.dataset!r}; "
             f"score against it: bench score {experiment.dataset} ESTIMATES --into {name}"
         )
-    missing = [protocol for protocol in experiment.protocols if protocol not in cell.protocols]
+    missing = [
+        protocol
+        for protocol in experiment.protocols
+        if protocol not in cell.protocols and not scores_pitch(protocol)
+    ]
     if missing:
         raise BenchError(f"experiment {name!r} is scored by {', '.join(missing)} too: add it")
 

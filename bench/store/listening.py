@@ -135,12 +135,10 @@ def read_clips(runs: Path, digest: str) -> Sequence[ListeningClip]:
 
 
 def write_clip(folder: Path, clip: ListeningClip, signals: Mapping[str, Audio]) -> None:
-    """Write the clip of each signal, audio ``(channels, samples)`` by name, that is not there."""
+    """Write the clip of each signal, audio ``(channels, samples)`` by name."""
     make_folder(folder)
     for name, audio in signals.items():
-        path = _file_of(folder, clip, name)
-        if not path.is_file():
-            write_bytes(path, clip.encode(audio))
+        write_bytes(_file_of(folder, clip, name), clip.encode(audio))
 
 
 def write_estimates(

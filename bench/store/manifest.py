@@ -22,7 +22,7 @@ from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.store.cell_folder import CellFolder
 from bench.store.facts import Corpus
-from bench.store.files import read_json, write_text
+from bench.store.files import locked, read_json, write_text
 
 if TYPE_CHECKING:
     from bench.store.results import Outcome, Results
@@ -92,15 +92,9 @@ def save_manifest(
     Raises
     ------
     BenchError
-        A row has the label of external scores.
+        A row has the label of external scores, or these are damaged.
     """
     path = manifest_path(runs, experiment.name)
-    guests = (read_json(path) or {}).get("guests", [])  # the file's word for external scores
-    for label in sorted({cell.row for cell in cells} & {guest["row"] for guest in guests}):
-        raise BenchError(
-            f"{file}: row {label!r} has the label of scores that were added to the experiment "
-            f"{experiment.name!r}; choose another label for the row"
-        )
     n_test = len(dataset.names("test"))
     value = {
         "experiment": experiment.model_dump(),
@@ -116,19 +110,50 @@ def save_manifest(
         "cells": [cell.to_json() for cell in cells],
         "file": file,
         "overrides": list(overrides),
-        "guests": guests,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    with locked(path.with_suffix(".lock")):
+        guests = _guests(path)
+        for label in sorted({cell.row for cell in cells} & {guest.row for guest in guests}):
+            raise BenchError(
+                f"{file}: row {label!r} has the label of scores that were added to the experiment "
+                f"{experiment.name!r}; choose another label for the row"
+            )
+        value["guests"] = [guest.to_json() for guest in guests]
+        write_text(path, json.dumps(value, indent=1) + "\n")
 
 
 def add_external(runs: Path, name: str, cell: Cell) -> None:
-    """Add external scores to an experiment, in the place of those that have the same label."""
+    """Add external scores to an experiment, in the place of those that have the same label.
+
+    Raises
+    ------
+    BenchError
+        Those that were added before are damaged.
+    """
     path = manifest_path(runs, name)
-    value = read_json(path) or {}
-    others = [other for other in value.get("guests", []) if other["row"] != cell.row]
-    value["guests"] = [*others, cell.to_json()]
-    write_text(path, json.dumps(value, indent=1) + "\n")
+    with locked(path.with_suffix(".lock")):
+        others = [other for other in _guests(path) if other.row != cell.row]
+        guests = [guest.to_json() for guest in [*others, cell]]
+        write_text(path, json.dumps({**(read_json(path) or {}), "guests": guests}, indent=1) + "\n")
+
+
+def _guests(path: Path) -> list[Cell]:
+    """Return the cells of external scores in the list of an experiment; none where it is missing.
+
+    Raises
+    ------
+    BenchError
+        They are damaged.
+    """
+    try:
+        # The file's word for external scores.
+        return [Cell.from_json(cell) for cell in (read_json(path) or {}).get("guests", [])]
+    except (TypeError, ValueError):
+        raise BenchError(
+            f"{path}: the external scores in it are damaged; remove the file, run the experiment "
+            "and add them again by bench score or bench import"
+        ) from None
 
 
 def load_manifest(runs: Path, name: str) -> Manifest:
@@ -148,13 +173,14 @@ def load_manifest(runs: Path, name: str) -> Manifest:
         )
     try:
         cells = [Cell.from_json(cell) for cell in value["cells"]]
-        guests = [Cell.from_json(cell) for cell in value.get("guests", [])]
-        external = [_as_scored_now(cell, cells) for cell in guests]
+        external = [_as_scored_now(cell, cells) for cell in _guests(path)]
         experiment = Experiment.model_validate(value["experiment"])
         corpus = value["corpus"]
         Corpus.model_validate(corpus)
         # Whether audio may be passed on is the corpus's own word, not that of a file.
         corpus["shares_audio"] = shares_audio(experiment.dataset) and corpus.get("shares_audio")
+    except BenchError:
+        raise
     except (KeyError, TypeError, ValueError):
         raise BenchError(f"{path} is damaged; the same bench run writes it anew") from None
     labels = {label for entry in experiment.methods for label, _ in entry.variants()}

@@ -132,10 +132,10 @@ def read_outcome(folder: CellFolder, experiment: str) -> Outcome:
     scores: dict[str, pa.Table] = {}
     facts: dict[str, Mapping[str, Any]] = {}
     for protocol in folder.cell.protocols:
-        content = folder.scores_bytes(protocol)
+        facts[protocol] = folder.score_facts(protocol)
+        content = folder.scores_bytes(protocol, facts[protocol])
         if content is not None:
             scores[protocol] = parse_scores(content)
-        facts[protocol] = folder.score_facts(protocol)
     runs = mlflow_runs(folder, experiment)
     if len(scores) == len(folder.cell.protocols):
         return Outcome(folder.cell, "done", None, scores, facts, runs)

@@ -45,22 +45,6 @@ def address(experiment: str) -> str:
     return f"{experiment} @ {store_name()}"
 
 
-def is_recorded(
-    folder: CellFolder, outcome: Outcome, workspace: Workspace, experiment: str
-) -> bool:
-    """Tell whether a cell's folder says that it is recorded whole.
-
-    A SQLite file that is gone has recorded nothing.
-    """
-    uri = default_uri(workspace)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
-        return False
-    notes = read_json(folder.path / "mlflow.json") or {}
-    note = notes.get(address(experiment), {})
-    met = (read_json(workspace.stores_met) or {}).get(store_name())
-    return bool(note.get("store") == met and is_current(note, folder, outcome))
-
-
 def is_current(note: dict[str, Any], folder: CellFolder, outcome: Outcome) -> bool:
     """Tell whether a note says that a cell is recorded with its present outcome."""
     return recorded_as(folder, outcome).items() <= note.items()
@@ -79,14 +63,26 @@ def score_keys(cell: Cell) -> list[str]:
 
 
 def unrecorded(results: Results, workspace: Workspace) -> Sequence[CellFolder]:
-    """Return the finished and failed cells whose folders do not say that they are recorded."""
-    name = results.experiment.name
+    """Return the finished and failed cells whose folders do not say that they are recorded whole.
+
+    A SQLite file that is gone has recorded nothing.
+    """
     ended = [
         (CellFolder(workspace.runs, outcome.cell), outcome)
         for outcome in results.outcomes
         if outcome.status != "missing"
     ]
-    return [f for f, outcome in ended if not is_recorded(f, outcome, workspace, name)]
+    uri = default_uri(workspace)
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+        return [folder for folder, _ in ended]
+    store = (read_json(workspace.stores_met) or {}).get(store_name())
+    key = address(results.experiment.name)
+    missed = []
+    for folder, outcome in ended:
+        note = (read_json(folder.path / "mlflow.json") or {}).get(key, {})
+        if note.get("store") != store or not is_current(note, folder, outcome):
+            missed.append(folder)
+    return missed
 
 
 def first_line(error: Exception) -> str:

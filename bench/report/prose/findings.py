@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 
 from bench.report.curves import Curve, FigureData, Point
@@ -35,7 +34,7 @@ def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
         means = [point.over_seeds(metric).mean for point in points]
         steps = [b - a for a, b in itertools.pairwise(means)]
         rises = sum(step > 0 for step in steps)
-        one_seed = any(len(point.seeds[metric]) < 2 for point in points)
+        one_seed = any(_is_one_draw(point, metric) for point in points)
         if one_seed:
             verb = "goes up" if means[-1] > means[0] else "goes down"
         elif not _apart(points[0], points[-1], metric):
@@ -66,11 +65,13 @@ def _comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
     best_end, worst_end = ends(metric)
     side, unit = better_side(metric), unit_of(metric)
     is_apart = _apart(first, second, metric)
-    if any(len(point.seeds[metric]) < 2 for point in (first, second)):
+    if any(_is_one_draw(point, metric) for point in (first, second)):
         verb, reliability = (
             f"has its {best_end} value",
             "one training, so nothing is known of its spread",
         )
+    elif not (first.draws or second.draws):
+        verb, reliability = f"is {best_end}", "neither draws at random"
     else:
         verb = f"is {best_end}" if is_apart else f"has its {best_end} mean"
         reliability = f"{'more' if is_apart else 'no more'} than the seeds explain"
@@ -94,16 +95,20 @@ def _apart(one: Point, other: Point, metric: str) -> bool:
     """Tell whether two rows differ beyond what their seeds explain.
 
     Rows of the same seeds are compared seed by seed: they differ if the 95 % interval of the mean
-    difference does not contain 0. Rows of different numbers of seeds, as one that draws and one
-    that does not, differ if their means are further apart than their two intervals together reach.
-    With one seed nothing is known of that.
+    difference does not contain 0. A row that draws and one that does not differ if the interval of
+    the one does not contain the value of the other. Of one seed nothing is known.
     """
-    values, others = one.seeds[metric], other.seeds[metric]
-    if len(values) == len(others):
-        over = over_seeds([a - b for a, b in zip(values, others, strict=True)])
+    if one.draws and other.draws:
+        pairs = zip(one.seeds[metric], other.seeds[metric], strict=True)
+        over = over_seeds([a - b for a, b in pairs])
         return abs(over.mean) > over.half_width
-    first, second = over_seeds(values), over_seeds(others)
-    return abs(first.mean - second.mean) > math.hypot(first.half_width, second.half_width)
+    gap = abs(one.over_seeds(metric).mean - other.over_seeds(metric).mean)
+    return gap > max(p.over_seeds(metric).half_width if p.draws else 0.0 for p in (one, other))
+
+
+def _is_one_draw(point: Point, metric: str) -> bool:
+    """Return whether nothing is known of the spread of a point: it draws, and has one seed."""
+    return point.draws and len(point.seeds[metric]) < 2
 
 
 def _mean_text(point: Point, metric: str) -> str:

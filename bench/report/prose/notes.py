@@ -150,8 +150,9 @@ def _unmarked(tables: ReportTables) -> list[str]:
         return []
     least = least_p_value(facts.n_songs, n_pairs)
     return [
-        f"No row is marked as not significantly different: with {facts.n_songs} {facts.unit} and "
-        f"{n_pairs} pairs the least p-value that could come out is {least:.2g}, above the level."
+        f"No row is marked as not significantly different in {metric_name(facts.metric)}: with "
+        f"{facts.n_songs} {facts.unit} and {n_pairs} pairs the least p-value that could come out "
+        f"is {least:.2g}, above the level."
     ]
 
 
@@ -164,7 +165,7 @@ def _unfinished(row: Row) -> str:
     """Return that a row is not finished: its numbers are left out whole."""
     if row.method in (IMPORTED, SCORED_HERE):
         return (
-            f"{row.label} was scored by another version of the protocol or on another test split: "
-            "score it again by bench score or bench import."
+            f"{row.label} has no scores of this version of the protocol and this test split: they "
+            "are older, damaged or gone. Score it again by bench score or bench import."
         )
     return f"{row.label} is not finished ({row.status}): nothing of it is shown."

@@ -143,6 +143,7 @@ def test_the_value_in_a_label_is_not_filled_again():
 @pytest.mark.parametrize("value", ["!!bool foo", "!!timestamp foo", '!!int ""'])
 def test_a_value_that_is_not_of_its_tag_is_refused_in_one_line(write, value):
     assert "not readable as YAML" in refused(write(f"a: {value}"))
+    assert refused(write(GOOD), f"title={value}").startswith(f"-o title={value}: ")
 
 
 def test_aliases_of_aliases_are_refused_before_they_are_followed(write):

@@ -140,10 +140,21 @@ def test_rows_are_compared_with_what_the_seeds_explain(tmp_path):
 def test_rows_of_several_trainings_are_compared_with_one_of_none():
     metrics = ("gnsdr", "gsir", "gsar")
     drawn = Point("Drawn", "Drawn", {key: [5.0, 5.1, 5.2] for key in metrics})
-    steady = Point("Steady", "Steady", {key: [3.0] for key in metrics})
+    steady = Point("Steady", "Steady", {key: [3.0] for key in metrics}, draws=False)
     lines = findings(FigureData([Curve("", [drawn, steady])], metrics, "", "vocals"))
     assert len(lines) == len(metrics)
-    assert "2.10 dB above Steady (one training, so nothing is known of its spread)" in lines[0]
+    assert lines[0].startswith("GNSDR is highest for Drawn (5.10 ± 0.10 dB), 2.10 dB above Steady")
+    assert "more than the seeds explain" in lines[0]
+
+
+def test_rows_that_draw_nothing_are_compared_as_they_are():
+    metrics = ("gnsdr", "gsir", "gsar")
+    rows = [
+        Point(str(value), str(value), {key: [value] for key in metrics}, draws=False)
+        for value in (3.0, 5.0)
+    ]
+    lines = findings(FigureData([Curve("", rows)], metrics, "", "vocals"))
+    assert "GNSDR is highest for 5.0 (5.00 dB), 2.00 dB above 3.0 (neither draws" in lines[0]
 
 
 def test_one_seed_has_no_interval_and_says_so(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -112,7 +113,32 @@ def test_a_guest_that_another_version_of_a_protocol_scored_is_not_shown(workspac
     assert bench("run", "host.yaml", "--workers", "0") == 0
     table = Path("reports/host/table.md").read_text()
     assert "| Guest | missing" in table
-    assert "Guest was scored by another version of the protocol" in table
+    assert "Guest has no scores of this version of the protocol" in table
+    assert bench("score", "synthetic", "guest", "--as", "Guest", "--into", "host") == 0
+    assert "| Guest | **" in Path("reports/host/table.md").read_text()
+
+
+def test_damaged_guests_are_named_and_stay_as_they_are(workspace, capsys):
+    Path("host.yaml").write_text(HOST)
+    assert bench("run", "host.yaml", "--workers", "0") == 0
+    path = Path("runs/experiments/host.json")
+    for guests in ([{"row": "Guest"}], [1], None):
+        text = json.dumps(json.loads(path.read_text()) | {"guests": guests})
+        path.write_text(text)
+        assert bench("run", "host.yaml", "--workers", "0") == 2
+        assert "the external scores in it are damaged; remove the file" in capsys.readouterr().err
+        assert path.read_text() == text
+
+
+def test_files_are_scored_into_an_experiment_that_scores_pitch_too(workspace):
+    text = HOST.replace(
+        "dataset: synthetic", "dataset: synthetic\nprotocols: [bss_eval_v3, melody]"
+    )
+    text = text.replace("method: mixture", "method: pitch_oracle")
+    Path("host.yaml").write_text(text)
+    assert bench("run", "host.yaml", "--workers", "0") == 0
+    for track in Synthetic().tracks("test"):
+        write_folder(Path("guest"), track.name, track.references, track.rate)
     assert bench("score", "synthetic", "guest", "--as", "Guest", "--into", "host") == 0
     assert "| Guest | **" in Path("reports/host/table.md").read_text()
 

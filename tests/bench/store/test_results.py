@@ -55,9 +55,9 @@ def reads(monkeypatch) -> Counter[str]:
     counts: Counter[str] = Counter()
     read = CellFolder.scores_bytes
 
-    def counted(self: CellFolder, protocol: str) -> bytes | None:
+    def counted(self: CellFolder, protocol: str, facts: dict | None = None) -> bytes | None:
         counts[f"{self.cell.row}, {protocol}"] += 1
-        return read(self, protocol)
+        return read(self, protocol, facts)
 
     monkeypatch.setattr(CellFolder, "scores_bytes", counted)
     return counts

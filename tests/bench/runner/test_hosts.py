@@ -1,0 +1,48 @@
+"""The trainings that a second host waits for."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from bench.datasets.synthetic import Synthetic
+from bench.plan.cells import cells
+from bench.plan.experiment import Experiment
+from bench.runner import hosts
+from bench.runner.job import Job
+from bench.store.cell_folder import CellFolder
+from bench.store.files import server_time
+from bench.store.trained import member_folders, training_folder
+
+
+@pytest.fixture
+def pending(tmp_path) -> list[CellFolder]:
+    """An ensemble of two networks, and a row that needs the training of another cell."""
+    methods = [
+        {"method": "drnn", "label": "Two", "fixed": {"ensemble": 2, "recurrent": "none"}},
+        {"method": "hsu_jang", "label": "Late", "fixed": {"evidence": 0.5}},
+    ]
+    experiment = Experiment(
+        name="x", title="t", why="w", dataset="synthetic", seeds=[0], methods=methods
+    )
+    return [CellFolder(tmp_path, cell) for cell in cells(experiment, Synthetic())]
+
+
+def test_a_host_waits_for_no_training_whose_cells_have_failed(tmp_path, pending):
+    ensemble, late = pending
+    first, second = member_folders(ensemble)
+    job = Job(tmp_path, Path(), "cpu", 1, "commit", began=server_time(tmp_path) - 60)
+    joined: list[int] = []
+    thread = threading.Thread(target=lambda: joined.append(hosts.join(job, pending)), daemon=True)
+    first.fail("Error: out of memory", "")
+    thread.start()
+    thread.join(2)
+    assert thread.is_alive()  # the second member may be called, and so may the other row's training
+    assert training_folder(late).path != late.path
+    ensemble.fail("Error: out of memory", "")
+    late.fail("Error: no test track", "")
+    thread.join(30)
+    assert joined == [0]
+    assert not second.path.exists()
