@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterable
 
 #: Characters that a terminal, a page or a file name would obey in place of showing them: controls,
-#: and those that turn the direction of what follows.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+#: those that turn the direction of what follows, and bytes of a file name that are no UTF-8.
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 class BenchError(ValueError):

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.errors import BenchError
+from bench.errors import BenchError, check_text
 from bench.scoring.protocols import Museval, ScoreRow
 from bench.track import TARGETS
 
@@ -93,12 +93,15 @@ def read_museval(folder: Path) -> list[ScoreRow]:
     Raises
     ------
     BenchError
-        There is no file, or one that museval would not have written.
+        There is no file, or one that museval would not have written, or a name holds control
+        characters.
     """
     home = folder / "test" if (folder / "test").is_dir() else folder
     paths = sorted(home.glob("[!.]*.json"))
     if not paths:
         raise BenchError(f"no scores: looked for {folder}/test/<track>.json and {folder}/*.json")
+    for path in paths:
+        check_text("the name of a file of scores", path.stem)
     return [row for path in paths for row in _track_rows(path)]
 
 

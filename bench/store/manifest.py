@@ -171,16 +171,15 @@ def load_manifest(runs: Path, name: str) -> Manifest:
             f"nothing is tracked of an experiment {name!r} in {runs}; "
             f"run it first: bench run experiments/{name}.yaml"
         )
+    guests = _guests(path)
     try:
         cells = [Cell.from_json(cell) for cell in value["cells"]]
-        external = [_as_scored_now(cell, cells) for cell in _guests(path)]
+        external = [_as_scored_now(guest, cells) for guest in guests]
         experiment = Experiment.model_validate(value["experiment"])
         corpus = value["corpus"]
         Corpus.model_validate(corpus)
         # Whether audio may be passed on is the corpus's own word, not that of a file.
         corpus["shares_audio"] = shares_audio(experiment.dataset) and corpus.get("shares_audio")
-    except BenchError:
-        raise
     except (KeyError, TypeError, ValueError):
         raise BenchError(f"{path} is damaged; the same bench run writes it anew") from None
     labels = {label for entry in experiment.methods for label, _ in entry.variants()}

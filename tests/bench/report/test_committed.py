@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ from bench.report.verify import problems
 from tests.command import bench
 from tests.damage import changed, with_value
 
-#: How many changed files are read, and how many of them that are no error are written as a page.
-N_READ, N_WRITTEN = 400, 25
+#: How many changed files that are no error are written as a page.
+N_WRITTEN = 15
 SMALL = """\
 title: Small
 why: A test.
@@ -39,7 +38,7 @@ def test_a_changed_field_gives_a_report_or_one_error(report):
     path = report / "provenance.json"
     content = json.loads(path.read_text())
     read, n_refused = [], 0
-    for other in random.Random(0).sample(changed(content), N_READ):  # noqa: S311
+    for other in changed(content):
         path.write_text(json.dumps(other))
         try:
             load_committed(report)

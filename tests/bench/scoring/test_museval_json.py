@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -136,6 +137,13 @@ def test_a_file_that_museval_did_not_write_is_refused_in_one_line(tmp_path, case
     assert "\n" not in str(caught.value)
     with pytest.raises(BenchError, match=r"no scores: looked for"):
         museval_json.read_museval(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", [b"a\x1b[2J.json", b"a\xff.json"])
+def test_a_name_that_controls_a_terminal_or_is_no_text_is_refused(tmp_path, name):
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text("{}")
+    with pytest.raises(BenchError, match=r"the name of a file of scores holds .*\\(x1b|udcff)"):
+        museval_json.read_museval(tmp_path)
 
 
 @pytest.mark.slow
