@@ -34,6 +34,7 @@ benchmark: setup
 	$(BIN)/python tests/benchmarks/training.py
 	$(BIN)/python tests/benchmarks/store.py
 	$(BIN)/python tests/benchmarks/cells.py
+	$(BIN)/python tests/benchmarks/long_run.py
 	$(BIN)/python tests/benchmarks/intervals.py
 	$(BIN)/python tests/benchmarks/runner.py
 	$(BIN)/python tests/benchmarks/methods.py

@@ -184,7 +184,7 @@ def _check_fresh(place: Workspace, commit: str) -> None:
     markers = [*place.runs.glob("*/scores/*.json"), *place.runs.glob("*/fit.json")]
     for path in sorted(markers):
         facts = read_json(path) or {}
-        then = facts.get("provenance", {}).get("commit")
+        then = (facts.get("provenance") or {}).get("commit")
         if then != commit or not provenance.is_exact(commit):
             raise BenchError(
                 f"{place.root} holds cells of commit {str(then)[:12]}, and this is {commit[:12]}"

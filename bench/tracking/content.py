@@ -129,7 +129,7 @@ def times(folder: CellFolder) -> tuple[int, int] | None:
     where that is not known.
     """
     markers = [facts for name in folder.cell.protocols if (facts := folder.score_facts(name))]
-    stamps = [str(facts.get("provenance", {}).get("time", "")) for facts in markers]
+    stamps = [str((facts.get("provenance") or {}).get("time", "")) for facts in markers]
     if not markers or not all(stamps):
         return None
     spent = [markers[0].get("fit", {}).get("fit_s"), markers[0].get("separate_s")]

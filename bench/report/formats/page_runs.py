@@ -19,7 +19,7 @@ def cell_runs(results: Results, facts: Mapping[str, Any]) -> list[dict[str, Any]
     runs = []
     for cell in facts["cells"]:
         first: dict[str, Any] = next(iter(cell["scores"].values()), {})
-        commit = str(first.get("provenance", {}).get("commit", "")) or NOTHING
+        commit = str((first.get("provenance") or {}).get("commit", "")) or NOTHING
         values = cell["hyperparameters"]
         chosen = {k: values[k] for k in set_by_file.get(cell["row"], {}) if k in values}
         runs.append(

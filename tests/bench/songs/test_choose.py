@@ -84,7 +84,13 @@ def add(bare_workspace, weights):
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {
             "experiment": experiment.model_dump(),
-            "corpus": {"title": f"Corpus of {name}", "licence": "free"},
+            "corpus": {
+                "title": f"Corpus of {name}",
+                "citation": "Somebody.",
+                "licence": "free",
+                "n_test": 1,
+                "n_full": 1,
+            },
             "cells": [cell.to_json() for cell in cells],
         }
         path.write_text(json.dumps(content))
