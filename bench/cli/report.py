@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from bench.cli.options import HERE, NameArgument, experiment_name, manifest_of
-from bench.cli.tables import prepare, print_tables
+from bench.cli.tables import prepare_report, print_tables
 
 
 def report(
@@ -25,7 +25,7 @@ def report(
     from bench.report.write import write_report
 
     manifest = manifest_of(name)
-    prepare(HERE.reports / manifest.experiment.name)
+    prepare_report(manifest.experiment.name)
     console = Console()
     with shown_stage(console, "writing the report"):
         tables = tabulate(manifest.results())

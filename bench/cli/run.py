@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench.cli.compute import Tally, compute_cells, interruptible, job_of
 from bench.cli.options import HERE, DataOption, complete_file, experiment_path
-from bench.cli.tables import prepare, print_tables
+from bench.cli.tables import prepare, prepare_report, print_tables
 from bench.cli.warn import warn
 from bench.errors import BenchError
 
@@ -133,7 +133,7 @@ def run(
             n_joined = hosts.join(job, pending)
         print(f"host {where.node}: joined {n_joined} trainings; the first host has what they gave")
         return
-    prepare(HERE.reports / spec.name)
+    prepare_report(spec.name)
     prepare(HERE.runs)
     save_manifest(HERE.runs, spec, dataset, cells, override or [], file)
     for folder, status in statuses:

@@ -12,6 +12,7 @@ from rich.console import Console
 from bench.cli.options import HERE
 from bench.cli.warn import warn
 from bench.errors import BenchError
+from bench.store.files import refuse_link
 
 if TYPE_CHECKING:
     from bench.report.table import Part
@@ -24,16 +25,27 @@ def prepare(folder: Path) -> None:
     Raises
     ------
     BenchError
-        The folder is a link, or cannot be made or written.
+        The folder cannot be made or cannot be written.
     """
-    if folder.is_symlink():
-        raise BenchError(f"{folder} is a link, and what it leads to is not written over; remove it")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise BenchError(f"{folder} cannot be written: {error.strerror}; nothing was run") from None
+
+
+def prepare_report(name: str) -> None:
+    """Make the folder of an experiment's report, before a command does any work.
+
+    Raises
+    ------
+    BenchError
+        The folder is a link, or cannot be made or written.
+    """
+    folder = HERE.reports / name
+    refuse_link(folder)
+    prepare(folder)
 
 
 def print_tables(console: Console, parts: Sequence[Part], report_folder: Path) -> None:

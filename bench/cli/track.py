@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.cli.options import HERE, NameArgument, manifest_of
-from bench.cli.tables import prepare
+from bench.cli.tables import prepare_report
 from bench.cli.warn import warn
 from bench.errors import BenchError
 
@@ -16,7 +16,7 @@ def track(name: NameArgument) -> None:
     from bench.tracking.tracker import Tracker
 
     manifest = manifest_of(name)
-    prepare(HERE.reports / manifest.experiment.name)
+    prepare_report(manifest.experiment.name)
     set_aside = default_store.set_aside_if_broken(HERE)
     if set_aside:
         warn(set_aside)

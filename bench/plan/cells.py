@@ -26,8 +26,10 @@ from bench.methods.separator import Separator
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.scoring.protocols import protocol, scores_pitch
 
-#: The groups of cells: those of methods, estimates that were made elsewhere, and imported scores.
-GROUPS = (*registry.GROUPS, "elsewhere", "imported")
+#: The methods and groups of cells of external scores: estimates scored here, scores from elsewhere.
+SCORED_HERE, IMPORTED = "elsewhere", "imported"
+#: The groups of cells.
+GROUPS = (*registry.GROUPS, SCORED_HERE, IMPORTED)
 
 
 @dataclass(frozen=True)

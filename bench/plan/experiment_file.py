@@ -73,8 +73,7 @@ def read_experiment(path: Path, overrides: Iterable[str] = ()) -> Experiment:
     except _NOT_YAML as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise BenchError(f"{where}: not readable as YAML: {problem}") from None
+        raise BenchError(f"{where}: not readable as YAML: {_problem(error)}") from None
     if not isinstance(content, dict):
         raise BenchError(f"{path}: an experiment file is a mapping of keys to values")
     overrides = list(overrides)
@@ -106,6 +105,11 @@ def _place(override: str, content: Any) -> Place:
     return tuple(place)
 
 
+def _problem(error: Exception) -> str:
+    """Return in one line what is wrong with a text that is no YAML."""
+    return getattr(error, "problem", None) or str(error).splitlines()[0]
+
+
 def _overridden(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the content of a file with the values of a dot-list set in it."""
     if not overrides:
@@ -124,8 +128,7 @@ def _overridden(content: dict[str, Any], overrides: Sequence[str]) -> dict[str, 
         except RecursionError:
             raise BenchError(f"-o {key}: the value is nested too deeply") from None
         except _NOT_YAML as error:
-            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-            raise BenchError(f"-o {override}: {problem}") from None
+            raise BenchError(f"-o {override}: {_problem(error)}") from None
         try:
             OmegaConf.update(config, key, parsed, merge=False, force_add=True)
         except IndexError:

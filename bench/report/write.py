@@ -19,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import provenance
-from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.report.committed import earlier_provenance
 from bench.report.curves import figure_data
@@ -32,7 +31,7 @@ from bench.report.index import summaries
 from bench.report.plots.figure import figure_svg
 from bench.report.ratings import listening_result
 from bench.report.tabulate import ReportTables
-from bench.store.files import write_bytes
+from bench.store.files import refuse_link, write_bytes
 from bench.store.ratings import read_ratings
 from bench.store.results import SCHEMA_VERSION, Results
 from bench.store.workspace import Workspace
@@ -62,8 +61,7 @@ def write_report(tables: ReportTables, workspace: Workspace) -> Path:
     """
     results = tables.results
     folder = workspace.reports / results.experiment.name
-    if folder.is_symlink():
-        raise BenchError(f"{folder} is a link, and what it leads to is not written over; remove it")
+    refuse_link(folder)
     folder.mkdir(parents=True, exist_ok=True)
     facts = _provenance(results)
     examples = read_examples(tables, workspace.runs) if results.experiment.examples else None

@@ -91,8 +91,7 @@ class CellFolder:
     def state(self) -> dict[str, Any]:
         """Return stage and progress as last written; empty for a cell never begun."""
         state = read_json(self.path / "state.json") or {}
-        kind = Progress if "total" in state else State
-        return state if kind.describes(state) else {}
+        return (Progress if "total" in state else State).checked(state)
 
     def state_after(self, moment: float) -> dict[str, Any]:
         """Return the state if it was written after a moment, else an empty mapping.
@@ -165,10 +164,10 @@ class CellFolder:
         if path.is_file():
             for text in path.read_text().splitlines():
                 try:
-                    line = json.loads(text)
+                    line = CurveLine.checked(json.loads(text))
                 except (ValueError, RecursionError):  # empty, or cut by a crash
                     continue
-                if CurveLine.describes(line):
+                if line:
                     lines[line["step"]] = line
         return list(lines.values())
 
@@ -195,8 +194,7 @@ class CellFolder:
 
     def fit_facts(self) -> dict[str, Any]:
         """Return the recorded facts of the training."""
-        facts = read_json(self.path / "fit.json") or {}
-        return facts if FitFacts.describes(facts) else {}
+        return FitFacts.checked(read_json(self.path / "fit.json"))
 
     def write_scores(
         self, protocol_name: str, scores: pd.DataFrame, facts: Mapping[str, Any]
@@ -243,5 +241,4 @@ class CellFolder:
 
     def score_facts(self, protocol_name: str) -> dict[str, Any]:
         """Return the recorded facts of the scores; empty where their file is missing or damaged."""
-        facts = read_json(self._scores_path(protocol_name).with_suffix(".json")) or {}
-        return facts if ScoreFacts.describes(facts) else {}
+        return ScoreFacts.checked(read_json(self._scores_path(protocol_name).with_suffix(".json")))

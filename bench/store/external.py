@@ -24,21 +24,14 @@ from bench import provenance
 from bench.datasets import folder
 from bench.datasets.references import ReferenceTracks
 from bench.errors import BenchError, check_text
-from bench.plan.cells import Cell
+from bench.plan.cells import IMPORTED, SCORED_HERE, Cell
 from bench.plan.experiment import Experiment
 from bench.scoring import museval_json
 from bench.scoring.prepared import Prepared
 from bench.scoring.protocols import Museval, protocol, score_track, scores_pitch
 from bench.store.cell_folder import CellFolder
 from bench.store.listening import read_clips, write_estimates
-from bench.store.manifest import (
-    IMPORTED,
-    SCORED_HERE,
-    Manifest,
-    add_external,
-    external_entry,
-    load_manifest,
-)
+from bench.store.manifest import Manifest, add_external, external_entry, load_manifest
 from bench.store.owner import NO_FILE, check_scores
 from bench.store.workspace import Workspace
 

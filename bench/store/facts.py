@@ -7,7 +7,6 @@ with them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -19,13 +18,13 @@ class Facts(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
     @classmethod
-    def describes(cls, value: Mapping[str, Any] | None) -> bool:
-        """Return whether a mapping has the fields of this kind, each of its type."""
+    def checked(cls, value: dict[str, Any] | None) -> dict[str, Any]:
+        """Return a mapping as it is where its fields are of these types; else an empty one."""
         try:
             cls.model_validate(value)
         except ValidationError:
-            return False
-        return True
+            return {}
+        return value or {}
 
 
 class MachineFacts(Facts):

@@ -89,6 +89,18 @@ def server_time(folder: Path) -> float:
     return now
 
 
+def refuse_link(folder: Path) -> None:
+    """Refuse a folder whose content is about to be replaced where it is a link to another.
+
+    Raises
+    ------
+    BenchError
+        It is a link.
+    """
+    if folder.is_symlink():
+        raise BenchError(f"{folder} is a link, and what it leads to is not written over; remove it")
+
+
 def make_folder(path: Path) -> None:
     """Make a folder unless it is there.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench.datasets import shares_audio
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError
-from bench.plan.cells import Cell
+from bench.plan.cells import SCORED_HERE, Cell
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.store.cell_folder import CellFolder
 from bench.store.facts import Corpus
@@ -26,9 +26,6 @@ from bench.store.files import locked, read_json, write_text
 
 if TYPE_CHECKING:
     from bench.store.results import Outcome, Results
-
-#: The methods of cells of external scores: estimates scored here, and scores from elsewhere.
-SCORED_HERE, IMPORTED = "elsewhere", "imported"
 
 
 @dataclass(frozen=True)
@@ -113,7 +110,7 @@ def save_manifest(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock")):
-        guests = _guests(path)
+        guests = _guests(path, read_json(path))
         for label in sorted({cell.row for cell in cells} & {guest.row for guest in guests}):
             raise BenchError(
                 f"{file}: row {label!r} has the label of scores that were added to the experiment "
@@ -133,13 +130,21 @@ def add_external(runs: Path, name: str, cell: Cell) -> None:
     """
     path = manifest_path(runs, name)
     with locked(path.with_suffix(".lock")):
-        others = [other for other in _guests(path) if other.row != cell.row]
-        guests = [guest.to_json() for guest in [*others, cell]]
-        write_text(path, json.dumps({**(read_json(path) or {}), "guests": guests}, indent=1) + "\n")
+        value = read_json(path) or {}
+        others = [other for other in _guests(path, value) if other.row != cell.row]
+        value["guests"] = [guest.to_json() for guest in [*others, cell]]
+        write_text(path, json.dumps(value, indent=1) + "\n")
 
 
-def _guests(path: Path) -> list[Cell]:
-    """Return the cells of external scores in the list of an experiment; none where it is missing.
+def _guests(path: Path, value: Mapping[str, Any] | None) -> list[Cell]:
+    """Return the cells of external scores in the list of an experiment.
+
+    Parameters
+    ----------
+    path
+        File of the list.
+    value
+        Its content; None where it is missing.
 
     Raises
     ------
@@ -148,7 +153,7 @@ def _guests(path: Path) -> list[Cell]:
     """
     try:
         # The file's word for external scores.
-        return [Cell.from_json(cell) for cell in (read_json(path) or {}).get("guests", [])]
+        return [Cell.from_json(cell) for cell in (value or {}).get("guests", [])]
     except (TypeError, ValueError):
         raise BenchError(
             f"{path}: the external scores in it are damaged; remove the file, run the experiment "
@@ -171,7 +176,7 @@ def load_manifest(runs: Path, name: str) -> Manifest:
             f"nothing is tracked of an experiment {name!r} in {runs}; "
             f"run it first: bench run experiments/{name}.yaml"
         )
-    guests = _guests(path)
+    guests = _guests(path, value)
     try:
         cells = [Cell.from_json(cell) for cell in value["cells"]]
         external = [_as_scored_now(guest, cells) for guest in guests]

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.plan.cells import Cell
+from bench.plan.cells import IMPORTED, SCORED_HERE, Cell
 from bench.store.files import read_json
-from bench.store.manifest import IMPORTED, SCORED_HERE, manifest_path
+from bench.store.manifest import manifest_path
 from bench.store.workspace import Workspace
 
 #: Stands for the file of an experiment that ``bench score`` or ``bench import`` has made.

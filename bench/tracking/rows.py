@@ -18,9 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.plan.cells import Cell
+from bench.plan.cells import IMPORTED, Cell
 from bench.scoring.aggregate import merit
-from bench.store.manifest import IMPORTED, Manifest
+from bench.store.manifest import Manifest
 from bench.tracking import content
 from bench.tracking.address import json_text
 from bench.tracking.content import PARENT, Record, runs_of_kind

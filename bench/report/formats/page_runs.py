@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bench import provenance
+from bench.plan.cells import IMPORTED
 from bench.report.numbers import NOTHING
-from bench.store.manifest import IMPORTED
 from bench.store.results import Results
 
 

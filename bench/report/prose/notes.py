@@ -6,13 +6,13 @@ import math
 from collections.abc import Sequence
 
 from bench import provenance
+from bench.plan.cells import IMPORTED, SCORED_HERE
 from bench.report.numbers import metric_name, unit_of
 from bench.report.rows import Row, is_tested
 from bench.report.statistics import ALPHA, least_p_value
 from bench.report.table import CLOSE, SET_APART
 from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import merit
-from bench.store.manifest import IMPORTED, SCORED_HERE
 from bench.store.results import Results
 
 

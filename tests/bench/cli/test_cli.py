@@ -372,6 +372,20 @@ def test_a_reports_folder_that_cannot_be_written_is_refused_before_any_work(work
     assert not Path("runs").exists()
 
 
+def test_runs_may_be_a_link_and_a_reports_folder_may_not(workspace, tmp_path_factory, capsys):
+    elsewhere = tmp_path_factory.mktemp("disk")
+    Path("tiny.yaml").write_text(TINY)
+    Path("runs").symlink_to(elsewhere)
+    Path("reports").mkdir()
+    Path("reports/tiny").symlink_to(elsewhere)
+    assert bench("run", "tiny.yaml", "--workers", "0") == 2
+    assert "reports/tiny is a link" in capsys.readouterr().err
+    assert list(elsewhere.iterdir()) == []
+    Path("reports/tiny").unlink()
+    assert bench("run", "tiny.yaml", "--workers", "0") == 0
+    assert list(elsewhere.glob("*/scores/*.parquet"))
+
+
 def test_another_store_is_used_where_the_environment_names_one(copy, monkeypatch, capsys):
     uri = f"sqlite:///{copy / 'elsewhere.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
