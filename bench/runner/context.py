@@ -26,17 +26,20 @@ class ProgressWriter:
     """Writes stage and progress of a cell into its folder, at most every `PROGRESS_S`."""
 
     def __init__(self, folder: CellFolder) -> None:
-        self._folder, self._written_at, self._stage = folder, 0.0, ""
+        self._folder, self._written_at, self._phase = folder, 0.0, ("", False)
         self._stage_start: dict[str, float] = {}
 
     def write(self, stage: str, done: int, total: int, unit: str, text: str = "") -> None:
         """Write that `done` of `total` steps of a stage are finished; see `FitContext`."""
-        if stage != self._stage:
+        # A stage that goes on from a checkpoint says where it begins as soon as it knows its total.
+        phase = stage, total > 0
+        is_new = phase != self._phase
+        if is_new:
             self._stage_start = {"since": time.time(), "from": done}
-        if stage != self._stage or time.monotonic() - self._written_at > PROGRESS_S:
+        if is_new or time.monotonic() - self._written_at > PROGRESS_S:
             values = {"done": done, "total": total, "unit": unit, "text": text}
             self._folder.write_state(stage, **values, **self._stage_start)
-            self._written_at, self._stage = time.monotonic(), stage
+            self._written_at, self._phase = time.monotonic(), phase
 
 
 class CellContext(FitContext):

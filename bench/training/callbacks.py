@@ -30,6 +30,11 @@ class ProgressCallback(Callback):
     def __init__(self, context: FitContext) -> None:
         self.context = context
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Tell how many epochs a checkpoint has, from which the time that is left is reckoned."""
+        if trainer.is_global_zero:
+            self.context.report_progress(trainer.current_epoch, trainer.max_epochs or 0, "epochs")
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log the epoch's metrics, from the first of several processes alone."""
         if not trainer.is_global_zero:

@@ -12,6 +12,7 @@ from bench.cli import progress
 from bench.cli.progress import Monitor, shown_stage
 from bench.cli.separate import _left_text
 from bench.runner.context import ProgressWriter
+from bench.store.status import duration_text, time_left_text
 
 
 class Folder:
@@ -43,6 +44,7 @@ def test_the_bar_of_a_training_counts_epochs_to_their_true_number_and_shows_the_
     monitor._show(folder, folder.state())
     (_, bar) = monitor.progress.tasks
     assert (bar.total, bar.description) == (None, "DRNN, seed 0: fit")
+    writer.write("fit", 0, 60, "epochs")
     writer.write("fit", 2, 60, "epochs", "loss 0.0123")
     monitor._show(folder, folder.state())
     assert (bar.completed, bar.total, bar.fields["unit"]) == (2, 60, "epochs")
@@ -55,6 +57,24 @@ def test_the_bar_of_a_training_counts_epochs_to_their_true_number_and_shows_the_
         8,
         "tracks",
     )
+
+
+def test_the_time_that_a_training_still_needs_is_reckoned_from_the_checkpoint_it_goes_on_from(
+    monkeypatch,
+):
+    now = 1000.0
+    monkeypatch.setattr("bench.runner.context.PROGRESS_S", 0.0)
+    monkeypatch.setattr("bench.runner.context.time.time", lambda: now)
+    folder = Folder()
+    monkeypatch.setattr(folder, "state", lambda: {**folder.values, "time": now})
+    writer = ProgressWriter(folder)
+    writer.write("fit", 0, 0, "steps")
+    now += 5.0  # the corpus is read
+    writer.write("fit", 20, 60, "epochs")
+    assert time_left_text(folder.state()) == ""
+    now += 12.0
+    writer.write("fit", 21, 60, "epochs")
+    assert time_left_text(folder.state()) == f", about {duration_text(39 * 12)} left"
 
 
 def test_a_long_stretch_without_a_terminal_is_told_in_a_line_and_a_short_one_is_not(

@@ -92,7 +92,7 @@ class Killed(FitContext):
     def __init__(self, folder, *, ends):
         self.folder, self.ends = folder, ends
 
-    def report_progress(self, done, total, unit, text):
+    def report_progress(self, done, total, unit="steps", text=""):
         if self.ends and done > 2:
             raise KeyboardInterrupt
 

@@ -40,11 +40,13 @@ class Kept(FitContext):
     def __init__(self, folder=None, last=None):
         self.folder, self.last = folder, last
         self.curve = {}
+        self.epochs_reported = []
 
     def log_metrics(self, step, values):
         self.curve[step] = dict(values)
 
-    def report_progress(self, done, total, unit, text):
+    def report_progress(self, done, total, unit="steps", text=""):
+        self.epochs_reported.append(done)
         if self.last is not None and done > self.last:
             raise KilledError
 
@@ -64,6 +66,7 @@ def test_training_goes_on_from_its_checkpoint_to_the_same_weights(tracks, dev, t
     log = Kept(tmp_path / "b")
     resumed = DRNN(**values).fit(tracks, dev, log)
     assert min(log.curve) > 1, "it began again in place of going on"
+    assert log.epochs_reported[0] == min(log.curve) - 1, "the time left is reckoned from here"
     assert same(resumed.weights_, through.weights_)
 
 
