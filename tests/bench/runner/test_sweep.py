@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from bench.plan.experiment_file import read_experiment
 from bench.runner import cell as cell_module
 from bench.runner import dask_cluster
 from bench.runner.job import Job
+from bench.scoring.prepared import Prepared
 from bench.store import claim
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import newest
@@ -382,6 +384,31 @@ def test_work_that_two_rows_share_is_done_once_and_each_row_tells_its_time(sweep
     assert bench("run", "sweep.yaml", "--workers", "0") == 0
     assert not Path("runs/shared_work").exists()
     pd.testing.assert_frame_equal(scores(), shared)
+
+
+def test_the_sdr_of_a_mixture_is_computed_once_in_a_worker_though_its_cache_is_full(
+    sweep, monkeypatch
+):
+    counts = Counter[bool]()
+    score = Prepared.score_sources
+
+    def counted(references, estimates):
+        counts[np.array_equal(estimates[0], estimates[1])] += 1  # the mixture for each target
+        return score(references, estimates)
+
+    monkeypatch.setattr(cell_module, "PREPARED_BYTES", 0)
+    monkeypatch.setattr(cell_module, "_PREPARED", {})
+    monkeypatch.setattr(cell_module, "_MIXTURE_SDR", {})
+    monkeypatch.setattr(Prepared, "score_sources", counted)
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert counts == {True: N_TRACKS, False: 4 * N_TRACKS}
+    once = scores()
+    shutil.rmtree("runs")
+    numbers = itertools.count()
+    monkeypatch.setattr(cell_module, "_track_key", lambda _cell, _track: str(next(numbers)))
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert counts[True] == 5 * N_TRACKS
+    pd.testing.assert_frame_equal(scores(), once, check_exact=True)
 
 
 def test_an_order_by_what_is_known_has_the_longest_first(sweep):
