@@ -19,7 +19,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,15 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bench.training.lightning import TrainingModule
+
+
+class _Built(NamedTuple):
+    """The trained networks of a method in evaluation mode, and what they were built of."""
+
+    networks: list[nn.Module]
+    weights: dict[str, NDArray[np.float32]]
+    rate: int
+    device: str
 
 
 @separator
@@ -168,6 +177,23 @@ class NetworkSeparator(TrainingSettings):
             frames += self.frames
         return self.hop * frames + self.n_fft
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in vars(self).items() if k != "_built"}  # a network may not pickle
+
+    def _trained_networks(self, rate: int) -> list[nn.Module]:
+        """Return the trained networks in evaluation mode; the first clip builds them for all."""
+        import torch
+
+        built: _Built | None = vars(self).get("_built")
+        if built is None or built.weights is not self.weights_ or built[2:] != (rate, self.device):
+            networks = []
+            for weights in self._member_weights():
+                network = self._new_network(rate)
+                network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
+                networks.append(network.to(self.device).eval())
+            built = vars(self)["_built"] = _Built(networks, self.weights_, rate, self.device)
+        return built.networks
+
     def _member_weights(self) -> Iterator[dict[str, NDArray[np.float32]]]:
         """Yield the weights of each network: one, or the members of an ensemble."""
         for i in range(self.ensemble):
@@ -204,12 +230,11 @@ class NetworkSeparator(TrainingSettings):
         magnitudes = np.abs(spectrogram)
         scaled = magnitudes * (self.LEVEL / self.level(magnitudes))
         inputs = torch.from_numpy(scaled).float().to(self.device)
-        network = self._new_network(rate).to(self.device).eval()
-        outputs = []
-        for weights in self._member_weights():
-            network.load_state_dict({k: torch.from_numpy(v) for k, v in weights.items()})
-            with torch.no_grad():
-                outputs.append(self.estimates(network, inputs).cpu().double())
+        with torch.no_grad():
+            outputs = [
+                self.estimates(network, inputs).cpu().double()
+                for network in self._trained_networks(rate)
+            ]
         arrays = torch.stack(outputs).mean(0).numpy()
         estimates = {target: arrays[:, i] for i, target in enumerate(TARGETS)}
         if self.test_mask == "binary":

@@ -51,7 +51,7 @@ class Killed(FitContext):
     def __init__(self, folder, last):
         self.folder, self.last = folder, last
 
-    def report_progress(self, done, total, unit, text):
+    def report_progress(self, done, total, unit="steps", text=""):
         if done > self.last:
             raise KilledError
 

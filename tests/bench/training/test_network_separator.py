@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -168,6 +170,28 @@ def test_either_optimiser_trains_any_network(tracks, recipe):
         tracks, (), context
     )
     assert losses[-1] < losses[0]
+
+
+def test_a_trained_network_is_built_for_the_first_clip_and_anew_after_a_training(tracks):
+    class Counted(Recurrent):
+        n_built = 0
+
+        def network(self, n_bins, rate):
+            Counted.n_built += 1
+            return super().network(n_bins, rate)
+
+    mixture = np.random.default_rng(0).normal(size=(1, 30_000))
+    spectrogram = stft.forward(mixture, Counted.n_fft, Counted.hop)
+    method = Counted(**SMALL, frames=20).fit(tracks)
+    Counted.n_built = 0
+    first = method.masks(spectrogram, RATE)["vocals"]
+    assert np.array_equal(method.masks(spectrogram, RATE)["vocals"], first)
+    assert Counted.n_built == 1
+    assert "_built" not in vars(copy.copy(method)), "a network may not pickle"
+    method.fit(tracks[:1])
+    Counted.n_built = 0
+    assert not np.array_equal(method.masks(spectrogram, RATE)["vocals"], first)
+    assert Counted.n_built == 1
 
 
 @pytest.fixture(scope="module")
