@@ -30,6 +30,7 @@ from bench.scoring import museval_json
 from bench.scoring.prepared import Prepared
 from bench.scoring.protocols import Museval, protocol, score_track, scores_pitch
 from bench.store.cell_folder import CellFolder
+from bench.store.files import refuse_link
 from bench.store.listening import read_clips, write_estimates
 from bench.store.manifest import Manifest, add_external, external_entry, load_manifest
 from bench.store.owner import NO_FILE, check_scores
@@ -92,8 +93,8 @@ def score_estimates(
     ------
     BenchError
         A protocol is unknown; a track or an estimate is missing, of another length, or cannot be
-        scored; the name belongs to another report; or the experiment is of other tracks or
-        protocols, or has another row of that label.
+        scored; the name belongs to another report; the report's folder is a link; or the
+        experiment is of other tracks or protocols, or has another row of that label.
     """
     digest = folder.digest(estimates, list(references.names))
     values = {"estimates": digest, **_check_lengths(references, estimates, any_length)}
@@ -104,6 +105,7 @@ def score_estimates(
         manifest = load_manifest(workspace.runs, into)
         _check_references(manifest, cell)
         _check_label(manifest, cell)
+    refuse_link(workspace.reports / (into or _own_name(cell)))
     cell_folder = CellFolder(workspace.runs, cell)
     if not cell_folder.is_done():
         scores, audio_s = _score(cell_folder, references, estimates, report_progress)
@@ -135,8 +137,8 @@ def import_museval(workspace: Workspace, files: Path, label: str, into: str | No
     Raises
     ------
     BenchError
-        The folder holds no files of museval; or the experiment is not scored by ``museval``,
-        shares no track, or has another row of that label.
+        The folder holds no files of museval; the report's folder is a link; or the experiment is
+        not scored by ``museval``, shares no track, or has another row of that label.
     """
     scores = pd.DataFrame(museval_json.read_museval(files))
     text = json.dumps(scores.to_dict("records"), sort_keys=True)  # NaN is a value here
@@ -153,6 +155,7 @@ def import_museval(workspace: Workspace, files: Path, label: str, into: str | No
         cell = _paired(load_manifest(workspace.runs, into), cell, scores)
     else:
         check_scores(workspace, _own_name(cell), cell)
+    refuse_link(workspace.reports / (into or _own_name(cell)))
     cell_folder = CellFolder(workspace.runs, cell)
     if not cell_folder.is_done():
         _keep(cell_folder, {_MUSEVAL: scores}, float(lengths_s.sum()), len(names))

@@ -183,9 +183,15 @@ def no_references(root):
     shutil.rmtree(root / "references")
 
 
+def linked_report(root):
+    (root / "reports").mkdir()
+    (root / "reports" / "my-system").symlink_to(root / "references")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (linked_report, "reports/my-system is a link"),
         (no_track, "no WAV or FLAC of vocals in my system/one"),
         (no_target, "no WAV or FLAC of vocals in my system/one"),
         (twice, "both a WAV and a FLAC of vocals in my system/one"),
