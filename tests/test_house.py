@@ -1,12 +1,16 @@
-"""The folders of the tests mirror the rooms of the code."""
+"""The folders of the tests mirror the rooms of the code, and names say what they hold."""
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
 
 from tests.command import ROOT
+
+#: Names that say how a value came about in place of what it holds.
+EMPTY_NAMES = {"found", "got", "made", "mine"}
 
 
 def rooms(package: Path) -> set[str]:
@@ -34,3 +38,12 @@ def test_a_file_of_tests_names_its_module_or_says_what_it_tests(package):
         room = ROOT / path.parent.relative_to(ROOT / "tests")
         is_of_a_module = (room / path.name.removeprefix("test_")).is_file()
         assert is_of_a_module or path.read_text().startswith('"""'), path
+
+
+@pytest.mark.parametrize("package", ["bench", "baselines", "tests"])
+def test_no_local_is_named_for_how_its_value_came_about(package):
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            is_bound = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+            name = node.id if is_bound else getattr(node, "arg", None) or getattr(node, "name", "")
+            assert name not in EMPTY_NAMES, f"{path}:{node.lineno} names a value {name!r}"

@@ -48,10 +48,10 @@ def take_cells(report: Path, cells: Sequence[Cell], runs: Path, *, write: bool =
     BenchError
         The folder holds no report, or its numbers are not those of its scores.
     """
-    results, made = load_committed(report), load_provenance(report).get("report", {})
+    results, report_facts = load_committed(report), load_provenance(report).get("report", {})
     _check_numbers(report, results)
     recorded = {outcome.cell.fingerprint: outcome for outcome in results.outcomes}
-    source = {"report": report.resolve().name, "commit": made.get("commit", "")}
+    source = {"report": report.resolve().name, "commit": report_facts.get("commit", "")}
     taken: set[str] = set()
     for cell in cells:
         outcome, folder = recorded.get(cell.fingerprint), CellFolder(runs, cell)

@@ -63,11 +63,11 @@ def test_a_dictionary_is_non_negative_and_spans_what_it_learnt_from():
     true = rng.gamma(0.5, 1.0, (5, 40))
     frames = rng.gamma(0.5, 1.0, (300, 5)) @ true
     frames /= np.linalg.norm(frames, axis=1, keepdims=True)
-    found = learnt_dictionary(frames, 8, 60, 0, FitContext())
-    assert found.shape == (40, 8)
-    assert found.min() >= 0
-    coded, *_ = np.linalg.lstsq(found, frames.T, rcond=None)
-    assert np.linalg.norm(found @ coded - frames.T) < 0.15 * np.linalg.norm(frames)
+    dictionary = learnt_dictionary(frames, 8, 60, 0, FitContext())
+    assert dictionary.shape == (40, 8)
+    assert dictionary.min() >= 0
+    coded, *_ = np.linalg.lstsq(dictionary, frames.T, rcond=None)
+    assert np.linalg.norm(dictionary @ coded - frames.T) < 0.15 * np.linalg.norm(frames)
 
 
 def test_both_channels_of_a_stereo_track_are_learnt_from():

@@ -154,9 +154,9 @@ def test_the_labelled_pitch_separates_a_voice_that_another_pitch_loses():
     right = dataclasses.replace(track, pitch=np.full(99, 57.0))
     wrong = dataclasses.replace(track, pitch=np.full(99, 61.5))
     voice = track.references["vocals"]
-    got = snr(voice, PitchOracle().separate_track(right)["vocals"])
-    assert got > 8
-    assert got > snr(voice, PitchOracle().separate_track(wrong)["vocals"]) + 6
+    right_snr = snr(voice, PitchOracle().separate_track(right)["vocals"])
+    assert right_snr > 8
+    assert right_snr > snr(voice, PitchOracle().separate_track(wrong)["vocals"]) + 6
 
 
 def test_without_labels_the_bound_follows_the_true_voice():

@@ -45,9 +45,9 @@ def test_the_planted_period_is_found_under_a_voice(pattern, voice, shortest):
 
 def test_the_median_over_repeats_is_the_planted_background(pattern, voice):
     background = np.tile(pattern, REPEATS)
-    found = repeating_part(background + voice, PERIOD)
+    repeating = repeating_part(background + voice, PERIOD)
     assert np.array_equal(repeating_part(background, PERIOD), background)
-    assert np.abs(found - background).sum() < 0.05 * voice.sum()
+    assert np.abs(repeating - background).sum() < 0.05 * voice.sum()
 
 
 def test_a_partial_last_repeat_counts_as_far_as_it_goes(pattern):
@@ -60,19 +60,19 @@ def test_the_adaptive_median_follows_a_period_that_changes():
     first, second = rng.gamma(0.5, 1.0, (BINS, 11)), rng.gamma(0.5, 1.0, (BINS, 17))
     background = np.concatenate([np.tile(first, 7), np.tile(second, 5)], axis=1)
     periods = np.repeat([11, 17], [77, 85])
-    found = adaptive_part(background, periods, 5)
+    repeating = adaptive_part(background, periods, 5)
     inside = np.r_[22:55, 111:128]
-    assert np.allclose(found[:, inside], background[:, inside])
+    assert np.allclose(repeating[:, inside], background[:, inside])
     fixed = repeating_part(background, 11)
-    assert np.abs(fixed - background).sum() > 5 * np.abs(found - background).sum()
+    assert np.abs(fixed - background).sum() > 5 * np.abs(repeating - background).sum()
 
 
 def test_similar_frames_give_the_background_wherever_it_comes_back(pattern, voice):
     order = np.random.default_rng(3).permutation(np.repeat(np.arange(PERIOD), REPEATS))
     background = pattern[:, order]
     quiet = 0.2 * voice  # the frames must stay alike under it
-    found = similar_part(background + quiet, 5, 1)
-    assert np.abs(found - background).sum() < 0.5 * quiet.sum()
+    repeating = similar_part(background + quiet, 5, 1)
+    assert np.abs(repeating - background).sum() < 0.5 * quiet.sum()
 
 
 def test_too_few_frames_to_compare_are_left_as_they_are():

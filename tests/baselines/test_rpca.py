@@ -66,16 +66,16 @@ def parts(low, sparse):
     return np.array([np.linalg.norm(low, "nuc"), np.abs(sparse).sum() / np.sqrt(max(low.shape))])
 
 
-def relative(got, expected):
-    return np.linalg.norm(got - expected) / np.linalg.norm(expected)
+def relative(computed, expected):
+    return np.linalg.norm(computed - expected) / np.linalg.norm(expected)
 
 
 def test_both_parts_are_those_of_full_decompositions_in_double_precision():
     matrix = music()
-    got, expected = robust_pca(matrix), full(matrix, 1.5, 1e-7)
-    assert relative(got[0], expected[0]) < 1e-4
-    assert relative(got[1], expected[1]) < 1e-4
-    assert np.abs(parts(*got) / parts(*expected) - 1).max() < 1e-4
+    computed, expected = robust_pca(matrix), full(matrix, 1.5, 1e-7)
+    assert relative(computed[0], expected[0]) < 1e-4
+    assert relative(computed[1], expected[1]) < 1e-4
+    assert np.abs(parts(*computed) / parts(*expected) - 1).max() < 1e-4
 
 
 def test_a_slower_growth_of_the_penalty_ends_at_the_least_objective():

@@ -29,13 +29,13 @@ def cost(low, sparse, prior, weight, pull):
 def test_no_split_nearby_is_better(pull):
     low, sparse = planted()
     matrix, weight = low + sparse, 1 / 80**0.5
-    found, rest = harmonic_pca(matrix, sparse, weight, pull)
-    best = cost(found, rest, sparse, weight, pull)
+    split_low, split_sparse = harmonic_pca(matrix, sparse, weight, pull)
+    best = cost(split_low, split_sparse, sparse, weight, pull)
     assert best <= cost(low, sparse, sparse, weight, pull) * (1 + 1e-3)
     rng = np.random.default_rng(1)
     for size in (0.3, 0.03):
         for _ in range(20):
-            moved = rest + size * rng.standard_normal(rest.shape)
+            moved = split_sparse + size * rng.standard_normal(split_sparse.shape)
             assert cost(matrix - moved, moved, sparse, weight, pull) > best * (1 - 1e-3)
 
 

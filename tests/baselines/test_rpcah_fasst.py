@@ -31,9 +31,9 @@ def test_a_click_is_percussive_and_a_tone_is_not():
     magnitude = np.full((60, 80), 1e-3)
     magnitude[20, :] = 1.0
     magnitude[:, 40] = 1.0
-    found = percussive(magnitude)
-    assert found[5, 40] > 0.5
-    assert found[20, 10] < 0.01
+    percussion = percussive(magnitude)
+    assert percussion[5, 40] > 0.5
+    assert percussion[20, 10] < 0.01
 
 
 def test_drums_are_taken_out_of_the_sparse_part_and_the_voice_is_not():

@@ -81,15 +81,15 @@ def rpca(_: None) -> list[str]:
     least = sum(parts(*full_ialm(matrix, rho=1.05)))
     out = []
     for rho in (1.5, 1.1):
-        got = parts(*robust_pca(matrix, rho=rho))
+        reached = parts(*robust_pca(matrix, rho=rho))
         seconds = ours if rho == 1.5 else best(lambda: robust_pca(matrix, rho=1.1), 1)
         slower = peer if rho == 1.5 else best(lambda: full_ialm(matrix, rho=1.1), 1)
         if rho != 1.5:
             expected = parts(*full_ialm(matrix, rho=1.1))
-        off = max(abs(a / b - 1) for a, b in zip(got, expected, strict=True))
+        off = max(abs(a / b - 1) for a, b in zip(reached, expected, strict=True))
         out.append(
             f"| {rho} | {slower:.2f} | {seconds:.2f} | {slower / seconds:.1f} | {off:.0e} "
-            f"| {sum(got) / least - 1:+.0e} |"
+            f"| {sum(reached) / least - 1:+.0e} |"
         )
     return out
 

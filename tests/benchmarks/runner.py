@@ -105,12 +105,12 @@ class Swept:
     def of(cls, n: int, workers: int) -> Swept:
         """Run a sweep of `n` cells in a process and a folder of their own."""
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-            found = pool.submit(cls.here, n, workers).result()
+            swept = pool.submit(cls.here, n, workers).result()
         line = (
-            f"--workers {workers}, {n} cells: {found.times.round(1)} s, work {found.work_s:.1f} s"
+            f"--workers {workers}, {n} cells: {swept.times.round(1)} s, work {swept.work_s:.1f} s"
         )
         print(line, flush=True)
-        return found
+        return swept
 
     @classmethod
     def here(cls, n: int, workers: int) -> Swept:
@@ -174,8 +174,8 @@ def main() -> None:
 
     def a_cell(workers: int, what: Callable[[Swept], Any]) -> Any:
         """Return the difference over the cells between, the mean of all rounds."""
-        found = [what(s[workers, MANY]) - what(s[workers, FEW]) for s in rounds]
-        return np.mean(found, axis=0) / n
+        differences = [what(s[workers, MANY]) - what(s[workers, FEW]) for s in rounds]
+        return np.mean(differences, axis=0) / n
 
     work_s = a_cell(1, lambda s: s.work_s)
     one, two = (a_cell(workers, lambda s: s.times) for workers in (1, 2))

@@ -113,7 +113,7 @@ def compare(case: Case) -> dict[str, float]:
     torch.set_num_threads(1)
     references, estimates = signals(case)
     prepared = References(references)
-    mine = ours(case, prepared, estimates)
+    scores = ours(case, prepared, estimates)
     theirs(case, references[..., : case.rate], estimates[..., : case.rate])
     cold, cached, peer = [], [], []
     for turn in range({8: 25, 30: 4}.get(case.seconds, 2)):
@@ -123,7 +123,7 @@ def compare(case: Case) -> dict[str, float]:
             start = time.perf_counter()
             other = theirs(case, references, estimates)
             peer.append(time.perf_counter() - start)
-    pairs = zip((mine.sdr, mine.sir, mine.sar), other, strict=True)
+    pairs = zip((scores.sdr, scores.sir, scores.sar), other, strict=True)
     difference = max(float(np.abs(a - b).max()) for a, b in pairs)
     least = {"cold": min(cold), "cached": min(cached), "peer": min(peer)}
     return {**least, "difference": difference}

@@ -46,9 +46,9 @@ def test_the_expansion_is_right_to_second_order_at_any_level(scale):
         step = SingularValueThreshold(scale)
         step(scale * matrix, scale * 1e-3)
         first = step.near
-        got = step(scale * near, scale * 9e-4)
+        computed = step(scale * near, scale * 9e-4)
         assert step.near is first, "the second matrix was decomposed anew"
-        error = got / scale - thresholded(near, 9e-4)
+        error = computed / scale - thresholded(near, 9e-4)
         errors.append(np.linalg.norm(error))
     assert errors[0] < 1e-4
     assert errors[1] < errors[0] / 50  # 100 by the order, less what single precision leaves
@@ -59,8 +59,8 @@ def test_a_matrix_far_from_the_last_is_decomposed_anew():
     step = SingularValueThreshold(1.0)
     for _ in range(2):
         matrix = graded(rng)
-        got = step(matrix, 1e-3)
-        assert np.abs(got - thresholded(matrix, 1e-3)).max() < 1e-9
+        computed = step(matrix, 1e-3)
+        assert np.abs(computed - thresholded(matrix, 1e-3)).max() < 1e-9
 
 
 def test_high_thresholds_are_taken_in_single_precision_and_the_highest_give_nothing():

@@ -205,8 +205,8 @@ def test_mlflow_has_the_numbers_of_the_report_and_the_curves(finished):
     rows = pd.read_csv(finished / "reports" / "tiny" / "rows.csv")
     store = client(finished)
     for run in runs(finished, "cell"):
-        mine = rows[rows["row"] == run.data.tags["row"]]
-        for row in mine.itertuples():
+        run_rows = rows[rows["row"] == run.data.tags["row"]]
+        for row in run_rows.itertuples():
             logged = run.data.metrics.get(f"{row.target}/{row.metric}")
             if np.isfinite(row.value):
                 assert logged == pytest.approx(row.value, rel=1e-12)

@@ -253,6 +253,6 @@ def test_the_excerpts_here_are_read_as_musdb_reads_them(shared):
     assert [len(corpus.names(split)) for split in ("train", "dev", "test")] == [14, 2, 8]
     theirs = musdb.DB(root=str(shared / "data" / "MUSDB18-7"), subsets=["test"])
     for track in theirs.tracks[:2]:
-        mine = corpus.load("test", track.name)
+        loaded = corpus.load("test", track.name)
         for target in TARGETS:
-            assert np.array_equal(mine.references[target], track.targets[target].audio.T)
+            assert np.array_equal(loaded.references[target], track.targets[target].audio.T)

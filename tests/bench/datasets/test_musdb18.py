@@ -32,15 +32,15 @@ def museval_values(monkeypatch):
     museval = pytest.importorskip("museval")
 
     def evaluate(track, estimates):
-        found = {}
+        by_target = {}
 
         def keep(self, target_name, values):
-            found[target_name] = values
+            by_target[target_name] = values
 
         monkeypatch.setattr(museval.TrackStore, "add_target", keep)
         with warnings.catch_warnings(action="ignore"):
             museval.eval_mus_track(track, estimates)
-        return found
+        return by_target
 
     return evaluate
 
@@ -54,8 +54,8 @@ def test_the_museval_protocol_is_musevals_own_evaluation(shared, museval_values,
     estimates = IdealRatioMask(n_fft=2048).separate_track(track)
     rows = pd.DataFrame(score_track("museval", track, estimates))
     expected = museval_values(theirs, {target: e.T for target, e in estimates.items()})
-    for (target, metric), mine in rows.groupby(["target", "metric"]):
-        ours, other = mine["value"].to_numpy(), np.array(expected[target][metric.upper()])
+    for (target, metric), group in rows.groupby(["target", "metric"]):
+        ours, other = group["value"].to_numpy(), np.array(expected[target][metric.upper()])
         assert np.array_equal(np.isnan(ours), np.isnan(other))
         assert np.nanmax(np.abs(ours - other), initial=0) < MUSEVAL_DB
 

@@ -136,10 +136,10 @@ def test_a_short_clip_is_separated_whole(song):
     grid=st.sampled_from([1, 256, 512, 25_600, 102_400]),
 )
 def test_pieces_cover_a_song_and_overlap_by_what_a_method_needs(n, channels, rate, grid):
-    found = chunks.cuts(n, channels, rate, grid)
-    assert found[0][0] == 0
-    assert found[-1][1] == n
-    for (_, stop), (start, after) in itertools.pairwise(found):
+    spans = chunks.cuts(n, channels, rate, grid)
+    assert spans[0][0] == 0
+    assert spans[-1][1] == n
+    for (_, stop), (start, after) in itertools.pairwise(spans):
         assert start % grid == 0
         assert after > stop
         assert stop - start >= grid + int(chunks.CHUNK_OVERLAP_S * rate) - 1

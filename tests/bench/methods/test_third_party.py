@@ -67,14 +67,14 @@ def test_it_is_trained_scored_tabled_and_tracked_as_the_built_in_ones_are(
     assert status == 0, said
     assert "| Mid and side |" in (tmp_path / "reports/mine/table.md").read_text()
     rows = pd.read_csv(tmp_path / "reports/mine/rows.csv")
-    mine = rows[rows["row"] == "Mid and side"]
-    assert set(mine["method"]) == {"mid_side:MidSide"}
-    assert mine["value"].notna().all()
+    own_rows = rows[rows["row"] == "Mid and side"]
+    assert set(own_rows["method"]) == {"mid_side:MidSide"}
+    assert own_rows["value"].notna().all()
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("mine")
-    (found,) = client.search_runs([experiment.experiment_id], "tags.row = 'Mid and side'")
-    assert found.data.params["floor"] == "0.01"
-    assert found.data.tags["method"] == "mid_side:MidSide"
+    (cell_run,) = client.search_runs([experiment.experiment_id], "tags.row = 'Mid and side'")
+    assert cell_run.data.params["floor"] == "0.01"
+    assert cell_run.data.tags["method"] == "mid_side:MidSide"
     _, said = run(["run", "mine.yaml", "--workers", "0"], installed, tmp_path)
     assert "2 cells: 0 computed, 2 reused, 0 failed" in said
 

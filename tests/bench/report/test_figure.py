@@ -30,7 +30,7 @@ def scores(gnsdr, gsir, gsar):
     return pd.DataFrame(rows, columns=columns)
 
 
-def made(tmp_path, methods, values, over="", seeds=(0, 1, 2), jitter=()):
+def results_of(tmp_path, methods, values, over="", seeds=(0, 1, 2), jitter=()):
     """Return results in which the row i of seed s has ``values[i]`` and s times a spread.
 
     With `jitter` the seeds of a row are in an order of their own.
@@ -76,7 +76,7 @@ VALUES = [(6.0, 14.0, 8.0), (7.0, 11.0, 10.0), (7.1, 12.0, 9.0), (7.2, 12.0, 10.
 
 @pytest.fixture
 def swept(tmp_path):
-    return made(tmp_path, GAMMA, VALUES, "gamma")
+    return results_of(tmp_path, GAMMA, VALUES, "gamma")
 
 
 def numbers(results):
@@ -112,9 +112,9 @@ def test_sentences_say_from_where_to_where_and_how_steadily(swept):
 
 def test_a_change_that_the_seeds_explain_is_not_called_one(tmp_path):
     values = [(7.0, 12.0, 10.0), (7.1, 12.1, 10.0)]
-    steady = made(tmp_path / "a", GAMMA[1:], values, "gamma")
+    steady = results_of(tmp_path / "a", GAMMA[1:], values, "gamma")
     assert "GSIR rises as" in findings(numbers(steady))[1], "every seed rises by the same"
-    restless = made(tmp_path / "b", GAMMA[1:], values, "gamma", jitter=(-1, 1, 0.2))
+    restless = results_of(tmp_path / "b", GAMMA[1:], values, "gamma", jitter=(-1, 1, 0.2))
     for line in findings(numbers(restless)):
         assert "does not change beyond what the seeds explain" in line
 
@@ -128,7 +128,7 @@ ROWS = [
 
 def test_rows_are_compared_with_what_the_seeds_explain(tmp_path):
     values = [(7.0, 12.0, 10.0), (5.0, 9.0, 11.0), (6.9, 12.1, 9.0)]
-    results = made(tmp_path, ROWS, values, jitter=(-1, 1, 0))
+    results = results_of(tmp_path, ROWS, values, jitter=(-1, 1, 0))
     lines = findings(numbers(results))
     assert lines[0] == (
         "GNSDR has its highest mean for Joint (7.00 ± 0.10 dB), 0.10 dB above Square (no more than "
@@ -158,7 +158,7 @@ def test_rows_that_draw_nothing_are_compared_as_they_are():
 
 
 def test_one_seed_has_no_interval_and_says_so(tmp_path):
-    results = made(tmp_path, ROWS, [(7, 12, 10), (5, 9, 11), (6.9, 12.1, 9)], seeds=(0,))
+    results = results_of(tmp_path, ROWS, [(7, 12, 10), (5, 9, 11), (6.9, 12.1, 9)], seeds=(0,))
     assert "(one training, so nothing is known of its spread)" in findings(numbers(results))[0]
     assert figure_svg(numbers(results))
     assert re.search(r"table-format=\d\.2\(", latex(tabulate(results))) is None
@@ -167,7 +167,7 @@ def test_one_seed_has_no_interval_and_says_so(tmp_path):
 @pytest.mark.parametrize("over", ["gamma", ""])
 def test_the_figure_is_svg_with_a_panel_a_metric_and_the_same_bytes_again(tmp_path, over):
     methods, values = (GAMMA, VALUES) if over else (ROWS, [(7, 12, 10), None, (6, 11, 9)])
-    results = made(tmp_path, methods, values, over)
+    results = results_of(tmp_path, methods, values, over)
     content = figure_svg(numbers(results))
     axes = set(re.findall(rb'id="axes_\d+"', content))
     assert len(axes) == (4 if over else 3)
@@ -188,14 +188,14 @@ def test_the_report_shows_figure_findings_and_spread(swept, tmp_path):
 
 
 def test_nothing_done_yet_has_no_figure(tmp_path):
-    results = made(tmp_path, ROWS, [None, None, None])
+    results = results_of(tmp_path, ROWS, [None, None, None])
     folder = write_report(tabulate(results), Workspace(tmp_path))
     assert not (folder / "figure.svg").exists()
 
 
 def test_a_published_figure_that_could_not_be_read_is_said_to_be_missing(tmp_path):
     methods = [{**ROWS[0], "published": {"vocals": {"gnsdr": "not recovered", "gsir": 12.5}}}]
-    results = made(tmp_path, methods, [(7.0, 12.0, 10.0)])
+    results = results_of(tmp_path, methods, [(7.0, 12.0, 10.0)])
     tables = tabulate(results)
     assert tables.aggregates["published"].isna().sum() == 2
     assert "| not recovered | 12.50 |" in markdown(tables)

@@ -67,13 +67,13 @@ def results(workspace_of_page) -> Results:
             frames = [
                 pd.DataFrame(score_track("bss_eval_v3", t, estimates(label, t, n))) for t in tracks
             ]
-            found = pd.concat(frames, ignore_index=True)
+            scores = pd.concat(frames, ignore_index=True)
             if label == "Undefined":
-                found["value"] = np.nan
+                scores["value"] = np.nan
             for track in tracks:
                 write_estimates(folder, clips, track, estimates(label, track, n))
             facts = {"separate_s": 1.5, "audio_s": 16.0, "peak_bytes": 300 * 2**20}
-            folder.write_scores("bss_eval_v3", found, facts)
+            folder.write_scores("bss_eval_v3", scores, facts)
         outcomes.append(read_outcome(folder, "x"))
     entries = [{"method": method, "label": label} for label, (method, *_) in METHODS.items()]
     entries[0]["published"] = {"vocals": {"gnsdr": 7.5}}
@@ -100,8 +100,8 @@ def folder(results, workspace_of_page) -> Path:
 
 @pytest.fixture(scope="module")
 def browser():
-    with chromium() as found:
-        yield found
+    with chromium() as running_browser:
+        yield running_browser
 
 
 @pytest.fixture

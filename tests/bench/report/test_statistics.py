@@ -136,12 +136,12 @@ def test_ranks_join_the_rows_that_no_test_tells_apart():
         "two": base + RNG.normal(0, 0.1, 40),
         "top": base + 5,
     }
-    found = ranks(rows)
-    assert next(iter(found.mean)) == "top"
-    assert list(found.mean)[-1] == "low"
-    assert [sorted(clique) for clique in found.cliques] == [["one", "two"]]
-    assert sum(found.mean.values()) == pytest.approx(1 + 2 + 3 + 4)
-    assert found.friedman == scipy.stats.friedmanchisquare(*rows.values()).pvalue
+    ranking = ranks(rows)
+    assert next(iter(ranking.mean)) == "top"
+    assert list(ranking.mean)[-1] == "low"
+    assert [sorted(clique) for clique in ranking.cliques] == [["one", "two"]]
+    assert sum(ranking.mean.values()) == pytest.approx(1 + 2 + 3 + 4)
+    assert ranking.friedman == scipy.stats.friedmanchisquare(*rows.values()).pvalue
     rows["top"] = rows["top"].copy()
     rows["top"][:3] = np.nan
     assert ranks(rows).n_songs == 37
@@ -149,10 +149,10 @@ def test_ranks_join_the_rows_that_no_test_tells_apart():
 
 def test_rows_that_are_all_alike_are_one_clique():
     same = {name: np.arange(10.0) for name in "abc"}
-    found = ranks(same)
-    assert set(found.mean.values()) == {2.0}
-    assert found.cliques == [["a", "b", "c"]]
-    assert found.friedman == 1
+    ranking = ranks(same)
+    assert set(ranking.mean.values()) == {2.0}
+    assert ranking.cliques == [["a", "b", "c"]]
+    assert ranking.friedman == 1
     assert ranks({"a": np.arange(9.0)}) is None
     one_draw = {"a", "b"}
     rows = {"a": np.arange(20.0) + 9, "b": np.arange(20.0), "c": np.arange(20.0) - 9}

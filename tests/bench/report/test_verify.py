@@ -35,7 +35,7 @@ table: {targets: [vocals], pivot: {rows: label, columns: power}, rows: ranked}
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+def original(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -46,8 +46,8 @@ def made(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def copy(made, workspace) -> Path:
-    shutil.copytree(made, workspace, dirs_exist_ok=True)
+def copy(original, workspace) -> Path:
+    shutil.copytree(original, workspace, dirs_exist_ok=True)
     return workspace
 
 

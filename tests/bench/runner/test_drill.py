@@ -95,21 +95,21 @@ def folders() -> list[Path]:
 
 def markers() -> dict[Path, tuple[int, int]]:
     """Return what tells each finished set of scores from one that was written again."""
-    found = {}
+    written = {}
     for path in Path("runs").glob("*/scores/*.json"):
         status = path.stat()
-        found[path] = status.st_ino, status.st_mtime_ns
-    return found
+        written[path] = status.st_ino, status.st_mtime_ns
+    return written
 
 
 def at_work() -> dict[str, list[int]]:
     """Return the processes that hold a claim, by stage."""
-    found: dict[str, list[int]] = {}
+    pids: dict[str, list[int]] = {}
     for folder in folders():
         by, state = holder(folder), read_json(folder / "state.json") or {}
         if by is not None and state.get("pid") == by.get("pid"):
-            found.setdefault(state["stage"], []).append(by["pid"])
-    return found
+            pids.setdefault(state["stage"], []).append(by["pid"])
+    return pids
 
 
 def unrecorded() -> list[Path]:
@@ -136,11 +136,11 @@ class Drill:
         """Kill a worker that is in one of the stages, a random time after it was seen there."""
         victims: list[tuple[str, int]] = []
 
-        def found() -> bool:
+        def is_seen() -> bool:
             victims[:] = [(s, pid) for s, pids in at_work().items() if s in stages for pid in pids]
             return bool(victims) or run.poll() is not None
 
-        wait_until(found, f"a cell in {stages}")
+        wait_until(is_seen, f"a cell in {stages}")
         time.sleep(self.rng.uniform(0, 0.3))
         if victims and run.poll() is None:
             stage, pid = self.rng.choice(victims)

@@ -418,14 +418,14 @@ def test_an_order_by_what_is_known_has_the_longest_first(sweep):
     from bench.store.manifest import load_manifest
 
     assert bench("run", "sweep.yaml", "--workers", "0") == 0
-    found = load_manifest(Path("runs"), "sweep")
-    for folder, seconds in zip(found.folders, (3.0, 9.0, 1.0, 5.0), strict=True):
+    manifest = load_manifest(Path("runs"), "sweep")
+    for folder, seconds in zip(manifest.folders, (3.0, 9.0, 1.0, 5.0), strict=True):
         (path,) = folder.path.glob("scores/*.json")
         write_text(path, json.dumps((read_json(path) or {}) | {"separate_s": seconds}))
-    outcomes = found.results().outcomes
-    rows = [folder.cell.row for folder in longest_first(found.folders, outcomes)]
+    outcomes = manifest.results().outcomes
+    rows = [folder.cell.row for folder in longest_first(manifest.folders, outcomes)]
     assert rows == ["Slow 0.2", "Slow 0.4", "Slow 0.1", "Slow 0.3"]
-    unknown = [CellFolder(Path("elsewhere"), folder.cell) for folder in found.folders]
+    unknown = [CellFolder(Path("elsewhere"), folder.cell) for folder in manifest.folders]
     assert longest_first(unknown, []) == unknown
 
 

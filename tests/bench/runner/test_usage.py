@@ -33,7 +33,7 @@ def test_processor_and_memory_go_by_the_names_of_system_metrics():
         start = time.process_time()
         while time.process_time() - start < 0.3:
             pass
-        found = usage.metrics()
-    assert all(name.startswith("system/") for name in found)
-    assert found["system/memory_usage_megabytes"] > 50
-    assert found["system/cpu_utilization_percentage"] > 10
+        metrics = usage.metrics()
+    assert all(name.startswith("system/") for name in metrics)
+    assert metrics["system/memory_usage_megabytes"] > 50
+    assert metrics["system/cpu_utilization_percentage"] > 10

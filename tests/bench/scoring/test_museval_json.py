@@ -109,9 +109,9 @@ def test_a_submission_of_sisec_2018_is_read_to_the_medians_that_museval_gives(sh
         store = museval.EvalStore()
         store.add_eval_dir(folder)
         theirs = store.agg_frames_tracks_scores()
-        mine = over_tracks(pd.DataFrame(museval_json.read_museval(folder)))
-        assert set(mine["n_tracks"]) == {5}
-        for row in mine.to_dict("records"):
+        aggregated = over_tracks(pd.DataFrame(museval_json.read_museval(folder)))
+        assert set(aggregated["n_tracks"]) == {5}
+        for row in aggregated.to_dict("records"):
             expected = theirs[row["target"], row["metric"].upper()]
             assert row["value"] == pytest.approx(expected, abs=1e-9)
 
@@ -159,8 +159,8 @@ def test_scores_go_out_by_score_and_come_back_by_import_beside_ours(workspace, c
     assert "Imported scores" in table
     assert "imported from museval's files, not scored here: 8 track(s)" in table
     assert "8 of 8 tracks are ours by name." in table
-    found = load_results(Path("runs"), "host").scores
-    wide = found.pivot_table(
+    scores = load_results(Path("runs"), "host").scores
+    wide = scores.pivot_table(
         index=["track", "target", "metric", "window"], columns="row", values="value"
     )
     assert wide[["Scored", "Imported", "RPCA"]].notna().all().all()  # paired track by track

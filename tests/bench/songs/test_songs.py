@@ -39,11 +39,11 @@ def write(path, samples, rate=44_100, **kwargs):
 
 
 def estimates(name, suffix="wav", out="separated"):
-    found = [
+    pairs = [
         soundfile.read(Path(out) / name / f"{t}.{suffix}", always_2d=True)
         for t in ("vocals", "accompaniment")
     ]
-    return found[0][0], found[1][0], found[0][1]
+    return pairs[0][0], pairs[1][0], pairs[0][1]
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +75,9 @@ def test_any_song_comes_out_in_two_parts_that_add_up_to_it(workspace, capsys, ca
     write("song.wav", samples, rate, **form)
     mixture, _ = soundfile.read("song.wav", always_2d=True)
     assert bench("separate", "song.wav", "--with", "rpca") == 0
-    voice, backing, found = estimates("song")
+    voice, backing, estimate_rate = estimates("song")
     assert voice.shape == backing.shape == mixture.shape
-    assert found == rate
+    assert estimate_rate == rate
     scale = max(1.0, np.abs(mixture).max())
     assert np.abs(voice + backing - mixture).max() < FLOAT * scale
     assert np.isfinite(voice).all()
@@ -246,12 +246,12 @@ def test_audio_in_python_is_separated_at_any_rate_and_refused_in_one_line(traine
     method = suite.load(str(trained))
     mixture = music(1.0, channels=3).T
     copy = mixture.copy()
-    found = method.separate(mixture, 44_100)
-    assert sorted(found) == ["accompaniment", "vocals"]
-    assert np.abs(sum(found.values()) - mixture).max() < 1e-12
+    separated = method.separate(mixture, 44_100)
+    assert sorted(separated) == ["accompaniment", "vocals"]
+    assert np.abs(sum(separated.values()) - mixture).max() < 1e-12
     assert np.array_equal(mixture, copy)
     single = method.separate(np.float32(mixture), 44_100)
-    assert np.abs(single["vocals"] - found["vocals"]).max() < 1e-5
+    assert np.abs(single["vocals"] - separated["vocals"]).max() < 1e-5
     with pytest.raises(BenchError, match="expected \\(channels, samples\\)"):
         method.separate(mixture[0], 44_100)
 
@@ -287,8 +287,8 @@ def test_a_run_of_an_experiment_is_loaded_by_its_mlflow_run_or_its_folder(worksp
         f"runs:/{run_id}/model",
         f"models:/{model_id}",
     ):
-        found = suite.load(name).separate(track.mixture, track.rate)["vocals"]
-        assert np.array_equal(found, expected)
+        voice = suite.load(name).separate(track.mixture, track.rate)["vocals"]
+        assert np.array_equal(voice, expected)
     assert suite.load(by_row["RPCA"].info.run_id).method.hyperparameters()["k"] == 1.5
     parent = client.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'experiment'")[0]
     with pytest.raises(BenchError, match="is no cell"):
@@ -298,8 +298,8 @@ def test_a_run_of_an_experiment_is_loaded_by_its_mlflow_run_or_its_folder(worksp
     with pytest.raises(BenchError, match="no model at models:/none/1"):
         suite.load("models:/none/1")
     shutil.rmtree("runs")
-    found = suite.load(f"runs:/{run_id}").separate(track.mixture, track.rate)["vocals"]
-    assert np.array_equal(found, expected)
+    voice = suite.load(f"runs:/{run_id}").separate(track.mixture, track.rate)["vocals"]
+    assert np.array_equal(voice, expected)
     assert suite.load(by_row["RPCA"].info.run_id).method.hyperparameters()["k"] == 1.5
 
 

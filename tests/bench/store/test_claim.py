@@ -34,9 +34,9 @@ def test_of_many_at_once_one_gets_the_cell(tmp_path):
 
     def attempt(folder) -> bool:
         barrier.wait()
-        with claimed(folder) as mine:
+        with claimed(folder) as own_claim:
             barrier.wait()  # all have tried before anyone lets go
-            return mine is not None
+            return own_claim is not None
 
     with ThreadPoolExecutor(n) as pool:
         for turn in range(25):
@@ -50,9 +50,9 @@ def test_of_many_at_once_one_takes_over_from_a_dead_machine(tmp_path):
 
     def attempt(folder) -> bool:
         barrier.wait()
-        with claimed(folder) as mine:
+        with claimed(folder) as own_claim:
             barrier.wait()
-            return mine is not None
+            return own_claim is not None
 
     with ThreadPoolExecutor(n) as pool:
         for turn in range(10):
@@ -77,36 +77,36 @@ def test_a_killed_process_loses_its_claim_at_once(tmp_path):
     assert process.stdout is not None
     assert process.stdout.readline() == "True\n"
     assert holder(tmp_path)["pid"] == process.pid
-    with claimed(tmp_path) as mine:
-        assert mine is None
+    with claimed(tmp_path) as own_claim:
+        assert own_claim is None
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert holder(tmp_path) is None
-    with claimed(tmp_path) as mine:
-        assert mine is not None
-        assert mine.path.name == "claim.2.json"
+    with claimed(tmp_path) as own_claim:
+        assert own_claim is not None
+        assert own_claim.path.name == "claim.2.json"
     assert [path.name for path in tmp_path.iterdir()] == ["claim.2.json"]
 
 
 def test_a_claim_that_was_let_go_is_free_for_every_machine(tmp_path, monkeypatch):
-    with claimed(tmp_path) as mine:
-        assert mine is not None
+    with claimed(tmp_path) as own_claim:
+        assert own_claim is not None
     monkeypatch.setattr(claim, "_boot_id", lambda: "another")
     assert holder(tmp_path) is None
-    with claimed(tmp_path) as mine:
-        assert mine is not None
+    with claimed(tmp_path) as own_claim:
+        assert own_claim is not None
 
 
 @pytest.mark.parametrize("content", ['{"machine": "another"}', "", "[]", "{"])
 def test_from_another_machine_a_claim_lives_by_its_heartbeat(tmp_path, content):
     folder = tmp_path / "cell"
     write_foreign(folder, claim.STALE_S / 2, content)
-    with claimed(folder) as mine:
-        assert mine is None
+    with claimed(folder) as own_claim:
+        assert own_claim is None
     write_foreign(folder, claim.STALE_S * 2, content)
-    with claimed(folder) as mine:
-        assert mine is not None
-        assert mine.path.name == "claim.2.json"
+    with claimed(folder) as own_claim:
+        assert own_claim is not None
+        assert own_claim.path.name == "claim.2.json"
 
 
 @pytest.mark.parametrize("ahead_s", [-2 * claim.STALE_S, 2 * claim.STALE_S])
@@ -131,8 +131,8 @@ def test_who_holds_a_cell_can_be_asked_by_the_clock_of_the_file_server(tmp_path,
 def test_the_heartbeat_keeps_a_claim_alive_for_others(tmp_path, monkeypatch):
     monkeypatch.setattr(claim, "BEAT_S", 0.05)
     monkeypatch.setattr(claim, "STALE_S", 0.5)
-    with claimed(tmp_path) as mine:
-        assert mine is not None
+    with claimed(tmp_path) as own_claim:
+        assert own_claim is not None
         monkeypatch.setattr(claim, "_boot_id", lambda: "another")
         time.sleep(1.0)
         with claimed(tmp_path) as other:
@@ -140,20 +140,20 @@ def test_the_heartbeat_keeps_a_claim_alive_for_others(tmp_path, monkeypatch):
 
 
 def test_one_that_was_taken_over_finds_so(tmp_path, monkeypatch):
-    with claimed(tmp_path) as mine:
-        assert mine is not None
-        assert mine.holds()
-        os.utime(mine.path, (1.0, 1.0))  # it was held up for long
+    with claimed(tmp_path) as own_claim:
+        assert own_claim is not None
+        assert own_claim.holds()
+        os.utime(own_claim.path, (1.0, 1.0))  # it was held up for long
         monkeypatch.setattr(claim, "_boot_id", lambda: "another")
         with claimed(tmp_path) as other:
             assert other is not None
-            assert not mine.holds()
+            assert not own_claim.holds()
             assert other.holds()
 
 
 def test_a_claim_names_host_and_process(tmp_path):
-    with claimed(tmp_path) as mine:
-        assert mine is not None
+    with claimed(tmp_path) as own_claim:
+        assert own_claim is not None
         value = json.loads(newest(tmp_path).read_text())
     assert value["pid"] == os.getpid()
     assert value["host"]

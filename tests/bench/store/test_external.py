@@ -57,8 +57,10 @@ def test_files_are_scored_as_arrays_are_and_the_tidy_table_is_written(folders, c
         track = Track(name, 8000, audio)
         for protocol in ("bss_eval_v3", "bss_eval_v4"):
             expected = pd.DataFrame(score_track(protocol, track, estimate))
-            mine = table[(table["track"] == name) & (table["protocol"] == protocol)]
-            assert np.abs(mine["value"].to_numpy() - expected["value"].to_numpy()).max() < 1e-9
+            track_rows = table[(table["track"] == name) & (table["protocol"] == protocol)]
+            assert (
+                np.abs(track_rows["value"].to_numpy() - expected["value"].to_numpy()).max() < 1e-9
+            )
     rows = pd.read_csv("reports/my-system/rows.csv")
     assert set(rows["metric"]) == {"gnsdr", "gsir", "gsar", "sdr", "isr", "sir", "sar"}
     assert not Path("mlflow.db").exists()
@@ -94,8 +96,8 @@ def test_a_guest_stands_in_the_tables_of_an_experiment_and_stays(workspace, caps
     assert "| Guest | **" in Path("reports/host/table.md").read_text()
     store = mlflow.MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
     experiment = store.get_experiment_by_name("host")
-    found = store.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'cell'")
-    assert sorted(run.data.tags["row"] for run in found) == ["Guest", "Mixture"]
+    runs = store.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'cell'")
+    assert sorted(run.data.tags["row"] for run in runs) == ["Guest", "Mixture"]
     assert bench("score", "synthetic", "guest", "--as", "Mixture", "--into", "host") == 2
     assert "has a row 'Mixture' already" in capsys.readouterr().err
     Path("host.yaml").write_text(HOST.replace("label: Mixture}", "label: Guest}"))

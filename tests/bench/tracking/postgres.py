@@ -19,9 +19,9 @@ from tests.command import free_port
 def binaries() -> Path | None:
     """Return the folder of the newest PostgreSQL server here, or None."""
     versions = Path("/usr/lib/postgresql").glob("*/bin")
-    found = sorted((p for p in versions if (p / "initdb").is_file()), key=version)
+    installed = sorted((p for p in versions if (p / "initdb").is_file()), key=version)
     beside = shutil.which("initdb")
-    return found[-1] if found else Path(beside).parent if beside else None
+    return installed[-1] if installed else Path(beside).parent if beside else None
 
 
 def version(folder: Path) -> float:

@@ -47,18 +47,18 @@ def address(tmp_path_factory):
         [*command, "--port", str(free_port())], cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    found = ""
+    page_address = ""
     try:
         first = process.stdout.readline()
         assert first.startswith("MLflow: http://127.0.0.1:"), first
-        found = first.removeprefix("MLflow: ").strip()
-        wait_for(found.split("/#/")[0] + "/health", process)
-        yield found
+        page_address = first.removeprefix("MLflow: ").strip()
+        wait_for(page_address.split("/#/")[0] + "/health", process)
+        yield page_address
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60)
         process.stdout.close()
-    port = int(found.split(":")[2].split("/")[0])
+    port = int(page_address.split(":")[2].split("/")[0])
     with socket.socket() as probe:  # nobody is left who listens there
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
@@ -79,8 +79,8 @@ def test_a_port_that_is_taken_is_refused_at_once(workspace, capsys):
 
 @pytest.fixture(scope="module")
 def browser():
-    with chromium() as found:
-        yield found
+    with chromium() as running_browser:
+        yield running_browser
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ RNMF = {
 
 
 def identity(name: str, values) -> dict:
-    made = registry.make(registry.find_method(name), values, name).hyperparameters()
-    return registry.fingerprint_values(name, {k: v for k, v in made.items() if k != "seed"})
+    completed = registry.make(registry.find_method(name), values, name).hyperparameters()
+    return registry.fingerprint_values(name, {k: v for k, v in completed.items() if k != "seed"})
 
 
 @pytest.mark.parametrize(("name", "values"), [("drnn", DRNN), ("rnmf_supervised", RNMF)])

@@ -130,7 +130,7 @@ def test_images_have_one_size_in_training_dev_and_separation(tracks, dev, monkey
     for n_samples in (1, 3000, 30_000):
         estimates = method.separate(np.random.default_rng(0).normal(size=(2, n_samples)), RATE)
         assert estimates["vocals"].shape == (2, n_samples)
-    assert {length for made in networks for length in made.lengths} == {20 + 2 * 6}
+    assert {length for network in networks for length in network.lengths} == {20 + 2 * 6}
 
 
 def test_a_clip_of_any_length_fits_a_network_that_wants_multiples(tracks):

@@ -38,17 +38,17 @@ def compare_images(references, estimates, window, hop, tolerance=DB):
         references.transpose(0, 2, 1), estimates.transpose(0, 2, 1), window=window, hop=hop
     )
     ours = bss_eval_images(references, estimates, window, hop)
-    for mine, other in zip((ours.sdr, ours.isr, ours.sir, ours.sar), theirs, strict=False):
-        assert mine.shape == other.shape
-        assert np.abs(mine - other).max() < tolerance
+    for our_values, other in zip((ours.sdr, ours.isr, ours.sir, ours.sar), theirs, strict=False):
+        assert our_values.shape == other.shape
+        assert np.abs(our_values - other).max() < tolerance
 
 
 def compare(references, estimates):
     ours = bss_eval_sources(references[:, None], estimates[:, None])
-    for mine, theirs in zip(
+    for our_values, theirs in zip(
         (ours.sdr, ours.sir, ours.sar), mir_eval_sources(references, estimates), strict=True
     ):
-        assert np.abs(mine - theirs).max() < DB
+        assert np.abs(our_values - theirs).max() < DB
 
 
 # Shrinking would take minutes: a failing draw is small enough to read.

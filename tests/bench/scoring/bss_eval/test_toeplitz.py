@@ -89,13 +89,13 @@ def test_a_factor_that_is_not_exact_enough_is_not_taken(monkeypatch):
     right = toeplitz.cholesky(first_row(lags))
     wrong = right.copy()
     wrong[3, 7] += 1e-10 * np.abs(right[0, 0])
-    made = []
+    factors = []
     for upper in (right, wrong):
         monkeypatch.setattr(toeplitz, "cholesky", lambda first, upper=upper: upper)
-        made.append(Factor(lags).lower)
-    assert made[0] is not None and np.shares_memory(made[0], right)
-    assert not np.shares_memory(made[1], wrong)
-    assert np.allclose(np.tril(made[1]), np.tril(right.T))
+        factors.append(Factor(lags).lower)
+    assert factors[0] is not None and np.shares_memory(factors[0], right)
+    assert not np.shares_memory(factors[1], wrong)
+    assert np.allclose(np.tril(factors[1]), np.tril(right.T))
 
 
 def test_scores_are_the_same_where_numba_cannot_run(monkeypatch, test_track):
