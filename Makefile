@@ -2,7 +2,7 @@
 #   make demo   the virtual environment, then experiments/quick.yaml and its table
 #   make test   every check
 # `make check` runs the quick ones of them, for each change. `make benchmark` measures speed and
-# memory against peers, in about half an hour.
+# memory against peers, in about an hour and a half.
 PYTHON ?= python3
 BIN := .venv/bin
 

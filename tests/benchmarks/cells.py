@@ -194,14 +194,14 @@ def draw(figures: dict[int, dict[str, tuple[float, ...]]], path: Path) -> None:
     from matplotlib.figure import Figure
 
     mpl.rcParams["svg.hashsalt"] = "bench"
-    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     axes = figure.subplots()
     for what in (*COMMANDS, RECORD, RESUME, OPEN):
         seconds = [figures[size][what][0] for size in figures]
         axes.loglog(list(figures), seconds, "o-", label=what.replace("`", ""))
     axes.set_xlabel("finished cells")
     axes.set_ylabel("time (s)")
-    axes.legend(frameon=False, fontsize="small")
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize="small")
     figure.savefig(path, metadata={"Date": None})
 
 

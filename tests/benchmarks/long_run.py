@@ -3,7 +3,7 @@
     python tests/benchmarks/long_run.py
 
 Writes ``reports/benchmarks/long_run.md``. One ``bench run`` with one worker computes `N_CELLS`
-short cells: an ideal ratio mask on the synthetic corpus with as many powers, scored by uSDR, each
+short cells: REPET on the synthetic corpus with as many longest periods, scored by uSDR, each
 recorded in MLflow. As many cells as a sweep of 24 hours has whose cells take three quarters of a
 minute. At every tenth the program reads the resident memory, the open files and the threads of the
 command and of its worker.
@@ -29,9 +29,9 @@ dataset: synthetic
 examples: false
 protocols: [usdr]
 methods:
-  - method: ideal_ratio_mask
-    label: "power {{power}}"
-    sweep: {{power: {[round(1 + n / N_CELLS, 6) for n in range(N_CELLS)]}}}
+  - method: repet
+    label: "longest period {{longest_s}} s"
+    sweep: {{longest_s: {[round(8 + n / N_CELLS, 6) for n in range(N_CELLS)]}}}
 """
 
 
