@@ -90,7 +90,7 @@ def main() -> None:
     out = [
         "# Long run: what a sweep of many cells holds as it goes on",
         "",
-        f"{heading()} One `bench run` with one worker, {N_CELLS:,} cells of an ideal ratio mask on "
+        f"{heading()} One `bench run` with one worker, {N_CELLS:,} cells of REPET on "
         "8 tracks, each recorded in MLflow, in SQLite.",
         "",
         "| cells ended | time (s) | command: memory (MiB) | open files | threads "
