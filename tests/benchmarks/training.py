@@ -36,7 +36,7 @@ from bench.training.network_separator import NetworkSeparator
 from bench.training.trainer import train
 
 N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000
-ROUNDS, EPOCHS = 1, 3
+ROUNDS, EPOCHS = 2, 3
 #: Processes at once, one thread each: as a sweep on two cores runs.
 WORKERS = 2
 
