@@ -7,22 +7,26 @@ the third network is the U-Net of `baselines.networks.unet`, trained by the same
 noise of MIR-1K's length, since no time depends on what they hold. In each process, `ROUNDS` times
 in turn: the rate of matrix products in the precision of the training, epochs of a bare loop
 (gather, transform, forward, backward, clip, Adam), and epochs of the suite's own training in
-Lightning (the same step, with its schedule, logging and checkpoints). The best of each counts.
+Lightning (the same step, with its schedule, logging and checkpoints). The time of an epoch is that
+of its median step, and of the shortest change from one epoch to the next: whole epochs on a shared
+machine differ by more than Lightning costs. Checkpoints have a column of their own.
 Transforms, mask and optimiser take time and give no counted operation, so the share has room for
 them.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from measure import heading, in_process, write
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.networks.drnn.network import DRNNNetwork
@@ -31,12 +35,13 @@ from baselines.networks.unet.separator import UNet
 from bench.methods.context import FitContext
 from bench.track import TARGETS, Track
 from bench.training.callbacks import CHECKPOINT_SHARE
+from bench.training.excerpts import BatchIndex
 from bench.training.lightning import TrainingModule
 from bench.training.network_separator import NetworkSeparator
 from bench.training.trainer import train
 
 N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000
-ROUNDS, EPOCHS = 2, 3
+ROUNDS, EPOCHS = 1, 3
 #: Processes at once, one thread each: as a sweep on two cores runs.
 WORKERS = 2
 
@@ -130,30 +135,45 @@ def product_rate(precision: str, seconds: float = 1.0) -> float:
     return max(rates)
 
 
-def bare_epoch(module: TrainingModule, optimizer: torch.optim.Optimizer, epoch: int) -> float:
-    """Return frames a second of an epoch without Lightning."""
+def bare_epoch(module: TrainingModule, optimizer: torch.optim.Optimizer, epoch: int) -> None:
+    """Train for an epoch without Lightning."""
     generator = torch.Generator().manual_seed(epoch)
-    settings, start, frames = module.settings, time.perf_counter(), 0
+    settings = module.settings
     for batch in module.excerpts.epoch(generator, settings.batch_size):
         total, n_values = module.cost(batch)
         optimizer.zero_grad()
         (total / n_values).backward()
         torch.nn.utils.clip_grad_norm_(module.network.parameters(), settings.clip_norm)
         optimizer.step()
-        frames += int(batch.n_frames.sum())
-    return frames / (time.perf_counter() - start)
 
 
-class Clock(FitContext):
-    """Notes when each epoch ends."""
+@dataclass
+class Clock:
+    """Notes when each step of a training begins, and tells how long an epoch takes."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ends: list[float] = []
+    n_steps: int
+    steps: list[float] = field(default_factory=list)
+    changes: list[float] = field(default_factory=list)
 
-    def report_progress(self, done: int, total: int, unit: str = "", text: str = "") -> None:
-        """Note the time."""
-        self.ends.append(time.perf_counter())
+    def watch(self, module: TrainingModule) -> list[float]:
+        """Return the list to which the beginning of each step of a module will be added."""
+        begun, cost = list[float](), module.cost
+
+        def timed(batch: BatchIndex, draw: int = 0) -> tuple[Tensor, int]:
+            begun.append(time.perf_counter())
+            return cost(batch, draw)
+
+        module.cost = timed
+        return begun
+
+    def note(self, begun: list[float]) -> None:
+        """Keep the times of a training of whole epochs."""
+        for i, seconds in enumerate(np.diff(begun), start=1):
+            (self.changes if i % self.n_steps == 0 else self.steps).append(float(seconds))
+
+    def epoch_s(self) -> float:
+        """Return the seconds of an epoch."""
+        return (self.n_steps - 1) * float(np.median(self.steps)) + min(self.changes)
 
 
 def measure(case: Case) -> Speed:
@@ -163,7 +183,8 @@ def measure(case: Case) -> Speed:
     module = method.module(tracks)
     optimizer = torch.optim.Adam(module.network.parameters(), fused=True)
     bare_epoch(module, optimizer, 0)
-    bare, lightning, products, checkpoints = [], [], [], []
+    n_steps = math.ceil(module.excerpts.n_sequences / method.batch_size)
+    bare, lightning, products, checkpoints = Clock(n_steps), Clock(n_steps), [], []
     save = pl.Trainer.save_checkpoint
 
     def timed(trainer: pl.Trainer, path: Path) -> None:
@@ -175,13 +196,19 @@ def measure(case: Case) -> Speed:
     frames = module.excerpts.n_sequences * module.excerpts.n_frames
     for n in range(ROUNDS):
         products.append(product_rate(case.precision))
-        bare += [bare_epoch(module, optimizer, EPOCHS * n + i) for i in range(EPOCHS - 1)]
+        begun = bare.watch(module)
+        for i in range(EPOCHS):
+            bare_epoch(module, optimizer, EPOCHS * n + i)
+        bare.note(begun)
+        del module.cost
+        trained, context = method.module(tracks), FitContext()
+        begun = lightning.watch(trained)
         with tempfile.TemporaryDirectory() as folder:
-            clock = Clock(Path(folder))
-            train(method.module(tracks), clock, "cpu")
-        # From the end of an epoch to that of the next: whatever lies between is Lightning's.
-        lightning += [frames / t for t in np.diff(clock.ends)]
-    return Speed(max(bare), max(lightning), max(products), operations(module), min(checkpoints))
+            context.folder = Path(folder)
+            train(trained, context, "cpu")
+        lightning.note(begun)
+    speeds = (frames / clock.epoch_s() for clock in (bare, lightning))
+    return Speed(*speeds, max(products), operations(module), min(checkpoints))
 
 
 def main() -> None:
