@@ -7,7 +7,7 @@ temporary folder: RNMF on the synthetic corpus, each cell with random scores. Ev
 a shell starts it, in a process of its own; its time is by the clock and its memory the largest of
 the process. The UI is opened in Chromium: once for its own files, and measured when it is opened
 again. The report of all of MIR-1K has 25 rows of 5 seeds over 825 tracks. Recording 10,000 cells in
-MLflow takes half an hour, most of all.
+MLflow takes most of the time.
 """
 
 from __future__ import annotations
