@@ -2,9 +2,10 @@
 
     python tests/benchmarks/training.py
 
-Writes ``reports/benchmarks/training.md``. The DNN and DRNN-2 are the paper's, 3 layers of 1,000;
-the third network is the U-Net of `baselines.networks.unet`, trained by the same code. The clips are
-noise of MIR-1K's length, since no time depends on what they hold. In each process, `ROUNDS` times
+Writes ``reports/benchmarks/training.md``, and on a processor without instructions for bfloat16,
+where float32 alone is measured, ``training_float32.md``. The DNN and DRNN-2 are the paper's, 3
+layers of 1,000; the third network is the U-Net of `baselines.networks.unet`, trained by the same
+code. The clips are noise of MIR-1K's length, since no time depends on what they hold. In each process, `ROUNDS` times
 in turn: the rate of matrix products in the precision of the training, epochs of a bare loop
 (gather, transform, forward, backward, clip, Adam), and epochs of the suite's own training in
 Lightning (the same step, with its schedule, logging and checkpoints). The time of an epoch is that
@@ -16,9 +17,12 @@ them.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,12 +42,14 @@ from bench.training.callbacks import CHECKPOINT_SHARE
 from bench.training.excerpts import BatchIndex
 from bench.training.lightning import TrainingModule
 from bench.training.network_separator import NetworkSeparator
+from bench.training.precision import used_precision
 from bench.training.trainer import train
 
 N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000
 ROUNDS, EPOCHS = 1, 3
 #: Processes at once, one thread each: as a sweep on two cores runs.
 WORKERS = 2
+LABELS = ("DNN", "DRNN-2", "U-Net")
 
 
 @dataclass(frozen=True)
@@ -59,13 +65,6 @@ class Case:
         if self.label == "U-Net":
             return UNet(**values)
         return DRNN(recurrent="none" if self.label == "DNN" else 2, **values)
-
-
-CASES = [
-    Case(label, precision)
-    for precision in ("float32", "bfloat16")
-    for label in ("DNN", "DRNN-2", "U-Net")
-]
 
 
 @dataclass(frozen=True)
@@ -155,8 +154,9 @@ class Clock:
     steps: list[float] = field(default_factory=list)
     changes: list[float] = field(default_factory=list)
 
-    def watch(self, module: TrainingModule) -> list[float]:
-        """Return the list to which the beginning of each step of a module will be added."""
+    @contextlib.contextmanager
+    def watching(self, module: TrainingModule) -> Iterator[None]:
+        """Note the steps of a module for whole epochs."""
         begun, cost = list[float](), module.cost
 
         def timed(batch: BatchIndex, draw: int = 0) -> tuple[Tensor, int]:
@@ -164,10 +164,8 @@ class Clock:
             return cost(batch, draw)
 
         module.cost = timed
-        return begun
-
-    def note(self, begun: list[float]) -> None:
-        """Keep the times of a training of whole epochs."""
+        yield
+        del module.cost
         for i, seconds in enumerate(np.diff(begun), start=1):
             (self.changes if i % self.n_steps == 0 else self.steps).append(float(seconds))
 
@@ -196,17 +194,13 @@ def measure(case: Case) -> Speed:
     frames = module.excerpts.n_sequences * module.excerpts.n_frames
     for n in range(ROUNDS):
         products.append(product_rate(case.precision))
-        begun = bare.watch(module)
-        for i in range(EPOCHS):
-            bare_epoch(module, optimizer, EPOCHS * n + i)
-        bare.note(begun)
-        del module.cost
+        with bare.watching(module):
+            for i in range(EPOCHS):
+                bare_epoch(module, optimizer, EPOCHS * n + i)
         trained, context = method.module(tracks), FitContext()
-        begun = lightning.watch(trained)
-        with tempfile.TemporaryDirectory() as folder:
+        with lightning.watching(trained), tempfile.TemporaryDirectory() as folder:
             context.folder = Path(folder)
             train(trained, context, "cpu")
-        lightning.note(begun)
     speeds = (frames / clock.epoch_s() for clock in (bare, lightning))
     return Speed(*speeds, max(products), operations(module), min(checkpoints))
 
@@ -227,7 +221,10 @@ def main() -> None:
         "Lightning over the bare loop | a checkpoint |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for case in CASES:
+    precisions = ["float32"]
+    if used_precision("auto", "cpu") == "bfloat16":
+        precisions.append("bfloat16")
+    for case in itertools.starmap(Case, itertools.product(LABELS, precisions)):
         speeds = in_process(measure, case, WORKERS)
         products = sum(s.products for s in speeds)
         frames = sum(s.lightning for s in speeds)
@@ -239,7 +236,7 @@ def main() -> None:
             f"| {share:.0%} | {cost:+.1%} | {checkpoint_s * 1000:.0f} ms |"
         )
         print(out[-1], flush=True)
-    write("training", out)
+    write("training" if "bfloat16" in precisions else "training_float32", out)
 
 
 if __name__ == "__main__":
