@@ -5,26 +5,29 @@
 Writes ``reports/benchmarks/training.md``, and on a processor without instructions for bfloat16,
 where float32 alone is measured, ``training_float32.md``. The DNN and DRNN-2 are the paper's, 3
 layers of 1,000; the third network is the U-Net of `baselines.networks.unet`, trained by the same
-code. The clips are noise of MIR-1K's length, since no time depends on what they hold. In each process, `ROUNDS` times
-in turn: the rate of matrix products in the precision of the training, epochs of a bare loop
-(gather, transform, forward, backward, clip, Adam), and epochs of the suite's own training in
-Lightning (the same step, with its schedule, logging and checkpoints). The time of an epoch is that
-of its median step, and of the shortest change from one epoch to the next: whole epochs on a shared
-machine differ by more than Lightning costs. Checkpoints have a column of their own.
-Transforms, mask and optimiser take time and give no counted operation, so the share has room for
-them.
+code. The clips are noise of MIR-1K's length, since no time depends on what they hold. In each
+process, epochs of a bare loop (gather, transform, forward, backward, clip, Adam), then epochs of
+the suite's own training in Lightning (the same step, with its schedule, logging and checkpoints).
+
+The speed of a shared machine changes from second to second by more than Lightning costs, so before
+each step matrix products of the training's precision are timed, and the step's time is divided by
+theirs. An epoch is its median step and the shortest change from one epoch to the next. Checkpoints
+have a column of their own. Transforms, mask and optimiser take time and give no counted operation,
+so the share has room for them.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import math
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -46,10 +49,12 @@ from bench.training.precision import used_precision
 from bench.training.trainer import train
 
 N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000
-ROUNDS, EPOCHS = 1, 3
+EPOCHS = 3
 #: Processes at once, one thread each: as a sweep on two cores runs.
 WORKERS = 2
 LABELS = ("DNN", "DRNN-2", "U-Net")
+#: Sides of the square matrices of which the fastest gives the rate of products.
+SIZES = (1000, 1500)
 
 
 @dataclass(frozen=True)
@@ -69,14 +74,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Speed:
-    """The speed of a training.
+    """The speed of a training in one process.
 
     Attributes
     ----------
     bare, lightning
-        Frames a second in a bare loop and in the suite's training.
+        Frames a second in a bare loop and in the suite's training, where matrix products run at the
+        rate of `products`.
     products
-        Operations a second of matrix products in the precision of the training.
+        Operations a second of matrix products in the precision of the training: the median.
     per_frame
         Operations that training takes a frame.
     checkpoint_s
@@ -117,21 +123,31 @@ def clips() -> list[Track]:
     ]
 
 
-def product_rate(precision: str, seconds: float = 1.0) -> float:
-    """Return operations a second of square matrix products, the best of several sizes."""
-    dtype = getattr(torch, precision)
-    rates = []
-    for n in (1000, 1500, 2000):
-        a, b = torch.rand(n, n).to(dtype), torch.rand(n, n).to(dtype)
-        a @ b
+class Products:
+    """Square matrix products of one precision, of the size that is fastest here."""
+
+    def __init__(self, precision: str) -> None:
+        self.seconds: list[float] = []
+        self.n = max(SIZES, key=lambda n: n**3 / self._measured(n, precision, 10))
+        self.precision = precision
+
+    @staticmethod
+    def _measured(n: int, precision: str, repeats: int) -> float:
+        a = torch.rand(n, n).to(getattr(torch, precision))
         times = []
-        begin = time.perf_counter()
-        while time.perf_counter() - begin < seconds:
+        for _ in range(repeats):
             start = time.perf_counter()
-            a @ b
+            a @ a
             times.append(time.perf_counter() - start)
-        rates.append(2 * n**3 / float(np.median(times)))
-    return max(rates)
+        return float(np.median(times))
+
+    def measure(self) -> None:
+        """Add the seconds that a product takes now."""
+        self.seconds.append(self._measured(self.n, self.precision, 3))
+
+    def rate(self) -> float:
+        """Return operations a second, the median of all measurements."""
+        return float(2 * self.n**3 / np.median(self.seconds))
 
 
 def bare_epoch(module: TrainingModule, optimizer: torch.optim.Optimizer, epoch: int) -> None:
@@ -146,32 +162,49 @@ def bare_epoch(module: TrainingModule, optimizer: torch.optim.Optimizer, epoch: 
         optimizer.step()
 
 
-@dataclass
 class Clock:
-    """Notes when each step of a training begins, and tells how long an epoch takes."""
+    """Times the steps of a training by the products measured before and after each."""
 
-    n_steps: int
-    steps: list[float] = field(default_factory=list)
-    changes: list[float] = field(default_factory=list)
+    def __init__(self, n_steps: int, precision: str) -> None:
+        self.n_steps = n_steps
+        self.products = Products(precision)
+        self.steps: list[float] = []
+        self.changes: list[float] = []
+        self.checkpoints: list[float] = []
+
+    def checkpoint(self, save: Callable[..., None], *args: Any) -> None:
+        """Save a checkpoint; the step does not count the time."""
+        start = time.perf_counter()
+        save(*args)
+        self.checkpoints.append(time.perf_counter() - start)
+
+    def now(self) -> float:
+        """Return the time in seconds that went by outside of checkpoints."""
+        return time.perf_counter() - sum(self.checkpoints)
 
     @contextlib.contextmanager
     def watching(self, module: TrainingModule) -> Iterator[None]:
         """Note the steps of a module for whole epochs."""
-        begun, cost = list[float](), module.cost
+        begun, ended, cost = list[float](), list[float](), module.cost
 
         def timed(batch: BatchIndex, draw: int = 0) -> tuple[Tensor, int]:
-            begun.append(time.perf_counter())
+            ended.append(self.now())
+            self.products.measure()
+            begun.append(self.now())
             return cost(batch, draw)
 
         module.cost = timed
         yield
         del module.cost
-        for i, seconds in enumerate(np.diff(begun), start=1):
-            (self.changes if i % self.n_steps == 0 else self.steps).append(float(seconds))
+        product_s = np.array(self.products.seconds)
+        step_s = np.array(ended[1:]) - begun[:-1]
+        for i, step in enumerate(step_s / (product_s[1:] + product_s[:-1]) * 2.0, start=1):
+            (self.changes if i % self.n_steps == 0 else self.steps).append(float(step))
 
     def epoch_s(self) -> float:
-        """Return the seconds of an epoch."""
-        return (self.n_steps - 1) * float(np.median(self.steps)) + min(self.changes)
+        """Return the seconds of an epoch, where a product takes its median time."""
+        products = (self.n_steps - 1) * float(np.median(self.steps)) + min(self.changes)
+        return products * float(np.median(self.products.seconds))
 
 
 def measure(case: Case) -> Speed:
@@ -182,27 +215,27 @@ def measure(case: Case) -> Speed:
     optimizer = torch.optim.Adam(module.network.parameters(), fused=True)
     bare_epoch(module, optimizer, 0)
     n_steps = math.ceil(module.excerpts.n_sequences / method.batch_size)
-    bare, lightning, products, checkpoints = Clock(n_steps), Clock(n_steps), [], []
-    save = pl.Trainer.save_checkpoint
-
-    def timed(trainer: pl.Trainer, path: Path) -> None:
-        start = time.perf_counter()
-        save(trainer, path)
-        checkpoints.append(time.perf_counter() - start)
-
-    pl.Trainer.save_checkpoint = timed
+    bare, lightning = (Clock(n_steps, case.precision) for _ in range(2))
+    pl.Trainer.save_checkpoint = functools.partialmethod(
+        lambda trainer, save, path: lightning.checkpoint(save, trainer, path),
+        pl.Trainer.save_checkpoint,
+    )
     frames = module.excerpts.n_sequences * module.excerpts.n_frames
-    for n in range(ROUNDS):
-        products.append(product_rate(case.precision))
-        with bare.watching(module):
-            for i in range(EPOCHS):
-                bare_epoch(module, optimizer, EPOCHS * n + i)
-        trained, context = method.module(tracks), FitContext()
-        with lightning.watching(trained), tempfile.TemporaryDirectory() as folder:
-            context.folder = Path(folder)
-            train(trained, context, "cpu")
-    speeds = (frames / clock.epoch_s() for clock in (bare, lightning))
-    return Speed(*speeds, max(products), operations(module), min(checkpoints))
+    with bare.watching(module):
+        for i in range(EPOCHS):
+            bare_epoch(module, optimizer, i)
+    trained, context = method.module(tracks), FitContext()
+    with lightning.watching(trained), tempfile.TemporaryDirectory() as folder:
+        context.folder = Path(folder)
+        train(trained, context, "cpu")
+    rate = lightning.products.rate()
+    return Speed(
+        bare=frames / bare.epoch_s() * rate / bare.products.rate(),
+        lightning=frames / lightning.epoch_s(),
+        products=rate,
+        per_frame=operations(module),
+        checkpoint_s=min(lightning.checkpoints),
+    )
 
 
 def main() -> None:
@@ -213,7 +246,7 @@ def main() -> None:
         f"{heading()} DNN and DRNN-2 have three layers of 1,000 units and batches of 32 sequences "
         "of 50 frames; the convolutional network three layers of 32 channels and batches of 4. The "
         "share is that of the operations of the network's products in the rate of matrix products "
-        "of the same precision, measured in the same process. Two workers train at once, as a "
+        "of the same precision, measured before each step. Two workers train at once, as a "
         "sweep on two cores does; rates and frames a second are of both together. A training "
         f"writes checkpoints as often as they take {CHECKPOINT_SHARE:.0%} of its time.",
         "",
