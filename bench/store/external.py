@@ -99,13 +99,11 @@ def score_estimates(
     digest = folder.digest(estimates, list(references.names))
     values = {"estimates": digest, **_check_lengths(references, estimates, any_length)}
     cell = _cell(label, SCORED_HERE, values, references.dataset, references.digest, protocols)
-    if into is None:
-        check_scores(workspace, _own_name(cell), cell)
-    else:
+    if into is not None:
         manifest = load_manifest(workspace.runs, into)
         _check_references(manifest, cell)
         _check_label(manifest, cell)
-    refuse_link(workspace.reports / (into or _own_name(cell)))
+    _check_report(workspace, cell, into)
     cell_folder = CellFolder(workspace.runs, cell)
     if not cell_folder.is_done():
         scores, audio_s = _score(cell_folder, references, estimates, report_progress)
@@ -153,9 +151,7 @@ def import_museval(workspace: Workspace, files: Path, label: str, into: str | No
     cell = _cell(label, IMPORTED, values, IMPORTED, digest, [_MUSEVAL])
     if into is not None:
         cell = _paired(load_manifest(workspace.runs, into), cell, scores)
-    else:
-        check_scores(workspace, _own_name(cell), cell)
-    refuse_link(workspace.reports / (into or _own_name(cell)))
+    _check_report(workspace, cell, into)
     cell_folder = CellFolder(workspace.runs, cell)
     if not cell_folder.is_done():
         _keep(cell_folder, {_MUSEVAL: scores}, float(lengths_s.sum()), len(names))
@@ -194,6 +190,13 @@ def _cell(
         )
     versions = {name: protocol(name).version for name in protocols}
     return Cell(label, method, method, 1, values, None, dataset, {"test": digest}, versions)
+
+
+def _check_report(workspace: Workspace, cell: Cell, into: str | None) -> None:
+    """Refuse to replace a report of other scores, or to write through a link."""
+    if into is None:
+        check_scores(workspace, _own_name(cell), cell)
+    refuse_link(workspace.reports / (into or _own_name(cell)))
 
 
 def _check_label(manifest: Manifest, cell: Cell) -> None:
