@@ -6,7 +6,6 @@ The critical-difference diagram is drawn here and not by scikit-posthocs, for th
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Mapping
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.plots.figure import COLOURS, MARKERS, SETTINGS
+from bench.report.plots.figure import COLOURS, MARKERS, SETTINGS, svg_of
 from bench.report.statistics import Ranks
 
 #: Width of a panel and height of a row in it, in inches.
@@ -81,7 +80,7 @@ def distributions(
         panel.set_ylim(len(values) - 0.4, -0.6)
         panel.set_xlabel(name)
         panel.grid(visible=False, axis="y")
-        return _svg(figure)
+        return svg_of(figure, transparent=True)
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def overview(places: Mapping[str, Mapping[str, Place]], groups: Mapping[str, str
             panel.tick_params(axis="y", length=0)
         panels[0].set_yticks(range(len(labels)), labels)
         panels[0].set_ylim(len(labels) - 0.4, -0.6)
-        return _svg(figure)
+        return svg_of(figure, transparent=True)
 
 
 def critical_difference(ranks: Ranks) -> bytes:
@@ -163,7 +162,7 @@ def critical_difference(ranks: Ranks) -> bytes:
             ends = [ranks.mean[clique[0]] - 0.05, ranks.mean[clique[-1]] + 0.05]
             y = 0.5 + 0.34 * level
             panel.plot(ends, [y, y], color=COLOURS[1], linewidth=3, solid_capstyle="butt")
-        return _svg(figure)
+        return svg_of(figure, transparent=True)
 
 
 def _levels(ranks: Ranks) -> list[int]:
@@ -214,14 +213,7 @@ def trade_offs(
         panels[0].set_ylabel(name)
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower left", fontsize=8, frameon=False)
-        return _svg(figure)
-
-
-def _svg(figure: Any) -> bytes:
-    """Return a figure as SVG without a background, the same bytes for the same content."""
-    sink = io.BytesIO()
-    figure.savefig(sink, format="svg", metadata={"Date": None}, transparent=True)
-    return sink.getvalue()
+        return svg_of(figure, transparent=True)
 
 
 def inline(svg: bytes, prefix: str, label: str) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
+import re
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +16,8 @@ from bench.report.numbers import axis_name
 _PANEL, _ROW_HEIGHT = 3.4, 0.28
 #: Distinct in grey and to the colour-blind (Okabe and Ito).
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
+#: An id that is a hash, where it is set and where it is used.
+_HASHED_ID = re.compile(r'((?:id="|url\(#|href="#)[a-z])([0-9a-f]{10})(?=["\)])')
 MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 SETTINGS: Any = {
     "svg.hashsalt": "bench",
@@ -38,9 +43,28 @@ def figure_svg(data: FigureData) -> bytes:
             height = 1.0 + _ROW_HEIGHT * max(len(data.points), 3)
             figure = Figure(figsize=(_PANEL * len(data.metrics) + 1.5, height))
             _draw_rows(figure, data)
-        sink = io.BytesIO()
-        figure.savefig(sink, format="svg", metadata={"Date": None})
-    return sink.getvalue()
+        return svg_of(figure)
+
+
+def svg_of(figure: Any, **settings: Any) -> bytes:
+    """Return a figure as SVG, the same bytes for the same content on every processor.
+
+    Matplotlib names clip paths and markers by hashes of their coordinates, whose last bits differ
+    between processors; here they are numbered in the order in which they appear.
+
+    Parameters
+    ----------
+    figure
+        A figure of matplotlib.
+    settings
+        For `matplotlib.figure.Figure.savefig`.
+    """
+    sink = io.BytesIO()
+    figure.savefig(sink, format="svg", metadata={"Date": None}, **settings)
+    numbers = defaultdict[str, int](itertools.count(1).__next__)
+    return _HASHED_ID.sub(
+        lambda match: f"{match[1]}{numbers[match[2]]}", sink.getvalue().decode()
+    ).encode()
 
 
 def _draw_curves(figure: Any, data: FigureData) -> None:

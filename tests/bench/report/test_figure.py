@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
 from bench.report.curves import Curve, FigureData, Point, figure_data
 from bench.report.formats.latex import latex
 from bench.report.formats.markdown import markdown
-from bench.report.plots.figure import figure_svg
+from bench.report.plots.figure import figure_svg, svg_of
 from bench.report.prose.findings import findings
 from bench.report.tabulate import tabulate
 from bench.report.write import write_report
@@ -172,6 +174,16 @@ def test_the_figure_is_svg_with_a_panel_a_metric_and_the_same_bytes_again(tmp_pa
     axes = set(re.findall(rb'id="axes_\d+"', content))
     assert len(axes) == (4 if over else 3)
     assert content == figure_svg(numbers(results))
+
+
+def test_a_figure_is_the_same_on_a_processor_that_rounds_otherwise():
+    def drawn(height):
+        figure = Figure(figsize=(3, 2))
+        figure.add_axes((0.1, 0.1, 0.8, height)).plot([0, 1], marker="o")
+        return svg_of(figure)
+
+    assert drawn(0.7) == drawn(np.nextafter(0.7, 1))
+    assert drawn(0.7) != drawn(0.71)
 
 
 def test_the_report_shows_figure_findings_and_spread(swept, tmp_path):
