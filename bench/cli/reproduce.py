@@ -62,7 +62,6 @@ def reproduce(
     cells = [_cell_for_here(cell) for cell in recorded]
     place = Workspace(into or Path("reproduced") / results.experiment.name)
     _check_fresh(place, provenance.commit())
-    place.runs.mkdir(parents=True, exist_ok=True)
     folders = [CellFolder(place.runs, cell) for cell in cells]
     pending = [f for f in folders if not f.is_done()]
     _warn_of_changes(recorded, cells, console)
@@ -76,7 +75,7 @@ def reproduce(
         for f, cell in zip(folders, recorded, strict=True)
     ]
     reproductions = list(compare(results, computed))
-    print("Each row, its means here in dB, and (those of the report ± what the rule allows):")
+    print("For each row: its means here, and in brackets the report's ± what the rule allows.")
     for one in reproductions:
         print("\n".join(_lines(one)))
     n_reproduced = sum(one.is_reproduced for one in reproductions)
@@ -195,7 +194,7 @@ def _check_fresh(place: Workspace, commit: str) -> None:
 
 def _lines(one: Reproduction) -> Iterator[str]:
     """Yield what is printed of a row: the verdict, then its means in the report and here."""
-    from bench.scoring.aggregate import metrics
+    from bench.scoring.aggregate import metric_name, metrics
 
     known = not math.isnan(one.largest_db)
     largest = f"; scores of a track differ by {one.largest_db:.1g} dB at most" if known else ""
@@ -203,7 +202,8 @@ def _lines(one: Reproduction) -> Iterator[str]:
     for (target, protocol), means in one.means.groupby(["target", "protocol"], sort=False):
         by_metric = means.set_index("metric")
         figures = (
-            f"{str(name).upper()} {mean['now']:.2f} ({mean['then']:.2f} ± {mean['allowed_db']:.2f})"
+            f"{metric_name(str(name))} {mean['now']:.2f} "
+            f"({mean['then']:.2f} ± {mean['allowed_db']:.2f})"
             for name, mean in by_metric.reindex(metrics(str(protocol))).iterrows()
         )
         yield f"    {target}, {protocol}: {', '.join(figures)}"

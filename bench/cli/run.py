@@ -253,7 +253,7 @@ def _compute(
         with contextlib.ExitStack() as last, Recorder(tracker, unrecorded) as recorder:
             tally = compute_cells(job, ordered, workers, console, recorder.begin, recorder.end)
             last.enter_context(shown_stage(console, "recording in MLflow what is left"))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BenchError):
         tracker.interrupt()
         raise
     results = manifest.results(results.outcomes)

@@ -65,13 +65,15 @@ def finish_external(console: Console, row: ExternalRow, record: bool) -> None:
     from bench.report.write import write_report
     from bench.tracking.tracker import Tracker
 
-    tables = tabulate(row.manifest.results())
+    results = row.manifest.results()
+    tables = tabulate(results)
     report_folder = write_report(tables, HERE)
     if record:
         tracker = Tracker(row.manifest, HERE)
         tracker.open()
         tracker.finish(row.folder)
-        tracker.close(0, report_folder)
+        n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
+        tracker.close(n_failed, report_folder)
         if tracker.trouble:
             warn(tracker.trouble)
     print_tables(console, tables.parts, report_folder)

@@ -26,8 +26,10 @@ def track(name: NameArgument) -> None:
     outcomes = manifest.results().outcomes
     folders = zip(manifest.folders, outcomes, strict=True)
     ended = [folder for folder, outcome in folders if outcome.status != "missing"]
+    n_refused = 0
     for folder in ended:
-        if not tracker.finish(folder):
+        n_refused = 0 if tracker.finish(folder) else n_refused + 1
+        if n_refused == 2:  # the store is away, rather than one cell refused
             break
     results = manifest.results(known=outcomes)
     n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 import scipy
 
-from bench.report.numbers import metric_name
 from bench.report.table import Part
 from bench.report.tabulate import ReportTables
-from bench.scoring.aggregate import merit
+from bench.scoring.aggregate import merit, metric_name
 
 #: Fewer rows than these are put in the same order by chance too often.
 FEWEST_ROWS = 4

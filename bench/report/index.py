@@ -13,9 +13,9 @@ from typing import Any
 
 from bench import provenance
 from bench.report.committed import load_provenance
-from bench.report.numbers import metric_name, rounded, unit_of
+from bench.report.numbers import rounded, unit_of
 from bench.report.rows import UNRANKED
-from bench.scoring.aggregate import merit
+from bench.scoring.aggregate import merit, metric_name
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.numbers import NOTHING, in_unit, interval_text, metric_name, rounded
+from bench.report.numbers import NOTHING, in_unit, interval_text, rounded
 from bench.report.rows import GROUP_TITLES, Row, not_recovered
 from bench.report.statistics import ALPHA
 from bench.report.table import SET_APART, Entry, Grid, Line, Part
-from bench.scoring.aggregate import merit
+from bench.scoring.aggregate import merit, metric_name
 from bench.scoring.protocols import PROTOCOLS
 from bench.store.results import Results
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from bench.scoring.aggregate import WITHOUT_UNIT, in_decibels, merit
+from bench.scoring.aggregate import WITHOUT_UNIT, in_decibels, merit, metric_name
 
 #: Text in the place of a number that does not exist.
 NOTHING = "–"
@@ -85,31 +85,6 @@ def correlation(value: float) -> str:
     ('−0.46', '1.00', '0.00')
     """
     return rounded(value)
-
-
-#: Metrics whose names are not written in capitals.
-_NAMES = {
-    "usdr": "uSDR",
-    "si_sdri": "SI-SDRi",
-    "bleedless": "Bleedless",
-    "fullness": "Fullness",
-    "raw_pitch": "Raw pitch",
-    "raw_chroma": "Raw chroma",
-    "overall_accuracy": "Overall accuracy",
-    "voicing_recall": "Voicing recall",
-    "voicing_false_alarm": "Voicing false alarm",
-}
-
-
-def metric_name(metric: str) -> str:
-    """Return a metric as a sentence names it.
-
-    Examples
-    --------
-    >>> metric_name("si_sdr"), metric_name("usdr")
-    ('SI-SDR', 'uSDR')
-    """
-    return _NAMES.get(metric, metric.upper().replace("_", "-"))
 
 
 def heading(metric: str) -> str:

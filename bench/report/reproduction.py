@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from bench.scoring.aggregate import WITHOUT_UNIT, over_tracks
+from bench.report.numbers import unit_of
+from bench.scoring.aggregate import WITHOUT_UNIT, metric_name, over_tracks
 from bench.store.results import Outcome, Results
 
 #: Largest difference of a score in dB that is rounding of the same processor.
@@ -185,12 +186,15 @@ def _judged(
         by = f"by {largest:.2g} dB" if np.isfinite(largest) else "without bound"
         verdict = f"not reproduced: a score of one track differs {by}"
         return Reproduction(row, False, verdict, means, largest)
+    if means.empty:
+        verdict = "not reproduced: the report has no spread over trainings to compare with"
+        return Reproduction(row, False, verdict, means, largest)
     if len(beyond):
         excess = (apart - means["allowed_db"]).fillna(np.inf).to_numpy()
         place = means.iloc[int(excess.argmax())]
         verdict = (
-            f"not reproduced: {place['target']} {place['metric'].upper()} "
-            f"{place['now']:.2f} for {place['then']:.2f} dB"
+            f"not reproduced: {place['target']} {metric_name(place['metric'])} "
+            f"{place['now']:.2f} for {place['then']:.2f}{unit_of(place['metric'])}"
         )
         return Reproduction(row, False, verdict, means, largest)
     return Reproduction(row, True, "within what trainings differ by", means, largest)

@@ -47,7 +47,7 @@ def compute(job: Job, cell: Cell) -> JobResult:
     if not job.runs.is_dir():
         why = f"{job.runs} is not on {platform.node()}: all hosts must share that folder"
         return JobResult("stopped", why)
-    why = _other_versions(cell)
+    why = _version_mismatch(cell)
     if why:
         return JobResult("stopped", why)
     try:
@@ -61,16 +61,21 @@ def compute(job: Job, cell: Cell) -> JobResult:
             if state.get("stage") == "failed":
                 return JobResult("failed", state.get("error", ""))
             folder.begin()
-            run_cell(job, folder, claim)
+            try:
+                run_cell(job, folder, claim)
+            except BusyError:
+                return JobResult("busy")
+            except Exception as error:  # noqa: BLE001 - a failed cell must not end the others
+                return record_failure(folder, error)  # under the claim: nobody else begins it
             return JobResult("done")
-    except BusyError:
-        return JobResult("busy")
     except Exception as error:  # noqa: BLE001 - a failed cell must not end the others
         return record_failure(folder, error)
 
 
-def _other_versions(cell: Cell) -> str:
-    """Return in what this worker's code is not that which planned a cell; empty where nothing.
+def _version_mismatch(cell: Cell) -> str:
+    """Return why this worker must not compute a cell: its code is of another version.
+
+    Empty where its versions of the method and of the protocols are those that were planned.
 
     A worker that was started before a method was changed would write the numbers of the old code
     under the name of the new one.
@@ -103,7 +108,8 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
     separation = Separation(job, folder, claim)
     missing = [name for name in cell.protocols if folder.scores_bytes(name) is None]
     rows: dict[str, list[pd.DataFrame]] = {name: [] for name in missing}
-    score_s = audio_s = 0.0
+    score_s = dict.fromkeys(missing, 0.0)
+    audio_s = 0.0
     is_followed = any(scores_pitch(name) for name in missing)
     with Usage() as usage:
         for n_done, track in enumerate(tracks):
@@ -114,14 +120,15 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
             for name in missing:
                 scores = score_track(name, track, estimates, references, followed)
                 rows[name].append(pd.DataFrame(scores))
+                # The first protocol's time includes what all of them need of the track.
+                score_s[name] += time.perf_counter() - start
+                start = time.perf_counter()
             if references.known_mixture_sdr is not None:
                 _MIXTURE_SDR[_track_key(cell, track)] = references.known_mixture_sdr
-            score_s += time.perf_counter() - start
             audio_s += track.duration_s
     facts = {
         "fit": training_folder(folder).fit_facts() if cell.learns else {},
         "separate_s": separation.seconds,
-        "score_s": score_s,
         "audio_s": audio_s,
         "n_tracks": len(tracks),
         "peak_bytes": usage.peak_bytes,
@@ -130,7 +137,8 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
     for name in missing:
         if not claim.holds():
             raise BusyError
-        folder.write_scores(name, pd.concat(rows[name], ignore_index=True), facts)
+        frame = pd.concat(rows[name], ignore_index=True)
+        folder.write_scores(name, frame, {**facts, "score_s": score_s[name]})
     folder.write_state("done")
 
 
@@ -150,7 +158,7 @@ def _prepared(cell: Cell, track: Track) -> Prepared:
 
 
 def _track_key(cell: Cell, track: Track) -> str:
-    """Return what tells a test track from those of other corpora."""
+    """Return the key of a test track in the caches of this worker."""
     return f"{cell.digests['test']}/{track.name}"
 
 
@@ -169,8 +177,8 @@ class Separation:
     Attributes
     ----------
     seconds
-        Time in seconds that separation has taken so far, with the time that it would have taken to
-        compute what another row had left (`bench.methods.shared_work`).
+        Time in seconds that separation has taken so far. Where arrays came from another row, it
+        includes the time that computing them took there (`bench.methods.shared_work`).
     """
 
     def __init__(self, job: Job, folder: CellFolder, claim: Claim) -> None:
@@ -247,6 +255,8 @@ def _trained(job: Job, folder: CellFolder, claim: Claim) -> Separator:
         if n_busy:
             raise BusyError
         _train_once(job, training, folder, claim)
+    elif folder.cell.learns:  # a process that was killed may have left them after its training
+        shutil.rmtree(training.path / "checkpoints", ignore_errors=True)
     return load_method(folder).to(device_here(job.device))
 
 

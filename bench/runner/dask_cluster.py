@@ -14,6 +14,7 @@ from typing import Any
 
 from bench.errors import BenchError, exception_text
 from bench.plan.cells import Cell
+from bench.runner.failure import causes
 from bench.runner.job import JobResult
 from bench.runner.slurm import slurm_cluster
 from bench.runner.workers import Workers
@@ -141,13 +142,6 @@ def _local(workers: Workers, preload: Sequence[str], limits: Mapping[str, str]) 
     return cluster
 
 
-def _first(error: BaseException) -> BaseException:
-    """Return the error with which an error began."""
-    while earlier := error.__cause__ or error.__context__:
-        error = earlier
-    return error
-
-
 class _LocalWorkers:
     """Watch over the processes of a local cluster.
 
@@ -180,8 +174,9 @@ class _LocalWorkers:
             try:
                 self._cluster.sync(failed[0].start)  # raises why it failed
             except Exception as error:  # noqa: BLE001 - whatever kept it from starting
+                *_, first = causes(error)
                 raise BenchError(
-                    f"no worker process can be started here ({exception_text(_first(error))}); "
+                    f"no worker process can be started here ({exception_text(first)}); "
                     "--workers 0 computes in the command's own process"
                 ) from None
 

@@ -38,11 +38,11 @@ def _is_of_disk(error: Exception) -> bool:
     return any(
         isinstance(cause, FolderError)
         or (isinstance(cause, OSError) and cause.errno in DISK_ERRORS)
-        for cause in _causes(error)
+        for cause in causes(error)
     )
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def causes(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an error, and the errors during whose handling it was raised."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:

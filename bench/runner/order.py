@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from bench.plan.cells import Cell
 from bench.store.cell_folder import CellFolder
@@ -56,6 +56,7 @@ def _n_shared(cell: Cell, other: Cell) -> int:
 
 def _seconds(outcome: Outcome) -> float:
     """Return the time in seconds that a finished cell took, with its training."""
-    facts = outcome.facts[next(iter(outcome.cell.protocols))]
-    parts: Mapping[str, float | None] = {**facts, **facts.get("fit", {})}
-    return sum(parts.get(name) or 0.0 for name in ("fit_s", "separate_s", "score_s"))
+    every = [outcome.facts[name] for name in outcome.cell.protocols]
+    spent = [every[0].get("fit", {}).get("fit_s"), every[0].get("separate_s")]
+    spent += [facts.get("score_s") for facts in every]
+    return float(sum(filter(None, spent)))

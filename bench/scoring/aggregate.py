@@ -103,6 +103,31 @@ def merit(metric: str) -> int:
     return -1 if metric in DISTANCES else 1
 
 
+#: Metrics whose names are not written in capitals.
+_NAMES = {
+    "usdr": "uSDR",
+    "si_sdri": "SI-SDRi",
+    "bleedless": "Bleedless",
+    "fullness": "Fullness",
+    "raw_pitch": "Raw pitch",
+    "raw_chroma": "Raw chroma",
+    "overall_accuracy": "Overall accuracy",
+    "voicing_recall": "Voicing recall",
+    "voicing_false_alarm": "Voicing false alarm",
+}
+
+
+def metric_name(metric: str) -> str:
+    """Return a metric as a sentence names it.
+
+    Examples
+    --------
+    >>> metric_name("si_sdr"), metric_name("usdr")
+    ('SI-SDR', 'uSDR')
+    """
+    return _NAMES.get(metric, metric.upper().replace("_", "-"))
+
+
 def in_decibels(metrics: Iterable[str]) -> bool:
     """Tell whether all of these metrics are in dB."""
     return not WITHOUT_UNIT.intersection(metrics)

@@ -16,7 +16,7 @@ from bench.track import Audio, check_audio
 _LOSSY = ("MP3", "OGG")
 
 
-def checked_reader(path: Path, song: Path, head: audio.Header) -> chunks.Read:
+def checked_reader(path: Path, song: Path) -> chunks.Read:
     """Return a function that reads a part of a song.
 
     Parameters
@@ -25,8 +25,6 @@ def checked_reader(path: Path, song: Path, head: audio.Header) -> chunks.Read:
         File that soundfile reads.
     song
         The song as the user named it, for messages.
-    head
-        Header of `path`.
 
     Returns
     -------

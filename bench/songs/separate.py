@@ -17,6 +17,7 @@ from bench.methods import chunks
 from bench.methods.song import SongSeparator
 from bench.songs.decode import checked_reader, readable
 from bench.songs.write import FLOATS, Format, added_up, written
+from bench.track import TARGETS
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,13 @@ def separate_file(
     if song.stem.strip(".") == "":
         raise BenchError(f"{song} has no name that a folder can have; rename it")
     folder = out / song.stem
-    targets = {t: folder / f"{t}.{form.suffix}" for t in ("vocals", "accompaniment")}
+    targets = {t: folder / f"{t}.{form.suffix}" for t in TARGETS}
     if any(path.exists() and path.samefile(song) for path in targets.values() if song.exists()):
         raise BenchError(f"{song} would be written over; choose another --out")
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         path, head = readable(song, Path(scratch))
-        read = checked_reader(path, song, head)
+        read = checked_reader(path, song)
         size = (head.n_channels, head.n_samples, head.rate)
         segments = chunks.stream(method.for_rate(head.rate), read, *size)
         with written(targets, head, form) as write:

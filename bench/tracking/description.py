@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
-from bench.scoring.aggregate import in_decibels, metrics
+from bench.scoring.aggregate import in_decibels, metric_name, metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,7 +38,9 @@ def describe_cell(cell: Cell, protocols: Mapping[str, Sequence[Mapping[Any, Any]
         for row in rows:
             number = _two_decimals(row["value"])
             counts = f"{row['n_tracks']} | {row['n_undefined']}"
-            lines.append(f"| {row['target']} | {row['metric'].upper()} | {number} | {counts} |")
+            lines.append(
+                f"| {row['target']} | {metric_name(row['metric'])} | {number} | {counts} |"
+            )
         lines += ["", f"By track: `tracks/{protocol}.json`; by window: `scores/{protocol}.json`."]
     return clipped("\n".join(lines))
 

@@ -24,11 +24,20 @@ AUDIO, PICTURE = "audio", "spectrogram"
 
 
 def log_pictures(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
-    """Log the pictures of a training by step, unless the run already has pictures."""
+    """Log the pictures of a training by step, but those that the run has already."""
     from PIL import Image
 
-    if folder.pictures() and not client.list_artifacts(run_id, "images"):
-        for step, name, path in folder.pictures():
+    pictures = folder.pictures()
+    if not pictures:
+        return
+    # MLflow writes the small copy of a picture last; its name begins with key and step.
+    logged = {
+        Path(artifact.path).name.split("+timestamp+")[0]
+        for artifact in client.list_artifacts(run_id, "images")
+        if artifact.path.endswith("+compressed.webp")
+    }
+    for step, name, path in pictures:
+        if f"{name}+step+{step}" not in logged:
             with Image.open(path) as picture:
                 client.log_image(run_id, picture, key=name, step=step)
 

@@ -84,10 +84,17 @@ class Recorder:
         return self._record() and all(self.tracker.follow(folder) for folder in running)
 
     def _record(self) -> bool:
-        """Record the cells that have ended; stop and return False where the store refuses one."""
-        while self.ended:
-            if not self.tracker.finish(self.ended[0]):
-                return False
+        """Record the cells that have ended; return whether the store took all of them.
+
+        A cell that the store refuses goes to the end of the queue. After two in a row the store is
+        taken to be away.
+        """
+        n_refused = 0
+        while n_refused < min(len(self.ended), 2):
+            is_recorded = self.tracker.finish(self.ended[0])
+            n_refused = 0 if is_recorded else n_refused + 1
             with self.lock:
-                del self.ended[0]
-        return True
+                folder = self.ended.pop(0)
+                if not is_recorded:
+                    self.ended.append(folder)
+        return not self.ended

@@ -84,8 +84,8 @@ class Tracker:
                     default_store.make(database)
                 default_store.follow_move(self.workspace)
                 self.client = MlflowClient(tracking_uri=self.uri)
-                self.store = self._identity(self.workspace)
-                self.experiment_id = self._experiment(self.workspace)
+                self.store = self._identity()
+                self.experiment_id = self._experiment()
                 self.parent_id = self._parent()
         except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
             raise BenchError(
@@ -109,17 +109,17 @@ class Tracker:
         except BenchError as error:
             raise BenchError(f"{error}; nothing was run") from None
 
-    def _identity(self, workspace: Workspace) -> str:
+    def _identity(self) -> str:
         """Return an identifier of this store, which another store at its address would not have.
 
         It is written into `Workspace.stores_met`.
         """
         identity = f"made {self.client.get_experiment('0').creation_time}"
-        path = workspace.stores_met
+        path = self.workspace.stores_met
         write_text(path, json_text({**(read_json(path) or {}), store_name(): identity}))
         return identity
 
-    def _experiment(self, workspace: Workspace) -> str:
+    def _experiment(self) -> str:
         """Return the id of the experiment in the store, made or restored if it has to be."""
         stored = self.client.get_experiment_by_name(self.name)
         experiment = self.manifest.experiment
@@ -136,7 +136,7 @@ class Tracker:
                 if stored.tags.get(key) != value:
                     self.client.set_experiment_tag(stored.experiment_id, key, value)
             return str(stored.experiment_id)
-        artifacts = workspace.artifacts.resolve().as_uri()
+        artifacts = self.workspace.artifacts.resolve().as_uri()
         # A server has a place for artifacts of its own; a database has none.
         local = None if self.uri.startswith(("http://", "https://")) else artifacts
         return str(self.client.create_experiment(self.name, local, about))
@@ -180,9 +180,8 @@ class Tracker:
             action()
         except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
             self.trouble = (
-                f"MLflow at {without_secret(self.uri)} does not take what it is sent "
-                f"({first_line(error)}); nothing is lost: what it misses is recorded when it is "
-                f"back, by the same command or bench track {self.name}"
+                f"MLflow at {without_secret(self.uri)} failed ({first_line(error)}); no result is "
+                f"lost: the same command, or bench track {self.name}, records what is missing"
             )
             return False
         if not self.missed:
@@ -299,9 +298,13 @@ class Tracker:
         """Mark the runs of unfinished cells as killed; the next `bench run` continues them."""
 
         def kill() -> None:
-            done = {folder.path for folder in self.manifest.folders if folder.is_done()}
+            ended = {
+                folder.path
+                for folder in self.manifest.folders
+                if folder.is_done() or folder.state().get("stage") == "failed"
+            }
             for path, run_id in self.runs.items():
-                if path not in done:
+                if path not in ended:
                     self.client.set_terminated(run_id, "KILLED")
             self.client.set_terminated(self.parent_id, "KILLED")
 

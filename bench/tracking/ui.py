@@ -129,13 +129,15 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
     ends = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, _interrupt) for number in ends]
     # A session of its own: what the server starts is ended with it.
-    # Its own words go to standard error, so that ours are all there is on standard output.
+    # MLflow's output goes to standard error: standard output holds only the address.
     process = subprocess.Popen(command, env=environment, stdout=2, start_new_session=True)
     try:
         if _answers(server, process):
             print(f"MLflow: {address}\nend it with Ctrl-C", flush=True)
             if show:
                 webbrowser.open(address)
+        elif process.poll() is None:
+            print(f"MLflow does not answer at {server} yet; end it with Ctrl-C", flush=True)
         process.wait()
     except KeyboardInterrupt:
         pass

@@ -16,9 +16,10 @@ from pylatexenc.latexencode import (
     UnicodeToLatexEncoder,
 )
 
-from bench.report.numbers import NOTHING, in_unit, metric_name
+from bench.report.numbers import NOTHING, in_unit
 from bench.report.table import SET_APART, Entry, Grid, Part
 from bench.report.tabulate import ReportTables
+from bench.scoring.aggregate import metric_name
 
 #: Signs that LaTeX sets better than by pylatexenc's own rules: in the font of the text, or shorter.
 _SIGNS = {

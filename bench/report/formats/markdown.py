@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from bench.report.agreement import Agreement, agreements
 from bench.report.curves import FigureData
-from bench.report.numbers import NOTHING, correlation, heading, metric_name, rating, rating_interval
+from bench.report.numbers import NOTHING, correlation, heading, rating, rating_interval
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
 from bench.report.ratings import ListeningResult
 from bench.report.rows import Row, rows_of_note
 from bench.report.table import CLOSE, Entry, Grid, Part
 from bench.report.tabulate import ReportTables
+from bench.scoring.aggregate import metric_name
 
 
 def markdown(

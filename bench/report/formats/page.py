@@ -34,7 +34,6 @@ from bench.report.numbers import (
     correlation,
     heading,
     in_unit,
-    metric_name,
     p_value,
     rating,
     rating_interval,
@@ -48,7 +47,7 @@ from bench.report.ratings import listening_result
 from bench.report.rows import GROUP_TITLES, rows_of_note
 from bench.report.table import CLOSE
 from bench.report.tabulate import ReportTables
-from bench.scoring.aggregate import merit
+from bench.scoring.aggregate import merit, metric_name
 
 
 def html_page(

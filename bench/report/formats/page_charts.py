@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from bench.report.cost import Cost
 from bench.report.curves import FigureData
-from bench.report.numbers import axis_name, heading, in_unit, metric_name, p_value, rounded
+from bench.report.numbers import axis_name, heading, in_unit, p_value, rounded
 from bench.report.plots import charts
 from bench.report.rows import Row
 from bench.report.statistics import ALPHA, Ranks, ranks
 from bench.report.table import Part
 from bench.report.tabulate import ReportTables
-from bench.scoring.aggregate import merit, metric_of_track
+from bench.scoring.aggregate import merit, metric_name, metric_of_track
 
 #: Up to this number of rows a critical-difference diagram can be read; beyond, a matrix of pairs.
 _MOST_IN_DIAGRAM = 10

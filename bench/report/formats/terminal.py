@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from rich.table import Table
 from rich.text import Text
 
-from bench.report.numbers import in_unit, metric_name
+from bench.report.numbers import in_unit
 from bench.report.statistics import ALPHA
 from bench.report.table import CLOSE, Entry, Part
+from bench.scoring.aggregate import metric_name
 
 _STYLES = {"best": "bold", "second": "underline"}
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.report.numbers import better_side, ends, metric_name, p_value, rounded, unit_of
+from bench.report.numbers import better_side, ends, p_value, rounded, unit_of
 from bench.report.table import Line, Part
-from bench.scoring.aggregate import merit
+from bench.scoring.aggregate import merit, metric_name
 from bench.store.results import Results
 
 

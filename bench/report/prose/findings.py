@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from bench.report.curves import Curve, FigureData, Point
-from bench.report.numbers import better_side, ends, metric_name, rounded, unit_of
-from bench.scoring.aggregate import merit, over_seeds
+from bench.report.numbers import better_side, ends, rounded, unit_of
+from bench.scoring.aggregate import merit, metric_name, over_seeds
 
 
 def findings(data: FigureData) -> list[str]:

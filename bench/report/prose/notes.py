@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from bench import provenance
 from bench.plan.cells import IMPORTED, SCORED_HERE
-from bench.report.numbers import metric_name, unit_of
+from bench.report.numbers import unit_of
 from bench.report.rows import Row, is_tested
 from bench.report.statistics import ALPHA, least_p_value
 from bench.report.table import CLOSE, SET_APART
 from bench.report.tabulate import ReportTables
-from bench.scoring.aggregate import merit
+from bench.scoring.aggregate import merit, metric_name
 from bench.store.results import Results
 
 
@@ -25,8 +25,8 @@ def notes(tables: ReportTables) -> list[str]:
         "In brackets: the 95 % interval of a value by the bootstrap over "
         f"{_units(tables)}. {CLOSE}: not significantly different from the best of its column "
         f"(Wilcoxon's signed-rank test, paired by {_units(tables)[:-1]}, p-values adjusted by "
-        f"Holm, level 0.05). Both speak of the choice of {_units(tables)}, not of the chance in a "
-        "training.",
+        f"Holm, level {ALPHA}). Both speak of the choice of {_units(tables)}, not of the chance in "
+        "a training.",
     ]
     lines += _about_groups(tables)
     lines += _unmarked(tables)
