@@ -106,6 +106,24 @@ def test_a_failed_cell_or_an_infinite_score_is_not_reproduced(report, planned):
     assert row.largest_db == np.inf
 
 
+def test_a_row_without_a_measure_that_has_a_spread_is_not_reproduced(planned):
+    def in_other_units(cell, shift=0.0):
+        table = outcome(cell, shift).scores["bss_eval_v3"]
+        names = pa.array(["mr_stft"] * len(table)).dictionary_encode()
+        protocols = pa.array(["mr_stft"] * len(table)).dictionary_encode()
+        for name, column in (("metric", names), ("protocol", protocols)):
+            table = table.set_column(table.column_names.index(name), name, column)
+        table = table.slice(0, 1)
+        return Outcome(cell, "done", scores={"mr_stft": table})
+
+    report = Results(EXPERIMENT, {}, [in_other_units(planned[1])])
+    (row,) = compare(report, [in_other_units(planned[1], 3.0)])
+    assert (row.is_reproduced, row.verdict) == (
+        False,
+        "not reproduced: the report has no spread over trainings to compare with",
+    )
+
+
 def test_the_spread_of_trainings_is_that_of_the_committed_report():
     results = load_committed(REPORTS / "ablation_gamma")
     spread = reproduction._training_sd(reproduction._seed_means(results.scores))

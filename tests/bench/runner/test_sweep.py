@@ -27,7 +27,7 @@ from bench.plan.cells import cells
 from bench.plan.experiment_file import read_experiment
 from bench.runner import cell as cell_module
 from bench.runner import dask_cluster
-from bench.runner.job import Job
+from bench.runner.job import Job, JobResult
 from bench.scoring.prepared import Prepared
 from bench.store import claim
 from bench.store.cell_folder import CellFolder
@@ -384,6 +384,43 @@ def test_work_that_two_rows_share_is_done_once_and_each_row_tells_its_time(sweep
     assert bench("run", "sweep.yaml", "--workers", "0") == 0
     assert not Path("runs/shared_work").exists()
     pd.testing.assert_frame_equal(scores(), shared)
+
+
+def test_each_protocol_has_the_time_of_its_own_scores(sweep, monkeypatch):
+    score = cell_module.score_track
+
+    def slow(name, *arguments):
+        time.sleep(0.3 if name == "si_sdr" else 0)
+        return score(name, *arguments)
+
+    monkeypatch.setattr(cell_module, "score_track", slow)
+    cell = cells(read_experiment(Path("sweep.yaml"), ["protocols=[si_sdr, usdr]"]), Synthetic())[0]
+    Path("runs").mkdir()
+    job = Job(Path("runs").resolve(), Path("data"), "cpu", 1, "")
+    assert cell_module.compute(job, cell).status == "done"
+    folder = CellFolder(Path("runs"), cell)
+    seconds = {name: folder.score_facts(name)["score_s"] for name in cell.protocols}
+    assert seconds["si_sdr"] > 0.3 * N_TRACKS > seconds["usdr"] > 0
+
+
+def test_a_failure_is_recorded_before_another_process_can_begin_the_cell(sweep, monkeypatch):
+    cell = cells(read_experiment(Path("sweep.yaml")), Synthetic())[0]
+    folder = CellFolder(Path("runs").resolve(), cell)
+    folder.path.parent.mkdir()
+    holders = []
+
+    def failed(*_):
+        raise BenchError("no luck")
+
+    def recorded(failing, error):
+        holders.append(claim.holder(failing.path))
+        return JobResult("failed", str(error))
+
+    monkeypatch.setattr(cell_module, "run_cell", failed)
+    monkeypatch.setattr(cell_module, "record_failure", recorded)
+    job = Job(folder.path.parent, Path("data"), "cpu", 1, "")
+    assert cell_module.compute(job, cell).status == "failed"
+    assert [holder["pid"] for holder in holders] == [os.getpid()]
 
 
 def test_the_sdr_of_a_mixture_is_computed_once_in_a_worker_though_its_cache_is_full(
