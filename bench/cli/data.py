@@ -25,7 +25,7 @@ def check_data(
         Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
     ] = Path("data"),
 ) -> None:
-    """Say what of a corpus is there, what is missing and what is damaged; 1 where any is."""
+    """Check a corpus for files that are missing or damaged; exit status 1 if there are any."""
     from bench.datasets import open_dataset
     from bench.datasets.check import check_corpus
 

@@ -42,8 +42,8 @@ def listen(
         print(f"{len(key.trials)} tracks, {len(heard)} signals each: {'; '.join(heard)}")
         if not tables.results.corpus.get("shares_audio", False):
             print(
-                f"the licence of {tables.results.corpus['title']} lets nobody pass its audio on: "
-                "keep the page in your own house"
+                f"the licence of {tables.results.corpus['title']} does not allow its audio to be "
+                "passed on: do not publish the page"
             )
         print(f"give this file to each listener: {page}")
         print(f"then: bench listen {experiment} --answers FOLDER, with the files that they save")

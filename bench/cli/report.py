@@ -14,7 +14,7 @@ from bench.cli.tables import prepare_report, print_tables
 def report(
     name: NameArgument,
     check: Annotated[
-        bool, typer.Option("--check", help="Prove that it is what its scores give; write nothing.")
+        bool, typer.Option("--check", help="Check that it is what its scores give; write nothing.")
     ] = False,
 ) -> None:
     """Write a report again from the cells in runs/, or check one that is there."""

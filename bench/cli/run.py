@@ -131,7 +131,7 @@ def run(
         with interruptible(f"bench: host {where.node} stopped"):
             job = dataclasses.replace(job_of(HERE.runs, data, where), began=began)
             n_joined = hosts.join(job, pending)
-        print(f"host {where.node}: joined {n_joined} trainings; the first host has what they gave")
+        print(f"host {where.node}: joined {n_joined} trainings, and the first host has the results")
         return
     prepare_report(spec.name)
     prepare(HERE.runs)

@@ -1,4 +1,4 @@
-"""The surroundings of a training: where it keeps checkpoints, and where it reports to."""
+"""The context of a training: where it keeps checkpoints, and where it reports to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 
 class FitContext:
-    """The surroundings of one training. This one keeps nothing; the runner's keeps all of it.
+    """The context of one training. This one keeps nothing; the runner's keeps all of it.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class FitContext:
 
 
 class MemberContext(FitContext):
-    """The surroundings of one member of an ensemble: checkpoints of its own, nothing else kept.
+    """The context of one member of an ensemble: checkpoints of its own, nothing else kept.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
 """From an experiment to its cells, and what makes two cells the same.
 
 A cell is a method with its hyperparameters on the splits of a dataset with a seed. Its
-fingerprint is the SHA-256 of the canonical JSON of exactly these, the method's own VERSION and
-the digests of the splits among them. What was learnt is keyed without the protocol and the test
-split, scores with them, so that a new protocol trains nothing again.
+fingerprint is the SHA-256 of the canonical JSON of the method, its VERSION, its hyperparameters,
+the seed, the dataset's name and the digests of what the method learns from. The test split and the
+protocol are part of the key of the scores instead, so that a new protocol trains nothing again.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from bench.plan.experiment import Experiment, MethodEntry
 from bench.scoring.protocols import protocol, scores_pitch
 
 #: The methods and groups of cells of external scores: estimates scored here, scores from elsewhere.
-SCORED_HERE, IMPORTED = "elsewhere", "imported"
+MADE_ELSEWHERE, IMPORTED = "elsewhere", "imported"
 #: The groups of cells.
-GROUPS = (*registry.GROUPS, SCORED_HERE, IMPORTED)
+GROUPS = (*registry.GROUPS, MADE_ELSEWHERE, IMPORTED)
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """How to call it: its row, and its seed if it has one."""
+        """The label of the row, with the seed if there is one."""
         return self.row if self.seed is None else f"{self.row}, seed {self.seed}"
 
     @cached_property
     def fingerprint(self) -> str:
-        """What was learnt: the hash of all that it depends on, 64 hexadecimal digits."""
+        """SHA-256 of all that the training depends on, 64 hexadecimal digits."""
         return digest_of(
             {
                 "method": self.method,
@@ -95,9 +95,9 @@ class Cell:
 
     @property
     def training_cell(self) -> Cell:
-        """The cell that holds the training: with what matters in separation alone at its default.
+        """The cell whose training this one uses: `Separator.AFTER_TRAINING` at its defaults.
 
-        Most cells train for themselves.
+        That is the cell itself for most cells.
         """
         cls = registry.find_method(self.method)
         kept = {k: v for k, v in self.hyperparameters.items() if k not in cls.AFTER_TRAINING}

@@ -52,7 +52,7 @@ class Source:
         return str(self.path)
 
     def where_set(self, *place: str | int) -> str:
-        """Return where the type of a value was set: by an override of a part of it, or `where`."""
+        """Return the override that set a part of a value, or else where the value was set."""
         for inside, word in self.overrides.items():
             if len(inside) > len(place) and inside[: len(place)] == place:
                 return f"-o {word}"
@@ -121,7 +121,7 @@ def _check_entry(entry: MethodEntry, i: int, source: Source) -> None:
     Parameters
     ----------
     entry
-        Line of the experiment.
+        The entry.
     i
         Index of the entry in ``methods``.
     source

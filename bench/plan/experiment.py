@@ -254,7 +254,8 @@ class Experiment(Strict):
     figure
         Drawn beside the table where it is given.
     examples
-        Whether the report shows three tracks: the best, the median and the worst.
+        Whether the report shows three tracks, chosen by how far their sources overlap; see
+        `bench.store.listening`.
     keep_estimates
         Whether the estimates of the cells that it runs stay in their folders, 8 bytes a sample of
         a target: a protocol that is added later scores them without separating again.

@@ -30,7 +30,7 @@ GROUP_TITLES = {
 #: Groups that are never ranked: bounds, and scores that were not computed here.
 UNRANKED = ("imported", "bound")
 #: Where the scores of a row come from, by group; those of all others are computed here.
-_STANDINGS = {"elsewhere": "rescored from audio", "imported": "imported"}
+_ORIGINS = {"elsewhere": "rescored from audio", "imported": "imported"}
 #: The numbers of a row of which a cell is missing or failed.
 _NO_NUMBERS: dict[str, Any] = {
     **dict.fromkeys(["value", "spread", "half_width", "low", "high"], np.nan),
@@ -74,10 +74,10 @@ class Row:
     taken: bool = False
 
     @property
-    def standing(self) -> str:
+    def origin(self) -> str:
         """Where its scores come from."""
         computed = "taken from an earlier report" if self.taken else "computed here"
-        return _STANDINGS.get(self.group, computed)
+        return _ORIGINS.get(self.group, computed)
 
     @property
     def constants(self) -> str:
@@ -127,11 +127,11 @@ def table_rows(results: Results) -> list[Row]:
 
 
 def rows_of_note(rows: Sequence[Row]) -> Sequence[Row]:
-    """Return the rows if it must be said where they come from, none where all go without saying.
+    """Return the rows whose origin the report states: all of them, or none.
 
-    It goes without saying where all are computed here and nothing is stated of their constants.
+    None where all are computed here and no entry states how its constants were chosen.
     """
-    plain = all(row.standing == "computed here" and not row.chosen for row in rows)
+    plain = all(row.origin == "computed here" and not row.chosen for row in rows)
     return [] if plain else rows
 
 
@@ -263,7 +263,7 @@ def _row_numbers(seeds: pd.DataFrame, tracks: TrackTable, protocol: str) -> dict
 
 
 def is_tested(row: Row, best: Row) -> bool:
-    """Tell whether a row's difference from the best is tested: no bound's, nor that of chance."""
+    """Return whether a row is tested against the best: no bound, no two of one training each."""
     by_chance = best.has_one_draw and row.has_one_draw
     return row is not best and row.group != "bound" and not by_chance
 

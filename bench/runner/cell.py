@@ -32,10 +32,10 @@ from bench.store.listening import write_estimates
 from bench.store.trained import load_method, member_folders, training_folder
 from bench.track import Audio, PitchTrack, Track
 
-#: Cache of prepared references, shared by the cells of one worker; its size in bytes at most.
+#: Cache of prepared references, shared by the cells of one worker, and its largest size in bytes.
 _PREPARED: dict[str, Prepared] = {}
 PREPARED_BYTES = 1 << 29
-#: SDR of the mixture of each track that the worker has scored; it takes as long as a cell's score.
+#: Cache of the mixture's SDR by track: it takes as long to compute as the score of an estimate.
 _MIXTURE_SDR: dict[str, NDArray[np.float64]] = {}
 
 

@@ -41,8 +41,9 @@ DEATHS_OF_JOBS = 30
 def connected(
     workers: Workers, preload: Sequence[str] = ()
 ) -> Iterator[tuple[Any, Callable[[], None]]]:
-    """Yield a Dask client of the workers, which are started and ended here unless elsewhere.
+    """Yield a Dask client of the workers.
 
+    Local workers and SLURM's jobs are ended at the end; those of another scheduler are left alone.
     With it comes a function that replaces workers that have ended, where Dask does not.
 
     Parameters
@@ -110,7 +111,7 @@ def _nothing() -> None:
 
 
 def _local(workers: Workers, preload: Sequence[str], limits: Mapping[str, str]) -> Any:
-    """Return a cluster of local workers. As many as there are GPUs offer one each."""
+    """Return a cluster of local workers; the first of them offer the GPUs of one training each."""
     from dask.distributed import LocalCluster
     from distributed.utils import get_mp_context
 

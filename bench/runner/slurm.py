@@ -15,9 +15,9 @@ from bench.errors import BenchError
 SUBMIT_S = 5.0
 #: Time in seconds between two looks at the queue.
 QUEUE_S = 10.0
-#: Time in seconds for which a sweep without any job submits again what SLURM refuses.
+#: A sweep ends if SLURM refuses its jobs and has taken none for this time in seconds.
 REFUSED_S = 600.0
-#: A sweep ends where so many times its number of jobs have ended and no worker of theirs came.
+#: A sweep ends after this many times `n_jobs` jobs in a row have ended without a worker.
 FAILED_ROUNDS = 2
 
 
@@ -54,7 +54,7 @@ def slurm_cluster(n_jobs: int) -> Iterator[tuple[Any, Callable[[], None]]]:
     for key in ("cores", "memory"):
         if dask.config.get(f"jobqueue.slurm.{key}", None) is None:
             raise BenchError(
-                f"--scheduler slurm: Dask's settings do not say {key} of a job; say it under "
+                f"--scheduler slurm: Dask's settings lack the {key} of a job; set it under "
                 "jobqueue.slurm in a file of ~/.config/dask, or in one that DASK_CONFIG names"
             )
     job_class: Any = SLURMJob
@@ -174,7 +174,7 @@ class _Jobs:
 
 
 def _queued() -> set[str] | None:
-    """Return the identifiers of this user's jobs that wait or run; None where SLURM is silent."""
+    """Return the identifiers of this user's jobs that wait or run; None where squeue fails."""
     command = ["squeue", "--me", "--noheader", "--format=%i"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

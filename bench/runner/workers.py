@@ -1,4 +1,4 @@
-"""Where cells run, by the words of the command line."""
+"""Where cells run, as the options of the command line state it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def parse_workers(
     Raises
     ------
     BenchError
-        The words do not go together, or the device is unknown or not here.
+        Options contradict each other, or the device is unknown or not here.
     """
     if device not in DEVICES:
         raise BenchError(f"no device {device!r}; known: {', '.join(DEVICES)}")

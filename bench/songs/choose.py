@@ -101,17 +101,17 @@ def trained_runs(workspace: Workspace, method: str | None = None) -> list[Traine
         run = _trained_run(manifest, folder, medians, best_untrained)
         if run is not None and _leads_less(run, runs.get(folder.path)):
             runs[folder.path] = run
-    return sorted(runs.values(), key=_goodness, reverse=True)
+    return sorted(runs.values(), key=_sort_key, reverse=True)
 
 
 def _leads_less(run: TrainedRun, other: TrainedRun | None) -> bool:
-    """Tell whether a run tells more, or worse, of a training than what another experiment tells."""
+    """Return whether a run replaces that of another experiment: its lead is known, and smaller."""
     if other is None or other.lead is None:
         return True
     return run.lead is not None and run.lead < other.lead
 
 
-def _goodness(run: TrainedRun) -> tuple[bool, float]:
+def _sort_key(run: TrainedRun) -> tuple[bool, float]:
     """Return what runs are ordered by: the lead where it is known, else the time."""
     return (False, run.ended) if run.lead is None else (True, run.lead)
 
@@ -184,11 +184,11 @@ def chosen_method(workspace: Workspace, rate: int) -> tuple[str, str]:
     runs = [run for run in trained_runs(workspace) if run.may_be_chosen]
     if not runs:
         return WITHOUT_TRAINING, (
-            f"with {WITHOUT_TRAINING}, the best method without training on held-out songs: no run "
-            "on real singers that is trained here is known to separate voices better. To train "
+            f"with {WITHOUT_TRAINING}, the best method without training on held-out songs: no "
+            "network that was trained here on real singers has scored better. To train "
             f"networks: bench run {recipe}"
         )
-    best = max(runs, key=lambda run: (min(run.rate, rate), _goodness(run)))
+    best = max(runs, key=lambda run: (min(run.rate, rate), _sort_key(run)))
     lead = (
         "no method without training was scored beside it"
         if best.lead is None

@@ -13,8 +13,9 @@
         estimates/         of an experiment that keeps them; see `bench.store.estimates`
         scores/<key>.parquet, and <key>.json, written last: the marker of finished scores
 
-Each file appears whole, by a rename. A score counts as finished only where its marker is
-there and gives the hash of the file beside it.
+A file is written under another name and then renamed, so that it appears whole; ``curves.jsonl``
+alone grows by lines, and ``fit/`` counts only where ``fit.json`` is there. A score counts as
+finished only where its marker is there and gives the hash of the file beside it.
 """
 
 from __future__ import annotations

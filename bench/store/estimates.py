@@ -32,7 +32,9 @@ def home(folder: CellFolder, track: Track) -> Path:
         The track's name cannot be the name of a folder.
     """
     if track.name.startswith(".") or Path(track.name).name != track.name:
-        raise BenchError(f"estimates of track {track.name!r} cannot be kept: not a folder's name")
+        raise BenchError(
+            f"estimates of track {track.name!r} cannot be kept: no folder can have that name"
+        )
     return folder.path / "estimates" / folder.cell.separated_digest[:16] / track.name
 
 

@@ -24,7 +24,7 @@ from bench import provenance
 from bench.datasets import folder
 from bench.datasets.references import ReferenceTracks
 from bench.errors import BenchError, check_text
-from bench.plan.cells import IMPORTED, SCORED_HERE, Cell
+from bench.plan.cells import IMPORTED, MADE_ELSEWHERE, Cell
 from bench.plan.experiment import Experiment
 from bench.scoring import museval_json
 from bench.scoring.prepared import Prepared
@@ -98,7 +98,7 @@ def score_estimates(
     """
     digest = folder.digest(estimates, list(references.names))
     values = {"estimates": digest, **_check_lengths(references, estimates, any_length)}
-    cell = _cell(label, SCORED_HERE, values, references.dataset, references.digest, protocols)
+    cell = _cell(label, MADE_ELSEWHERE, values, references.dataset, references.digest, protocols)
     if into is not None:
         manifest = load_manifest(workspace.runs, into)
         _check_references(manifest, cell)
@@ -224,7 +224,10 @@ def _check_references(manifest: Manifest, cell: Cell) -> None:
         if protocol not in cell.protocols and not scores_pitch(protocol)
     ]
     if missing:
-        raise BenchError(f"experiment {name!r} is scored by {', '.join(missing)} too: add it")
+        raise BenchError(
+            f"experiment {name!r} is scored by {', '.join(missing)} too; add "
+            f"--protocol {' --protocol '.join(missing)}"
+        )
 
 
 def _paired(manifest: Manifest, cell: Cell, imported: pd.DataFrame) -> Cell:

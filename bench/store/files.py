@@ -98,7 +98,7 @@ def refuse_link(folder: Path) -> None:
         It is a link.
     """
     if folder.is_symlink():
-        raise BenchError(f"{folder} is a link, and what it leads to is not written over; remove it")
+        raise BenchError(f"{folder} is a link, and its target is not overwritten; remove the link")
 
 
 def make_folder(path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from bench.datasets import shares_audio
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError
-from bench.plan.cells import SCORED_HERE, Cell
+from bench.plan.cells import MADE_ELSEWHERE, Cell
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.store.cell_folder import CellFolder
 from bench.store.facts import Corpus
@@ -204,7 +204,7 @@ def _as_scored_now(cell: Cell, cells: Sequence[Cell]) -> Cell:
         return cell
     protocols = {n: cells[0].protocols.get(n, version) for n, version in cell.protocols.items()}
     digests = dict(cell.digests)
-    if cell.method == SCORED_HERE:
+    if cell.method == MADE_ELSEWHERE:
         digests["test"] = cells[0].digests["test"]
     return dataclasses.replace(cell, protocols=protocols, digests=digests)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.plan.cells import IMPORTED, SCORED_HERE, Cell
+from bench.plan.cells import IMPORTED, MADE_ELSEWHERE, Cell
 from bench.store.files import read_json
 from bench.store.manifest import manifest_path
 from bench.store.workspace import Workspace
@@ -143,7 +143,7 @@ def _owner(workspace: Workspace, name: str) -> _Owner | None:
     if record is None:
         return None
     cells = record.get("cells", [])
-    is_external = all(cell.get("method") in (SCORED_HERE, IMPORTED) for cell in cells)
+    is_external = all(cell.get("method") in (MADE_ELSEWHERE, IMPORTED) for cell in cells)
     default = NO_FILE if cells and is_external else f"experiments/{name}.yaml"
     return _Owner(
         record.get("file", default),

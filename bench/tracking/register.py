@@ -47,9 +47,9 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
         of_row = [run for run in runs if run.data.tags.get("row") == row]
         if not of_row:
             raise BenchError(
-                f"{without_secret(uri)} has no model of row {row!r}, seed {seed}, of experiment "
-                f"{experiment!r}: the row has no model, or was not recorded; bench report "
-                f"{experiment} lists the rows"
+                f"{without_secret(uri)} has no run of row {row!r}, seed {seed}, of experiment "
+                f"{experiment!r}; bench report {experiment} lists the rows, and bench track "
+                f"{experiment} records what is missing"
             )
         outputs = of_row[0].outputs
         models = outputs.model_outputs if outputs else []

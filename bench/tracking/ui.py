@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Key of the shared view.
 KEY = "bench"
 VIEW = f"mlflow.sharedViewState.{KEY}"
-#: Time in seconds after which waiting for a server to answer ends; slow machines need a minute.
+#: Longest time in seconds that a server may take to answer first; slow machines need a minute.
 _PATIENCE_S = 120
 
 

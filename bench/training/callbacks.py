@@ -1,4 +1,4 @@
-"""Parts of a training that watch it: curves, the check of hosts, best weights, checkpoints."""
+"""Callbacks of a training: curves, the check of hosts, best weights, checkpoints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CHECKPOINT_SHARE = 0.01
 
 
 class ProgressCallback(Callback):
-    """Passes curves, pictures and progress on to the surroundings of the training.
+    """Passes curves, pictures and progress on to the context of the training.
 
     It must come before `WeightAverage`, which puts other weights in place at the end of a
     validation.
@@ -147,8 +147,8 @@ class WeightAverage(Callback):
 class PeriodicCheckpoint(Checkpoint):
     """Writes a checkpoint at the end of an epoch, as often as its cost allows.
 
-    The first and the last epoch end with one. In between, the next one is due when the seconds that
-    the last one took are less than `CHECKPOINT_SHARE` of the seconds since.
+    The first and the last epoch end with one. In between, one is written when the last
+    one took less than `CHECKPOINT_SHARE` of the time since.
 
     Parameters
     ----------

@@ -37,7 +37,7 @@ Pairing = Literal["own", "any"]
 
 @dataclass(frozen=True)
 class BatchIndex:
-    """Where the sequences of a batch begin, one entry a sequence: ``(sequences,)`` each.
+    """Where the sequences of a batch begin, one entry a sequence: ``(sequences,)`` unless stated.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ from bench.track import TARGETS
 from bench.training.objective import TINY
 from bench.training.settings import TrainingSettings
 
-#: Energy of a noise or an error, as a fraction of the mixture's, below which it counts as that.
+#: Least energy that noise or error count with, as a fraction of the mixture's energy.
 LEAST = 1e-9
 
 
@@ -47,9 +47,9 @@ def clip_estimates(settings: TrainingSettings, network: Any, magnitudes: Tensor)
 
 
 def clip_outputs(settings: TrainingSettings, network: Any, x: Tensor) -> Tensor:
-    """Return the raw outputs over whole clips, in runs that the network's memory asks for.
+    """Return the raw outputs over whole clips, in segments as long as the network's memory asks.
 
-    The runs of a network that remembers the past overlap: its state starts at 0 every `frames`
+    The segments of a network that remembers the past overlap: its state starts at 0 every `frames`
     frames, as in training, and runs for as many frames before its output counts. Each frame but the
     first few thus depends on between `frames` and twice `frames` frames of the past. A state that
     runs on through a clip can grow without bound, since rectified units have none and training
@@ -71,10 +71,10 @@ def clip_outputs(settings: TrainingSettings, network: Any, x: Tensor) -> Tensor:
     """
     n_frames, frames, memory = x.shape[1], settings.frames, settings.memory()
     if memory == "sequence":
-        outputs = _run_outputs(settings, network, x, frames, frames)
+        outputs = _segment_outputs(settings, network, x, frames, frames)
         return outputs.flatten(1, 2)[:, :n_frames]
     if memory == "past" and n_frames > 2 * frames:
-        outputs = _run_outputs(settings, network, x, 2 * frames, frames)
+        outputs = _segment_outputs(settings, network, x, 2 * frames, frames)
         first, rest = outputs[:, 0, :frames], outputs[:, :, frames:].flatten(1, 2)
         return torch.cat([first, rest], dim=1)[:, :n_frames]
     context, multiple = settings.context_frames(), settings.frame_multiple()
@@ -82,24 +82,25 @@ def clip_outputs(settings: TrainingSettings, network: Any, x: Tensor) -> Tensor:
     return settings.raw_outputs(network, _with_edges(x, context, missing))[:, :n_frames]
 
 
-def _run_outputs(
+def _segment_outputs(
     settings: TrainingSettings, network: Any, x: Tensor, length: int, step: int
 ) -> Tensor:
-    """Return the outputs of runs of `length` frames that begin every `step` frames.
+    """Return the outputs of segments of `length` frames that begin every `step` frames.
 
     Returns
     -------
     Tensor
-        ``(clips, runs, length, outputs, bins)``. The last run ends at the clip's end or after it.
+        ``(clips, segments, length, outputs, bins)``. The last segment ends at the end of the
+        clip or after it.
     """
     n_clips, n_frames, _ = x.shape
-    n_runs = max(-(-(n_frames - length) // step), 0) + 1
+    n_segments = max(-(-(n_frames - length) // step), 0) + 1
     padded = _with_edges(x, settings.context_frames(), 0)
-    padded = pad(padded, (0, 0, 0, (n_runs - 1) * step + length - n_frames))
-    runs = padded.unfold(1, length + 2 * settings.context_frames(), step)
-    batches = torch.split(runs.transpose(2, 3).flatten(0, 1), settings.batch_size)
+    padded = pad(padded, (0, 0, 0, (n_segments - 1) * step + length - n_frames))
+    segments = padded.unfold(1, length + 2 * settings.context_frames(), step)
+    batches = torch.split(segments.transpose(2, 3).flatten(0, 1), settings.batch_size)
     outputs = torch.cat([settings.raw_outputs(network, batch) for batch in batches])
-    return outputs.reshape(n_clips, n_runs, *outputs.shape[1:])
+    return outputs.reshape(n_clips, n_segments, *outputs.shape[1:])
 
 
 def _with_edges(x: Tensor, context: int, missing: int) -> Tensor:

@@ -120,15 +120,15 @@ class NetworkSeparator(TrainingSettings):
         """Train on `tracks`, and keep the weights that separate `dev` best; see `Separator.fit`."""
         from bench.training.trainer import train
 
-        surroundings = context or FitContext()
+        context = context or FitContext()
         if self.ensemble > 1:
             members = self.members()
             for i, member in enumerate(members):
-                member.to(self.device).fit(tracks, dev, MemberContext(surroundings, i))
+                member.to(self.device).fit(tracks, dev, MemberContext(context, i))
             return self.join(members)
         rate = common_rate(tracks)
-        module = self.module(tracks, dev, surroundings.cache)
-        weights = train(module, surroundings, self.device)
+        module = self.module(tracks, dev, context.cache)
+        weights = train(module, context, self.device)
         self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}
         self.precision_: str = module.layer_precision
         self.rate_ = rate

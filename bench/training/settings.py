@@ -35,7 +35,7 @@ class TrainingSettings(LevelledSeparator):
     Parameters
     ----------
     gamma
-        Weight of the discriminative term, from 0 (left out) to 1 (excluded).
+        Weight of the discriminative term: 0, without it, or more, and less than 1.
     objective
         Divergence of an estimate from its reference: ``squared_error``, ``absolute_error`` or
         ``kl``.

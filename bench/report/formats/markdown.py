@@ -150,7 +150,7 @@ def _origins(rows: Sequence[Row]) -> list[str]:
         "|---|---|---|",
     ]
     for row in rows:
-        cells = [escape_markdown(row.label), row.standing, escape_markdown(row.constants)]
+        cells = [escape_markdown(row.label), row.origin, escape_markdown(row.constants)]
         out.append("| " + " | ".join(cell or NOTHING for cell in cells) + " |")
     return [*out, ""]
 

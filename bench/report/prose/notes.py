@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from bench import provenance
-from bench.plan.cells import IMPORTED, SCORED_HERE
+from bench.plan.cells import IMPORTED, MADE_ELSEWHERE
 from bench.report.numbers import unit_of
 from bench.report.rows import Row, is_tested
 from bench.report.statistics import ALPHA, least_p_value
@@ -163,7 +163,7 @@ def _failures(results: Results) -> list[str]:
 
 def _unfinished(row: Row) -> str:
     """Return that a row is not finished: its numbers are left out whole."""
-    if row.method in (IMPORTED, SCORED_HERE):
+    if row.method in (IMPORTED, MADE_ELSEWHERE):
         return (
             f"{row.label} has no scores of this version of the protocol and this test split: they "
             "are older, damaged or gone. Score it again by bench score or bench import."

@@ -94,7 +94,7 @@ def test_two_hosts_train_one_model_as_one_does(workspace, alone, monkeypatch):
         said, _ = second.communicate(timeout=60)
     finally:
         end(second)
-    assert said.endswith("host 1: joined 1 trainings; the first host has what they gave\n")
+    assert said.endswith("host 1: joined 1 trainings, and the first host has the results\n")
     scores = pd.read_parquet("reports/sweep/scores.parquet")
     ours, theirs = (s[s["row"] == "DNN"]["value"].to_numpy() for s in (scores, alone))
     assert 0 < np.abs(ours - theirs).max() < 0.01  # a sum of two parts is rounded otherwise
