@@ -46,6 +46,14 @@ def check_data(
             console.print(Text(f"missing in {state.split}: {', '.join(state.missing)}"))
         for reason in state.damaged.values():
             console.print(Text(f"damaged in {state.split}: {reason}"))
+        if state.n_unlabelled:
+            n_unlabelled = f"{state.n_unlabelled} of {len(state.names)} tracks in {state.split}"
+            console.print(
+                Text(
+                    f"no labels of pitch: {n_unlabelled}; methods that use labels take the pitch "
+                    f"found in the true voice there. Labels are expected in {corpus.LABELS}"
+                )
+            )
     if any(state.n_missing for state in states):
         console.print(Text(f"to get what is missing: {corpus.SOURCE}"))
     console.print(Text(f"Cite: {corpus.CITATION}\nLicence: {corpus.LICENCE}."))

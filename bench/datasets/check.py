@@ -26,6 +26,8 @@ class SplitState:
         Names that are known to be missing, where the corpus's names are known.
     damaged
         For each damaged track, what is wrong with it.
+    n_unlabelled
+        Tracks here without labels of pitch, in a corpus that has such labels.
     """
 
     split: str
@@ -33,6 +35,7 @@ class SplitState:
     names: list[str]
     missing: list[str]
     damaged: Mapping[str, str]
+    n_unlabelled: int = 0
 
     @property
     def n_missing(self) -> int:
@@ -84,4 +87,5 @@ def state(
         except BenchError as error:
             damaged[name] = str(error)
     missing = sorted(set(corpus.KNOWN.get(split, ())) - set(names))
-    return SplitState(split, corpus.FULL_SIZES.get(split), names, missing, damaged)
+    n_unlabelled = sum(not corpus.label_fingerprint(name) for name in names) if corpus.LABELS else 0
+    return SplitState(split, corpus.FULL_SIZES.get(split), names, missing, damaged, n_unlabelled)

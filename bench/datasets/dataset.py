@@ -63,6 +63,8 @@ class Dataset(ABC):
         Tracks of each split in the complete corpus; empty where there is no such number.
     KNOWN
         Names of all tracks of a split, where they are known.
+    LABELS
+        Where its labels of pitch lie; empty for a corpus without.
     SHARES_AUDIO
         Whether its licence lets a report that is passed on carry excerpts of its audio.
     """
@@ -73,6 +75,7 @@ class Dataset(ABC):
     SOURCE: ClassVar[str]
     FULL_SIZES: ClassVar[Mapping[str, int]]
     KNOWN: ClassVar[Mapping[str, Collection[str]]] = {}
+    LABELS: ClassVar[str] = ""
     SHARES_AUDIO: ClassVar[bool] = False
 
     def __init__(self, root: Path) -> None:

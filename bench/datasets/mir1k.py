@@ -43,6 +43,7 @@ class MIR1K(Dataset):
         "recordings using the MIR-1K dataset. IEEE TASLP 18(2), 2010."
     )
     LICENCE: ClassVar = "for research; not to be redistributed"
+    LABELS: ClassVar = "MIR-1K/PitchLabel/*.pv"
     SOURCE: ClassVar = (
         "get MIR-1K.zip from the Multimedia Information Retrieval laboratory (J.-S. R. Jang) and "
         "unpack it there"

@@ -9,6 +9,21 @@ from typing import Any
 from bench.report.numbers import NOTHING
 from bench.report.tabulate import ReportTables
 
+#: What the table of cost shows, where any row has it; what is below says how it is read.
+COLUMNS = (
+    "Parameters",
+    "Training",
+    "Real-time factor",
+    "Memory, training",
+    "Memory, separation",
+    "Precision of the training",
+)
+CAPTION = (
+    "Means over seeds. Real-time factor: seconds of separation a second of audio, on one core or "
+    "the device that the provenance names. Memory: the largest of the whole process, sampled. "
+    f"{NOTHING}: nothing to train, or not measured."
+)
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -37,12 +52,12 @@ class Cost:
     parameters: float | None = None
 
     @property
-    def texts(self) -> tuple[str, str, str, str, str]:
-        """Its numbers as the table shows them."""
+    def texts(self) -> tuple[str, ...]:
+        """Its entries in the table, one for each of `COLUMNS`."""
         factor = NOTHING if self.real_time_factor is None else f"{self.real_time_factor:.3g}"
         n = NOTHING if self.parameters is None else f"{self.parameters / 1e6:.3g} M"
         sizes = _size(self.fit_bytes), _size(self.separate_bytes)
-        return n, _duration(self.fit_s), factor, *sizes
+        return n, _duration(self.fit_s), factor, *sizes, self.precision or NOTHING
 
 
 def costs(tables: ReportTables) -> list[Cost]:
@@ -52,6 +67,14 @@ def costs(tables: ReportTables) -> list[Cost]:
         facts = outcome.facts.get(next(iter(outcome.cell.protocols)), {})
         by_row.setdefault(outcome.cell.row, []).append(facts)
     return [_cost(row.label, by_row[row.label]) for row in tables.rows if row.status == "done"]
+
+
+def cost_table(rows: Sequence[Cost]) -> list[list[str]]:
+    """Return the table of cost: its heading, then each row, without columns that hold nothing."""
+    columns = zip(COLUMNS, *(row.texts for row in rows), strict=True)
+    filled = [column for column in columns if set(column[1:]) != {NOTHING}]
+    labels = ["Method", *(row.row for row in rows)]
+    return [list(entries) for entries in zip(labels, *filled, strict=True)]
 
 
 def _cost(label: str, seeds: Sequence[Mapping[str, Any]]) -> Cost:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from bench.report.agreement import Agreement, agreements
+from bench.report.cost import CAPTION, Cost, cost_table, costs
 from bench.report.curves import FigureData
 from bench.report.numbers import NOTHING, correlation, heading, rating, rating_interval
 from bench.report.prose.findings import findings
@@ -22,7 +23,7 @@ def markdown(
     figure: FigureData | None = None,
     listening: ListeningResult | None = None,
 ) -> str:
-    """Return the report in Markdown: why, a table for each protocol and target, figure, notes.
+    """Return the report in Markdown: why, a table by protocol and target, figure, cost, notes.
 
     Parameters
     ----------
@@ -49,6 +50,7 @@ def markdown(
     out += _agreements(agreements(tables))
     out += [] if listening is None else _listening_section(listening)
     out += _origins(rows_of_note(tables.rows))
+    out += _cost(costs(tables))
     out += ["## Notes", "", *[f"- {escape_markdown(note)}" for note in notes(tables)]]
     return "\n".join(out).rstrip() + "\n"
 
@@ -153,6 +155,16 @@ def _origins(rows: Sequence[Row]) -> list[str]:
         cells = [escape_markdown(row.label), row.origin, escape_markdown(row.constants)]
         out.append("| " + " | ".join(cell or NOTHING for cell in cells) + " |")
     return [*out, ""]
+
+
+def _cost(rows: Sequence[Cost]) -> list[str]:
+    """Return the lines of a section on the cost of each row; none without rows."""
+    if not rows:
+        return []
+    columns, *lines = cost_table(rows)
+    out = ["## Cost", "", *_heading(columns)]
+    out += ["| " + " | ".join([escape_markdown(label), *texts]) + " |" for label, *texts in lines]
+    return [*out, "", CAPTION, ""]
 
 
 def _grid_table(grid: Grid) -> list[str]:

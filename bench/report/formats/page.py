@@ -19,7 +19,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from bench.report.agreement import agreements
-from bench.report.cost import costs
+from bench.report.cost import CAPTION, cost_table, costs
 from bench.report.curves import FigureData
 from bench.report.formats.page_charts import (
     inline_figure,
@@ -86,8 +86,8 @@ def html_page(
         origins=rows_of_note(tables.rows),
         agreements=agreements(tables),
         listening=listening_result(tables, facts),
-        costs=all_costs,
-        measured=[any(cost.texts[i] != NOTHING for cost in all_costs) for i in range(5)],
+        costs=cost_table(all_costs) if all_costs else [],
+        cost_caption=CAPTION,
         trade_offs=trade_offs(tables, all_costs),
         examples=facts.get("examples", []),
         rows_without_clips=facts.get("rows_without_clips", 0),

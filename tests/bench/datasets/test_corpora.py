@@ -209,6 +209,21 @@ def test_a_damaged_song_is_found_by_the_check_and_said_in_one_line(
     assert "damaged in test" in capsys.readouterr().out
 
 
+def test_clips_without_labels_of_pitch_are_counted(tmp_path, capsys):
+    root = tmp_path / "MIR-1K"
+    for name in ("Wavfile", "PitchLabel"):
+        (root / name).mkdir(parents=True)
+    noise = 0.1 * np.random.default_rng(0).standard_normal((16_000, 2))
+    for name in ("amy_1_01", "Ani_1_01", "Ani_1_02"):
+        soundfile.write(root / "Wavfile" / f"{name}.wav", noise, 16_000)
+    (root / "PitchLabel" / "Ani_1_01.pv").write_text("60\n" * 49)
+    bench("data", "check", "mir1k", "--data", tmp_path)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "no labels of pitch: 1 of 1 tracks in train" in printed
+    assert "no labels of pitch: 1 of 2 tracks in test" in printed
+    assert "Labels are expected in MIR-1K/PitchLabel/*.pv" in printed
+
+
 def test_a_sound_corpus_passes_the_check(tmp_path, capsys):
     folder(tmp_path)
     assert bench("data", "check", "folder", "--data", tmp_path) == 0

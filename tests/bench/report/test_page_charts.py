@@ -9,7 +9,7 @@ import pytest
 from markupsafe import escape
 
 from bench.report.committed import load_committed
-from bench.report.cost import Cost
+from bench.report.cost import Cost, cost_table
 from bench.report.formats.page_charts import part_charts, track_pairs, trade_offs
 from bench.report.tabulate import tabulate
 from tests.command import ROOT
@@ -56,6 +56,15 @@ def test_the_pair_to_begin_with_is_the_best_and_the_second(tables):
     assert pairs["first"] == ["DRNN-2 + discrim", "DRNN-2"]
     assert pairs["metric"] == "NSDR"
     assert {len(scores) for scores in pairs["rows"].values()} == {len(pairs["tracks"])} == {102}
+
+
+def test_the_table_of_cost_has_the_columns_that_hold_something():
+    network = Cost("DNN *", 61.0, 0.5, None, 2.0**30, "float32", parameters=1e6)
+    heading, *rows = cost_table([network, Cost("REPET", None, 0.25, None, None, None)])
+    columns = ["Parameters", "Training", "Real-time factor", "Memory, separation"]
+    assert heading == ["Method", *columns, "Precision of the training"]
+    assert rows[0] == ["DNN *", "1 M", "1 min 1 s", "0.5", "1.0 GiB", "float32"]
+    assert rows[1] == ["REPET", "–", "–", "0.25", "–", "–"]
 
 
 def test_quality_is_drawn_against_cost_where_networks_have_three_sizes(tables):
