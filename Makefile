@@ -13,7 +13,10 @@ demo: setup
 
 PARALLEL := --numprocesses logical --maxprocesses 2 --dist loadfile --no-loadscope-reorder
 
-test: setup chromium postgresql slurm lint
+# What pip and what apt installs is installed at the same time.
+test:
+	$(MAKE) --no-print-directory --jobs 2 setup slurm
+	$(MAKE) --no-print-directory lint
 	$(BIN)/pytest $(PARALLEL) --durations 25
 
 check: setup lint
@@ -73,18 +76,18 @@ ffmpeg:
 	|| echo "ffmpeg could not be installed here: all works but reading MUSDB18's stem files and the comparison with museval; install it by your system's package manager"
 
 # The tests of pages need a browser, those of a team's store a PostgreSQL, those of a cluster's jobs a
-# SLURM: skipped where it is not.
-chromium:
+# SLURM: skipped where it is not. One comes after the other, since apt works once at a time.
+chromium: | ffmpeg
 	@{ command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null \
 	|| { $(call apt,chromium fonts-dejavu-core); } \
 	|| echo "chromium could not be installed here: the tests that look at pages are skipped"
 
-postgresql:
+postgresql: | chromium
 	@{ ls /usr/lib/postgresql/*/bin/initdb || command -v initdb; } >/dev/null 2>&1 \
 	|| { $(call apt,postgresql); } \
 	|| echo "postgresql could not be installed here: the tests of tracking on it are skipped"
 
-slurm:
+slurm: | postgresql
 	@{ command -v slurmctld || ls /usr/sbin/slurmctld; } >/dev/null 2>&1 \
 	|| { $(call apt,slurm-wlm munge); } \
 	|| echo "slurm could not be installed here: the tests of its jobs are skipped"
