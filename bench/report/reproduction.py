@@ -29,8 +29,8 @@ from bench.store.results import Outcome, Results
 ROUNDING_DB = 1e-6
 #: Largest difference of a score in dB of a row that learns nothing, on another processor.
 PROCESSOR_DB = 0.01
-#: Standard deviations over trainings in dB: those of the voice in `reports/paper_table2`, the network
-#: of the tables, pooled over its 10 rows. Another measure has the largest of them.
+#: Standard deviations over trainings in dB: those of the voice in `reports/paper_table2`, which has
+#: the network of the tables, pooled over its 10 rows. Another measure has the largest of them.
 TRAINING_SD_DB = {"gsdr": 0.18, "gnsdr": 0.18, "gsir": 0.32, "gsar": 0.09}
 #: The least number of trainings from which a report's own standard deviation is taken.
 LEAST_SEEDS = 3
