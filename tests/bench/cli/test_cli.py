@@ -510,7 +510,7 @@ def test_a_tracking_store_that_stops_answering_costs_no_work_and_catches_up(
     out = capsys.readouterr()
     assert out.out.splitlines()[-1] == LAST_LINE.format(5, 0, 0)
     assert "connection refused" in out.err
-    assert "nothing is lost" in out.err
+    assert "no result is lost" in out.err
     assert bench("run", "tiny.yaml") == 0
     out = capsys.readouterr()
     assert out.out.splitlines()[-1] == LAST_LINE.format(0, 5, 0)

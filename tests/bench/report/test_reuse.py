@@ -62,7 +62,7 @@ def test_only_the_new_row_is_computed_and_the_scores_are_the_same_to_the_bit(
     assert bench("run", "more.yaml", "--reuse", str(report), "--workers", "0") == 0
     out, err = capsys.readouterr()
     assert "4 cells: 1 computed, 3 reused, 0 failed" in out
-    assert "recorded when it is back" not in out + err
+    assert "records what is missing" not in out + err
     store = MlflowClient(f"sqlite:///{workspace / 'mlflow.db'}")
     experiment = store.get_experiment_by_name("more")
     runs = store.search_runs([experiment.experiment_id])

@@ -141,7 +141,7 @@ def test_slurm_without_settings_is_refused_in_one_line(workspace, capsys):
     Path("sweep.yaml").write_text(SWEEP)
     assert bench("run", "sweep.yaml", "--scheduler", "slurm") == 2
     err = capsys.readouterr().err
-    assert "say it under jobqueue.slurm in a file of ~/.config/dask" in err
+    assert "set it under jobqueue.slurm in a file of ~/.config/dask" in err
     assert err.count("\n") == 1
 
 
