@@ -88,7 +88,7 @@ def test_a_server_that_is_away_for_a_while_costs_nothing(workspace, monkeypatch,
     assert "4 cells: 3 computed, 0 reused, 1 failed" in out
     assert f"MLflow at {uri} failed (" in err
     assert "no result is lost" in err
-    assert "by the same command or bench track sweep" in err
+    assert "the same command, or bench track sweep" in err
     assert bench("track", "sweep") == 2
     assert "MLflow cannot be used at" in capsys.readouterr().err
 
