@@ -86,7 +86,7 @@ def html_page(
         origins=rows_of_note(tables.rows),
         agreements=agreements(tables),
         listening=listening_result(tables, facts),
-        costs=cost_table(all_costs) if all_costs else [],
+        costs=cost_table(all_costs),
         cost_caption=CAPTION,
         trade_offs=trade_offs(tables, all_costs),
         examples=facts.get("examples", []),
