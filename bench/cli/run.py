@@ -260,9 +260,8 @@ def _compute(
     with shown_stage(console, "writing the report"):
         tables = tabulate(results)
         report_folder = write_report(tables, HERE)
-    n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
     with shown_stage(console, "recording the report in MLflow"):
-        tracker.close(n_failed, report_folder)
+        tracker.close(results.n_failed, report_folder)
     if tracker.trouble:
         warn(tracker.trouble)
     print_tables(console, tables.parts, report_folder)

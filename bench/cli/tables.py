@@ -72,8 +72,7 @@ def finish_external(console: Console, row: ExternalRow, record: bool) -> None:
         tracker = Tracker(row.manifest, HERE)
         tracker.open()
         tracker.finish(row.folder)
-        n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
-        tracker.close(n_failed, report_folder)
+        tracker.close(results.n_failed, report_folder)
         if tracker.trouble:
             warn(tracker.trouble)
     print_tables(console, tables.parts, report_folder)

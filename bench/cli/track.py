@@ -32,8 +32,7 @@ def track(name: NameArgument) -> None:
         if n_refused == 2:  # the store is away, rather than one cell refused
             break
     results = manifest.results(known=outcomes)
-    n_failed = sum(outcome.status == "failed" for outcome in results.outcomes)
-    tracker.close(n_failed, write_report(tabulate(results), HERE))
+    tracker.close(results.n_failed, write_report(tabulate(results), HERE))
     if tracker.trouble:
         raise BenchError(tracker.trouble)
-    print(f"{len(outcomes)} cells: {len(ended)} in MLflow, {n_failed} of them as failed")
+    print(f"{len(outcomes)} cells: {len(ended)} in MLflow, {results.n_failed} of them as failed")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bench.plan.cells import Cell
 from bench.store.cell_folder import CellFolder
+from bench.store.facts import spent_s
 from bench.store.results import Outcome
 from bench.store.trained import member_folders, training_folder
 
@@ -56,7 +57,4 @@ def _n_shared(cell: Cell, other: Cell) -> int:
 
 def _seconds(outcome: Outcome) -> float:
     """Return the time in seconds that a finished cell took, with its training."""
-    every = [outcome.facts[name] for name in outcome.cell.protocols]
-    spent = [every[0].get("fit", {}).get("fit_s"), every[0].get("separate_s")]
-    spent += [facts.get("score_s") for facts in every]
-    return float(sum(filter(None, spent)))
+    return spent_s([outcome.facts[name] for name in outcome.cell.protocols])

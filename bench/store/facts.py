@@ -7,6 +7,7 @@ with them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -25,6 +26,19 @@ class Facts(BaseModel):
         except ValidationError:
             return {}
         return value or {}
+
+
+def spent_s(markers: Sequence[Mapping[str, Any]]) -> float:
+    """Return the seconds that a finished cell took, with its training.
+
+    Parameters
+    ----------
+    markers
+        The facts beside its scores under each protocol, at least one.
+    """
+    spent = [markers[0].get("fit", {}).get("fit_s"), markers[0].get("separate_s")]
+    spent += [facts.get("score_s") for facts in markers]
+    return float(sum(filter(None, spent)))
 
 
 class MachineFacts(Facts):

@@ -91,6 +91,11 @@ class Results:
     overrides: Sequence[str] = ()
     file: str | None = None
 
+    @property
+    def n_failed(self) -> int:
+        """Number of cells that failed."""
+        return sum(outcome.status == "failed" for outcome in self.outcomes)
+
     @cached_property
     def scores(self) -> pd.DataFrame:
         """The tidy scores of all cells.

@@ -16,6 +16,7 @@ from bench import provenance
 from bench.plan.cells import Cell
 from bench.scoring.aggregate import OVER_TRACKS, over_tracks, track_values
 from bench.store.cell_folder import CellFolder
+from bench.store.facts import spent_s
 from bench.store.results import Outcome
 from bench.track import TARGETS
 from bench.tracking.address import json_text
@@ -132,10 +133,8 @@ def times(folder: CellFolder) -> tuple[int, int] | None:
     stamps = [str((facts.get("provenance") or {}).get("time", "")) for facts in markers]
     if not markers or not all(stamps):
         return None
-    spent = [markers[0].get("fit", {}).get("fit_s"), markers[0].get("separate_s")]
-    spent += [facts.get("score_s") for facts in markers]
     ended = datetime.datetime.fromisoformat(max(stamps)).timestamp()
-    return int(1000 * (ended - sum(filter(None, spent)))), int(1000 * ended)
+    return int(1000 * (ended - spent_s(markers))), int(1000 * ended)
 
 
 def failed(outcome: Outcome) -> Record:
