@@ -70,10 +70,16 @@ def costs(tables: ReportTables) -> list[Cost]:
 
 
 def cost_table(rows: Sequence[Cost]) -> list[list[str]]:
-    """Return the table of cost: its heading, then each row, without columns that hold nothing."""
-    columns = zip(COLUMNS, *(row.texts for row in rows), strict=True)
+    """Return the table of cost: its heading, then each row; empty where nothing was measured.
+
+    Rows of which nothing was measured, such as imported scores, and such columns are left out.
+    """
+    measured = [row for row in rows if set(row.texts) != {NOTHING}]
+    if not measured:
+        return []
+    columns = zip(COLUMNS, *(row.texts for row in measured), strict=True)
     filled = [column for column in columns if set(column[1:]) != {NOTHING}]
-    labels = ["Method", *(row.row for row in rows)]
+    labels = ["Method", *(row.row for row in measured)]
     return [list(entries) for entries in zip(labels, *filled, strict=True)]
 
 

@@ -158,10 +158,11 @@ def _origins(rows: Sequence[Row]) -> list[str]:
 
 
 def _cost(rows: Sequence[Cost]) -> list[str]:
-    """Return the lines of a section on the cost of each row; none without rows."""
-    if not rows:
+    """Return the lines of a section on the cost of each row; none where none was measured."""
+    table = cost_table(rows)
+    if not table:
         return []
-    columns, *lines = cost_table(rows)
+    columns, *lines = table
     out = ["## Cost", "", *_heading(columns)]
     out += ["| " + " | ".join([escape_markdown(label), *texts]) + " |" for label, *texts in lines]
     return [*out, "", CAPTION, ""]

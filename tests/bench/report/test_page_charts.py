@@ -67,6 +67,14 @@ def test_the_table_of_cost_has_the_columns_that_hold_something():
     assert rows[1] == ["REPET", "–", "–", "0.25", "–", "–"]
 
 
+def test_imported_scores_have_no_row_in_the_table_of_cost():
+    imported = Cost("UHL2", None, None, None, None, None)
+    heading, *rows = cost_table([imported, Cost("REPET", None, 0.25, None, None, None)])
+    assert heading == ["Method", "Real-time factor"]
+    assert rows == [["REPET", "0.25"]]
+    assert cost_table([imported]) == []
+
+
 def test_quality_is_drawn_against_cost_where_networks_have_three_sizes(tables):
     labels = [line.row.label for line in tables.parts[0].lines][:3]
     costs = [

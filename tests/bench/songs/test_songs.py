@@ -358,7 +358,8 @@ def test_without_a_name_a_method_without_training_is_taken_where_none_is_trained
     assert bench("separate", "song.wav") == 0
     out = capsys.readouterr().out
     assert out.startswith(
-        "with hpss, the best method without training on held-out songs: no run on real"
+        "with hpss, the best method without training on held-out songs: no network that was "
+        "trained here on real singers has scored better."
     )
     assert "bench run experiments/paper_table3.yaml" in out
 
