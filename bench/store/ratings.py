@@ -120,6 +120,22 @@ class _Answers(_Strict):
 Ratings = list[list[list[int]]]
 
 
+class _Taken(_Strict):
+    """The answers of all listeners to a test, as `take_answers` writes them."""
+
+    version: int
+    test: str
+    ratings: list[list[list[_Rating]]]
+
+    def answers(self, key: ListeningKey) -> bool:
+        """Return whether each listener has rated every stimulus of every trial."""
+        n_trials, n_stimuli = len(key.trials), len(key.stimuli)
+        return all(
+            len(listener) == n_trials and all(len(trial) == n_stimuli for trial in listener)
+            for listener in self.ratings
+        )
+
+
 def make_key(target: str, stimuli: Sequence[Stimulus], tracks: Mapping[str, str]) -> ListeningKey:
     """Return a new test of these stimuli on these tracks (name and role), under new names."""
     trials = [
@@ -245,18 +261,23 @@ def read_ratings(runs: Path, experiment: str, cells: Collection[str]) -> dict[st
         The files are damaged.
     """
     path = _folder(runs, experiment) / "ratings.json"
-    taken = read_json(path)
-    if taken is None:
+    content = read_json(path)
+    if content is None:
         return None
-    key = read_key(runs, experiment, str(taken.get("test")))
-    if key is None or "ratings" not in taken:
-        raise BenchError(f"{path} is damaged, or its key is missing: take the answers in again")
+    damaged = f"{path} is damaged, or its key is missing: take the answers in again"
+    try:
+        taken = _Taken.model_validate(content)
+    except ValidationError:
+        raise BenchError(damaged) from None
+    key = read_key(runs, experiment, taken.test)
+    if key is None or not taken.answers(key):
+        raise BenchError(damaged)
     kept = [i for i, one in enumerate(key.stimuli) if set(one.cells) <= set(cells)]
     return {
         "target": key.target,
         "tracks": [trial.track for trial in key.trials],
         "stimuli": [{"label": key.stimuli[i].label, "kind": key.stimuli[i].kind} for i in kept],
-        "ratings": [[[of[i] for i in kept] for of in listener] for listener in taken["ratings"]],
+        "ratings": [[[of[i] for i in kept] for of in listener] for listener in taken.ratings],
     }
 
 

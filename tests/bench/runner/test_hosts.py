@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from bench.datasets.synthetic import Synthetic
+from bench.errors import BenchError
 from bench.plan.cells import cells
 from bench.plan.experiment import Experiment
 from bench.runner import hosts
 from bench.runner.job import Job
 from bench.store.cell_folder import CellFolder
+from bench.store.claim import claimed
 from bench.store.files import server_time
 from bench.store.trained import member_folders, training_folder
 
@@ -46,3 +49,25 @@ def test_a_host_waits_for_no_training_whose_cells_have_failed(tmp_path, pending)
     thread.join(30)
     assert joined == [0]
     assert not second.path.exists()
+
+
+def test_a_host_stops_with_a_line_once_the_first_host_computes_nothing(
+    tmp_path, pending, monkeypatch
+):
+    monkeypatch.setattr(hosts, "SILENT_S", 0.5)
+    job = Job(tmp_path, Path(), "cpu", 1, "commit", began=server_time(tmp_path))
+    refused: list[str] = []
+
+    def wait() -> None:
+        try:
+            hosts.join(job, pending)
+        except BenchError as error:
+            refused.append(str(error))
+
+    with claimed(pending[1].path):
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        time.sleep(1.5)
+        assert thread.is_alive()  # the first host computes a cell that needs no other host
+    thread.join(30)
+    assert "NODE_RANK=0 has computed no cell" in refused[0]

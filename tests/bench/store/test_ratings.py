@@ -133,8 +133,20 @@ def test_damaged_files_are_named(tmp_path, key):
     (folder / f"key-{key.test}.json").write_text('{"version": 1}')
     with pytest.raises(BenchError, match=f"key-{key.test}.json is damaged"):
         read_ratings(tmp_path, "mine", [])
-    (folder / "ratings.json").write_text(json.dumps({"test": "../../key"}))
+    content = {"version": 1, "test": "../../key", "ratings": []}
+    (folder / "ratings.json").write_text(json.dumps(content))
     with pytest.raises(BenchError, match="is no name of a listening test"):
+        read_ratings(tmp_path, "mine", [])
+
+
+@pytest.mark.parametrize(
+    "ratings",
+    ["100", [[100, 30, 60]], [[[100, 30]] * 2], [[[100, 30, 60]]], [[[100, 30, 101]] * 2]],
+)
+def test_ratings_of_another_shape_or_range_are_damaged(tmp_path, key, ratings):
+    content = {"version": 1, "test": key.test, "ratings": ratings}
+    (tmp_path / "listening" / "mine" / "ratings.json").write_text(json.dumps(content))
+    with pytest.raises(BenchError, match=r"ratings\.json is damaged.*take the answers in again"):
         read_ratings(tmp_path, "mine", [])
 
 
