@@ -33,7 +33,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from bench.scoring.aggregate import Aggregate, tracks_of_units
+from bench.scoring.aggregate import Aggregate, mean, tracks_of_units, weighted_mean
 
 _Values = NDArray[np.float64]
 
@@ -70,11 +70,15 @@ def bootstrap_interval(
     n = len(set(units))
     if n < 2 or not np.isfinite(aggregate(values, np.broadcast_to(weights, values.shape))).all():
         return math.nan, math.nan
-    draws = _drawn_tracks(units)
-    drawn_weights = np.append(weights, 0.0)[draws]
-    over_seeds = np.mean(
-        [aggregate(np.append(seed, np.nan)[draws], drawn_weights) for seed in values], axis=0
-    )
+    if aggregate in (weighted_mean, mean):
+        own = weights if aggregate is weighted_mean else np.ones_like(weights, dtype=np.float64)
+        drawn = _drawn_means(values, own, units)
+    else:
+        draws = _drawn_tracks(units)
+        drawn_weights = np.append(weights, 0.0)[draws]
+        seeds = [aggregate(np.append(seed, np.nan)[draws], drawn_weights) for seed in values]
+        drawn = np.asarray(seeds)
+    over_seeds = np.mean(drawn, axis=0)
     over_seeds = over_seeds[~np.isnan(over_seeds)]  # a draw of undefined tracks alone has no value
     if not np.isfinite(over_seeds).all():
         return math.nan, math.nan
@@ -95,6 +99,35 @@ def expanded_tail(n: int) -> float:
     """
     student = scipy.special.stdtrit(n - 1, 1 - ALPHA / 2)
     return float(scipy.special.ndtr(-student * math.sqrt(n / (n - 1))))
+
+
+def _drawn_means(values: _Values, weights: _Values, units: tuple[str, ...]) -> _Values:
+    """Return the weighted mean of each seed in each draw of the bootstrap, ``(seeds, DRAWS)``.
+
+    A mean is a ratio of two sums over units, in which a unit counts as often as it is drawn. NumPy
+    adds up in the same order on every processor, and a product of matrices would not.
+    """
+    number_of_unit = {unit: number for number, unit in enumerate(tracks_of_units(units))}
+    numbers = np.array([number_of_unit[unit] for unit in units])
+    times = _times_drawn(len(number_of_unit))
+
+    def drawn_sums(tracks: _Values) -> _Values:
+        sums: _Values = (times * np.bincount(numbers, tracks)).sum(axis=1)
+        return sums
+
+    means = np.empty((len(values), DRAWS))
+    with np.errstate(invalid="ignore"):  # a draw of undefined tracks alone has no mean
+        for line, seed in zip(means, values, strict=True):
+            defined = ~np.isnan(seed)
+            total = drawn_sums(np.where(defined, seed * weights, 0.0))
+            np.divide(total, drawn_sums(np.where(defined, weights, 0.0)), out=line)
+    return means
+
+
+@lru_cache(maxsize=4)
+def _times_drawn(n: int) -> _Values:
+    """Return how often each draw of the bootstrap has each of n units, ``(DRAWS, n)``."""
+    return np.stack([np.bincount(draw, minlength=n) for draw in _draws(n)]).astype(np.float64)
 
 
 @lru_cache(maxsize=4)
@@ -222,8 +255,8 @@ def ranks(
     matrix = matrix[:, ~np.isnan(matrix).any(axis=0)]
     if matrix.shape[1] < 2:
         return None
-    mean = scipy.stats.rankdata(-merit * matrix, axis=0).mean(axis=1)
-    order = [list(rows)[i] for i in np.argsort(mean, kind="stable")]
+    mean_ranks = scipy.stats.rankdata(-merit * matrix, axis=0).mean(axis=1)
+    order = [list(rows)[i] for i in np.argsort(mean_ranks, kind="stable")]
     pairs = list(itertools.combinations(order, 2))
     tested = [not {*pair} <= one_draw for pair in pairs]
     p = holm(
@@ -237,7 +270,7 @@ def ranks(
     friedman = math.nan
     if len(rows) > 2:
         friedman = 1.0 if same else float(scipy.stats.friedmanchisquare(*matrix).pvalue)
-    rank_of = dict(zip(rows, map(float, mean), strict=True))
+    rank_of = dict(zip(rows, map(float, mean_ranks), strict=True))
     with np.errstate(invalid="ignore"):  # both infinities among the scores of one row
         mean_of = dict(zip(rows, map(float, matrix.mean(axis=1)), strict=True))
     return Ranks(

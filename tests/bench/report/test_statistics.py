@@ -73,6 +73,16 @@ def test_tracks_of_one_song_are_drawn_together():
     assert together[1] - together[0] > 1.5 * (apart[1] - apart[0])
 
 
+@pytest.mark.parametrize("aggregate", [mean, weighted_mean])
+def test_sums_over_songs_give_the_interval_that_drawing_each_track_gives(aggregate):
+    values, weights = RNG.normal(5, 2, (3, 40)), RNG.uniform(1, 5, 40)
+    values[0, :7] = values[2, 20:24] = np.nan
+    units = [f"s{int(n)}" for n in RNG.integers(0, 9, 40)]
+    assert bootstrap_interval(values, weights, aggregate, units) == pytest.approx(
+        bootstrap_interval(values, weights, lambda v, w: aggregate(v, w), units), rel=1e-12
+    )
+
+
 @pytest.mark.parametrize("aggregate", [mean, median, weighted_mean])
 def test_songs_of_unequal_sizes_are_drawn_whole(aggregate):
     values, weights = RNG.normal(5, 2, 7), RNG.uniform(1, 5, 7)
