@@ -427,6 +427,9 @@ def test_weights_of_another_method_or_version_are_refused(fitted, tmp_path, name
         cls.load(tmp_path)
     with pytest.raises(BenchError, match=r"separator\.json is missing"):
         cls.load(tmp_path / "nowhere")
+    other = registry.find_method("mixture" if name != "mixture" else "hpss")
+    with pytest.raises(BenchError, match=r"holds .* not "):
+        other.load(tmp_path)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -463,7 +466,13 @@ def test_stereo_at_44100_hz_is_learnt_and_separated(tracks, dev, stereo, name):
     def at_44100(track: Track) -> Track:
         return Track(track.name, 44_100, track.references)
 
-    method = build(name).fit([at_44100(t) for t in tracks], [at_44100(t) for t in dev])
+    def panned(track: Track) -> Track:
+        pan = {"vocals": [[1.0], [0.6]], "accompaniment": [[0.3], [1.0]]}
+        return Track(
+            track.name, 44_100, {t: track.references[t] * np.array(pan[t]) for t in TARGETS}
+        )
+
+    method = build(name).fit([panned(t) for t in tracks], [panned(t) for t in dev])
     track = at_44100(stereo)
     estimates = separated(method, track)
     assert list(estimates) == list(TARGETS)

@@ -57,8 +57,14 @@ class Killed(FitContext):
 
 
 class In(FitContext):
+    """Keeps checkpoints in a folder, and the epochs that are reported."""
+
     def __init__(self, folder):
         self.folder = folder
+        self.epochs = []
+
+    def report_progress(self, done, total, unit="steps", text=""):
+        self.epochs.append(done)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,7 +76,9 @@ def test_a_killed_training_goes_on_to_the_same_bytes_dropout_and_all(
     with pytest.raises(KilledError):
         build(name, epochs=4).fit(tracks, dev, Killed(tmp_path, last=2))
     torch.rand(3)
-    resumed = build(name, epochs=4).fit(tracks, dev, In(tmp_path))
+    context = In(tmp_path)
+    resumed = build(name, epochs=4).fit(tracks, dev, context)
+    assert context.epochs[0] > 0, "it began again"
     n_parameters = sum(p.numel() for p in through.network(513, 16_000).parameters())
     assert resumed.training_facts() == {"precision": "float32", "parameters": n_parameters}
     assert resumed.weights_.keys() == through.weights_.keys()

@@ -124,10 +124,24 @@ def test_nothing_is_decoded_before_it_is_asked_for_and_an_excerpt_reads_no_more(
 
 
 @each
-def test_the_digest_is_of_names_and_contents(corpus, request):
+def test_the_digest_is_of_the_contents_of_a_split(corpus, tmp_path):
     before = {split: corpus.digest(split) for split in ("train", "test")}
-    assert before == {split: corpus.digest(split) for split in before}
-    assert before["train"] != before["test"]
+    assert before == {split: type(corpus)(tmp_path).digest(split) for split in before}
+    train, test = (
+        sorted(path for path in tmp_path.rglob("*.*") if is_of(path, corpus.names(split)[0]))
+        for split in before
+    )
+    assert train[0].read_bytes() != test[0].read_bytes()
+    shutil.copy(train[0], test[0])
+    after = {split: type(corpus)(tmp_path).digest(split) for split in before}
+    assert after["test"] != before["test"]
+    assert after["train"] == before["train"]
+
+
+def is_of(path: Path, name: str) -> bool:
+    """Tell whether a file of a corpus is of a track: by its own name, or by its folder's."""
+    is_built = path.parent.name == "scratch"
+    return not is_built and name in (path.parent.name, path.name.partition(".")[0])
 
 
 @each

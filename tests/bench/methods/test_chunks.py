@@ -111,6 +111,24 @@ def test_what_sees_the_whole_song_meets_without_a_step(song, short_pieces):
         assert steps[:, fade - 2 : fade + 2].max() <= np.quantile(around, 0.999) + 1e-12
 
 
+def test_one_chunk_fades_into_the_next_in_a_straight_line(short_pieces):
+    n_samples = 32 * RATE
+    song_chunks = chunks.cuts(n_samples, 1, RATE, RPCA().alignment(RATE))
+    numbers = itertools.count()
+
+    def numbered(start, stop):
+        number = float(next(numbers))
+        return {target: np.full((1, stop - start), number) for target in TARGETS}
+
+    whole = chunks.joined(chunks.overlap_add(song_chunks, RATE, numbered))["vocals"][0]
+    fade, end = (int(seconds * RATE) for seconds in (chunks.FADE_S, chunks.END_S))
+    expected = np.zeros(n_samples)
+    for number, (_, stop) in enumerate(song_chunks[:-1]):
+        expected[stop - end - fade : stop - end] = number + np.linspace(0, 1, fade)
+        expected[stop - end :] = number + 1
+    np.testing.assert_allclose(whole, expected, atol=1e-12)
+
+
 def test_a_bound_is_made_in_pieces_too(song, short_pieces):
     whole = IdealRatioMask().separate_track(song)
     cut = chunks.separate_track(IdealRatioMask(), song)

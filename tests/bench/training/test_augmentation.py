@@ -77,10 +77,15 @@ def test_what_is_off_draws_nothing_so_that_the_other_draws_stay(tracks):
     assert torch.equal(one.start.sort().values, two.start.sort().values)
 
 
+@pytest.fixture(scope="module")
+def plain(tracks):
+    """The weights of a training without augmentation."""
+    return DRNN(**SMALL, epochs=2).fit(tracks).weights_
+
+
 @pytest.mark.parametrize("field", FIELDS)
-def test_each_field_changes_the_weights_and_gives_the_same_for_the_same_seed(tracks, field):
+def test_each_field_changes_the_weights_and_gives_the_same_for_the_same_seed(tracks, plain, field):
     values = {**SMALL, "epochs": 2}
-    plain = DRNN(**values).fit(tracks).weights_
     one, two = (DRNN(**values, **{field: FIELDS[field]}).fit(tracks).weights_ for _ in range(2))
     assert all(np.array_equal(one[name], two[name]) for name in one)
     assert not np.array_equal(plain["output.weight"], one["output.weight"])
@@ -91,8 +96,10 @@ class Killed(FitContext):
 
     def __init__(self, folder, *, ends):
         self.folder, self.ends = folder, ends
+        self.epochs = []
 
     def report_progress(self, done, total, unit="steps", text=""):
+        self.epochs.append(done)
         if self.ends and done > 2:
             raise KeyboardInterrupt
 
@@ -108,7 +115,9 @@ def test_an_augmented_and_averaged_training_resumes_to_the_same_weights(
         folder = tmp_path / f"b{select}"
         with pytest.raises(KeyboardInterrupt):
             DRNN(**values, select=select).fit(tracks, dev, Killed(folder, ends=True))
-        resumed = DRNN(**values, select=select).fit(tracks, dev, Killed(folder, ends=False))
+        context = Killed(folder, ends=False)
+        resumed = DRNN(**values, select=select).fit(tracks, dev, context)
+        assert context.epochs[0] > 0, "it began again"
         assert all(np.array_equal(through[k], resumed.weights_[k]) for k in through)
 
 

@@ -1,18 +1,25 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
 from baselines.networks.drnn.separator import DRNN
 from bench import stft
 from bench.datasets.mir1k import MIR1K
-from bench.track import TARGETS
+from bench.track import TARGETS, Track
 from bench.training.excerpts import TrainingExcerpts, mono_references, rms
 from bench.training.lightning import Epoch
 
 
 def excerpts(tracks, n_frames=10):
     return TrainingExcerpts(tracks, DRNN.LEVEL, 1024, 512, n_frames, 1)
+
+
+def test_references_of_a_stereo_track_are_the_mean_of_its_channels(tracks):
+    stereo = {t: np.concatenate([a, 3 * a]) for t, a in tracks[0].references.items()}
+    one, two = mono_references(tracks[0]), mono_references(Track("two", 16_000, stereo))
+    torch.testing.assert_close(two, 2 * one)
 
 
 def test_phase_sensitive_references_are_those_of_the_shifted_mixture(tracks):

@@ -236,7 +236,12 @@ def test_an_ensemble_goes_on_from_the_checkpoints_of_its_members(tracks, ensembl
     with pytest.raises(StoppedError):
         method.fit(tracks, (), Context())
     assert (tmp_path / "member-0" / "checkpoints" / "last.ckpt").is_file()
+    trained: set[str] = set()
     context = FitContext()
     context.folder = tmp_path
+    context.report_progress = lambda done, total, unit="steps", text="": trained.add(
+        text.partition(",")[0]
+    )
     method.fit(tracks, (), context)
+    assert trained == {"member 2"}, "the first was trained again"
     assert all(np.array_equal(method.weights_[k], w) for k, w in ensemble.weights_.items())
