@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import dask
+import pytest
 
 from bench.cli.main import main
 
@@ -33,6 +35,28 @@ def bench(*words: str) -> int:
     finally:
         sys.argv = kept
     return 0
+
+
+def run_in(folder: Path, name: str, experiment: str, store: Path) -> Path:
+    """Run an experiment in a folder of its own, with a copy of an empty store; return the folder.
+
+    Parameters
+    ----------
+    folder
+        The working directory, which is there.
+    name, experiment
+        Name and text of the experiment file.
+    store
+        MLflow's database.
+    """
+    shutil.copy(store, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(experiment)
+        assert bench("run", name, "--workers", "0") == 0
+    return folder
 
 
 class Command:

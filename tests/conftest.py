@@ -36,7 +36,7 @@ LONGEST = (
     "test_songs.py",
 )
 #: Files that start processes, servers or browsers, or train, in nearly every test: none is quick.
-SLOW = {*LONGEST, "test_model.py", "test_page.py", "test_museval_json.py"} - {"test_contract.py"}
+SLOW = {*LONGEST, "test_model.py", "test_page.py"} - {"test_contract.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

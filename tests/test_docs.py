@@ -113,7 +113,7 @@ def test_the_commands_of_a_page_run(house, page):
 def run(house: Path, words: list[str], block: Block) -> None:
     """Run a command of a page; cells are computed in this process, which is quicker."""
     words = [word.replace("RUN_ID", run_id(house)) if "RUN_ID" in word else word for word in words]
-    if words[0] == "run" and "--workers" not in words:
+    if words[0] in ("run", "reproduce") and "--workers" not in words:
         words += ["--workers", "0"]
     assert bench(*words) == 0, f"{block.place}: bench {' '.join(words)}"
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 from types import SimpleNamespace
 
@@ -80,14 +81,22 @@ def test_the_time_that_a_training_still_needs_is_reckoned_from_the_checkpoint_it
 def test_a_long_stretch_without_a_terminal_is_told_in_a_line_and_a_short_one_is_not(
     capsys, monkeypatch
 ):
-    monkeypatch.setattr(progress, "SILENT_S", 0.05)
+    timers: list[threading.Timer] = []
+
+    def kept(seconds, function):
+        timers.append(threading.Timer(seconds, function))
+        return timers[-1]
+
+    monkeypatch.setattr(progress, "threading", SimpleNamespace(Timer=kept))
     plain = Console(file=io.StringIO())
     with shown_stage(plain, "writing the report"):
         pass
-    time.sleep(0.1)
+    timers[0].join(progress.SILENT_S / 2)
+    assert not timers[0].is_alive(), "the line would still come"
     assert capsys.readouterr().out == ""
+    monkeypatch.setattr(progress, "SILENT_S", 0.0)
     with shown_stage(plain, "writing the report"):
-        time.sleep(0.2)
+        timers[1].join(30)
     assert capsys.readouterr().out == "writing the report\n"
 
 

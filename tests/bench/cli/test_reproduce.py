@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.datasets.synthetic import Synthetic
-from tests.command import bench
+from tests.command import bench, run_in
 
 SWEEP = """\
 title: Sweep
@@ -29,13 +29,7 @@ methods:
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory, empty_store) -> Path:
     """The report of a finished sweep."""
-    folder = tmp_path_factory.mktemp("reported")
-    shutil.copy(empty_store, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        Path("sweep.yaml").write_text(SWEEP)
-        assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    folder = run_in(tmp_path_factory.mktemp("reported"), "sweep.yaml", SWEEP, empty_store)
     return folder / "reports" / "sweep"
 
 

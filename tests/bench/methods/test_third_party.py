@@ -16,7 +16,7 @@ import mlflow
 import pandas as pd
 import pytest
 
-from tests.command import end, start
+from tests.command import bench, end, start
 from tests.manual import ROOT, blocks
 
 pytestmark = pytest.mark.slow
@@ -79,14 +79,16 @@ def test_it_is_trained_scored_tabled_and_tracked_as_the_built_in_ones_are(
     assert "2 cells: 0 computed, 2 reused, 0 failed" in said
 
 
-def test_a_hyperparameter_that_it_does_not_have_is_refused(example, installed, tmp_path):
-    text = example["mine.yaml"].replace("floor:", "flor:")
-    (tmp_path / "mine.yaml").write_text(text)
-    status, said = run(["run", "mine.yaml"], installed, tmp_path)
-    assert status == 2
-    assert "did you mean 'floor'" in said
-    (tmp_path / "mine.yaml").write_text(example["mine.yaml"].replace("MidSide", "MidSid"))
-    status, said = run(["run", "mine.yaml"], installed, tmp_path)
-    assert status == 2
-    assert "has no class MidSid" in said
-    assert len(said.strip().splitlines()) == 1
+def test_a_hyperparameter_that_it_does_not_have_is_refused(
+    example, installed, bare_workspace, monkeypatch, capsys
+):
+    monkeypatch.syspath_prepend(str(installed))
+    for old, new, why in (
+        ("floor:", "flor:", "did you mean 'floor'"),
+        ("MidSide", "MidSid", "has no class MidSid"),
+    ):
+        Path("mine.yaml").write_text(example["mine.yaml"].replace(old, new))
+        assert bench("run", "mine.yaml") == 2
+        err = capsys.readouterr().err
+        assert why in err
+        assert len(err.strip().splitlines()) == 1

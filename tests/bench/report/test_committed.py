@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from bench.errors import BenchError
-from bench.report.committed import load_committed, load_provenance
+from bench.report.committed import load_committed
 from bench.report.index import summaries
 from bench.report.verify import problems
-from tests.command import bench
+from tests.command import run_in
 from tests.damage import changed, with_value
 
 #: How many changed files that are no error are written as a page.
@@ -27,10 +28,15 @@ methods:
 """
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory, empty_store) -> Path:
+    """A working directory in which the experiment was run."""
+    return run_in(tmp_path_factory.mktemp("run"), "small.yaml", SMALL, empty_store)
+
+
 @pytest.fixture
-def report(workspace) -> Path:
-    Path("small.yaml").write_text(SMALL)
-    assert bench("run", "small.yaml", "--workers", "0") == 0
+def report(original, bare_workspace) -> Path:
+    shutil.copytree(original, bare_workspace, dirs_exist_ok=True)
     return Path("reports/small")
 
 
@@ -69,5 +75,4 @@ def test_a_value_that_would_do_harm_or_mislead_is_refused(report, place, value):
     path = report / "provenance.json"
     path.write_text(json.dumps(with_value(json.loads(path.read_text()), place, value)))
     with pytest.raises(BenchError, match=r"provenance\.json is damaged"):
-        load_provenance(report)
         load_committed(report)

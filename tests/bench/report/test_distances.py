@@ -27,7 +27,7 @@ methods:
 
 def test_the_lowest_distance_is_the_best_and_has_its_arrow_and_no_unit(workspace):
     (workspace / "near.yaml").write_text(EXPERIMENT)
-    assert bench("run", "near.yaml") == 0
+    assert bench("run", "near.yaml", "--workers", "0") == 0
     report = workspace / "reports" / "near"
     with (report / "rows.csv").open(newline="", encoding="utf-8") as file:
         lines = [line for line in csv.DictReader(file) if line["metric"] == "mr_stft"]

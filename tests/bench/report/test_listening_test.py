@@ -18,7 +18,7 @@ from bench.report.verify import problems
 from bench.store.listening import read_clips, true_signals
 from bench.store.ratings import known_keys
 from tests.browser import chromium, shoot, until
-from tests.command import bench
+from tests.command import bench, run_in
 
 EXPERIMENT = """\
 title: Heard <b>here</b>
@@ -35,13 +35,11 @@ ROWS = ["Mixture", "Ideal <i>ratio</i> mask", "RPCA, soft", "RPCA, binary"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("listening")
-    (folder / "heard.yaml").write_text(EXPERIMENT)
+def folder(tmp_path_factory, empty_store):
+    folder = run_in(tmp_path_factory.mktemp("listening"), "heard.yaml", EXPERIMENT, empty_store)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert bench("run", "heard.yaml", "--workers", "0") == 0
         assert bench("listen", "heard") == 0
         yield folder
 
@@ -124,6 +122,7 @@ def rate_all(page, value_of):
         sliders.nth(i).fill(str(value_of(name)))
 
 
+@pytest.mark.slow
 def test_a_listener_goes_from_the_first_sound_to_the_report(folder, capsys):
     key = known_keys(folder / "runs", "heard")[0]
     given = {"reference": 100, "anchor": 40}

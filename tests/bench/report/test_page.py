@@ -22,6 +22,13 @@ from bench.store.results import Results, read_outcome
 from bench.store.workspace import Workspace
 from tests.browser import chromium, shoot, until
 
+#: Keeps the times of all signals at the moment at which the second begins to play.
+AT_THE_SWITCH = """() => {
+  const signals = [...document.querySelectorAll('.player audio')];
+  signals[1].addEventListener('play', () => {
+    window.timesAtTheSwitch ??= signals.map(signal => signal.currentTime);
+  });
+}"""
 NAUGHTY = "Bad <img src=x onerror=alert(1)> & | $x$"
 METHODS = {
     "Ratio, half": ("ideal_ratio_mask", "supervised", {}),
@@ -214,10 +221,12 @@ def test_the_player_switches_between_signals_and_keeps_the_time(page):
     player.get_by_role("button", name="Play").click()
     player.get_by_role("button", name="Pause").wait_for()
     until(page, "document.querySelectorAll('audio')[0].currentTime > 1.6")
+    page.evaluate(AT_THE_SWITCH)
     player.get_by_role("radio").first.focus()
     page.keyboard.press("ArrowDown")  # the next signal, by the keyboard alone
     until(page, "!document.querySelectorAll('audio')[1].paused")
-    times = page.evaluate("[...document.querySelectorAll('.player audio')].map(a => a.currentTime)")
+    until(page, "window.timesAtTheSwitch !== undefined")
+    times = page.evaluate("window.timesAtTheSwitch")
     paused = page.evaluate("[...document.querySelectorAll('.player audio')].map(a => a.paused)")
     assert not paused[1]
     assert paused[0]

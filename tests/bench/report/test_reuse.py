@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from bench.report.committed import load_committed, load_provenance
-from tests.command import bench
+from tests.command import bench, run_in
 
 FIRST = """\
 title: Shared
@@ -32,14 +32,8 @@ MORE = """\
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("first")
-    (folder / "shared.yaml").write_text(FIRST)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert bench("run", "shared.yaml", "--workers", "0") == 0
-    return folder
+def first(tmp_path_factory, empty_store):
+    return run_in(tmp_path_factory.mktemp("first"), "shared.yaml", FIRST, empty_store)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from bench.report.tabulate import tabulate
 from bench.report.verify import problems
 from bench.report.write import write_report
 from bench.store.workspace import Workspace
-from tests.command import bench
+from tests.command import bench, run_in
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = """\
@@ -35,14 +35,8 @@ table: {targets: [vocals], pivot: {rows: label, columns: power}, rows: ranked}
 
 
 @pytest.fixture(scope="module")
-def original(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        Path("small.yaml").write_text(SMALL)
-        assert bench("run", "small.yaml", "--workers", "0") == 0
-    return folder
+def original(tmp_path_factory, empty_store) -> Path:
+    return run_in(tmp_path_factory.mktemp("run"), "small.yaml", SMALL, empty_store)
 
 
 @pytest.fixture

@@ -183,6 +183,7 @@ def test_scores_go_out_by_score_and_come_back_by_import_beside_ours(workspace, c
         assert message in line
 
 
+@pytest.mark.slow
 def test_imported_scores_are_never_ranked_and_say_what_sets_them_apart(workspace, shared, capsys):
     Path("host.yaml").write_text(HOST.replace("[museval]", "[museval, bss_eval_v4]"))
     assert bench("run", "host.yaml", "--workers", "0") == 0

@@ -17,6 +17,7 @@ import pytest
 from bench.store import claim
 from bench.store.claim import claimed, holder, newest
 from bench.store.files import FolderError, server_time
+from tests.command import wait_until
 
 
 def write_foreign(folder, age_s: float, content: str = '{"machine": "another", "pid": 1}'):
@@ -30,7 +31,7 @@ def write_foreign(folder, age_s: float, content: str = '{"machine": "another", "
 
 def test_of_many_at_once_one_gets_the_cell(tmp_path):
     n = 12
-    barrier = threading.Barrier(n)
+    barrier = threading.Barrier(n, timeout=60)
 
     def attempt(folder) -> bool:
         barrier.wait()
@@ -46,7 +47,7 @@ def test_of_many_at_once_one_gets_the_cell(tmp_path):
 
 def test_of_many_at_once_one_takes_over_from_a_dead_machine(tmp_path):
     n = 12
-    barrier = threading.Barrier(n)
+    barrier = threading.Barrier(n, timeout=60)
 
     def attempt(folder) -> bool:
         barrier.wait()
@@ -130,11 +131,13 @@ def test_who_holds_a_cell_can_be_asked_by_the_clock_of_the_file_server(tmp_path,
 
 def test_the_heartbeat_keeps_a_claim_alive_for_others(tmp_path, monkeypatch):
     monkeypatch.setattr(claim, "BEAT_S", 0.05)
-    monkeypatch.setattr(claim, "STALE_S", 0.5)
     with claimed(tmp_path) as own_claim:
         assert own_claim is not None
         monkeypatch.setattr(claim, "_boot_id", lambda: "another")
-        time.sleep(1.0)
+        path = own_claim.path
+        long_ago = time.time() - 2 * claim.STALE_S
+        os.utime(path, (long_ago, long_ago))
+        wait_until(lambda: path.stat().st_mtime > long_ago + claim.STALE_S, "a heartbeat")
         with claimed(tmp_path) as other:
             assert other is None
 

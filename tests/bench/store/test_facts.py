@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from bench.store.files import read_json
 from bench.store.manifest import load_manifest
 from bench.store.status import DAMAGED, cell_status
 from bench.store.trained import cell_folder_at
-from tests.command import bench
+from tests.command import bench, run_in
 from tests.damage import changed
 
 SMALL = """\
@@ -25,10 +26,15 @@ methods:
 """
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory, empty_store) -> Path:
+    """A working directory in which the experiment was run."""
+    return run_in(tmp_path_factory.mktemp("run"), "small.yaml", SMALL, empty_store)
+
+
 @pytest.fixture
-def runs(workspace) -> Path:
-    Path("small.yaml").write_text(SMALL)
-    assert bench("run", "small.yaml", "--workers", "0") == 0
+def runs(original, bare_workspace) -> Path:
+    shutil.copytree(original, bare_workspace, dirs_exist_ok=True)
     return Path("runs")
 
 

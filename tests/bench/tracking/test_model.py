@@ -16,7 +16,7 @@ from bench.methods import chunks
 from bench.methods.saved import load_saved
 from bench.store.manifest import load_manifest
 from bench.track import TARGETS
-from tests.command import bench
+from tests.command import run_in
 
 TRAINED = """\
 title: Trained
@@ -32,14 +32,8 @@ methods:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("trained")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        Path("trained.yaml").write_text(TRAINED)
-        assert bench("run", "trained.yaml", "--workers", "0") == 0
-    return folder
+def trained(tmp_path_factory, empty_store) -> Path:
+    return run_in(tmp_path_factory.mktemp("trained"), "trained.yaml", TRAINED, empty_store)
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ def store(request, tmp_path_factory):
 
 @contextlib.contextmanager
 def mlflow_server(folder, database):
-    """Serve a store as CONTRIBUTING tells a team to."""
+    """Serve a store as docs/use_mlflow_as_a_team.md tells a team to."""
     port = free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--workers", "1"]

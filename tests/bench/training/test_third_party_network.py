@@ -98,7 +98,7 @@ def test_its_curves_and_pictures_are_in_mlflow_and_its_row_in_the_table(through)
     assert run.data.tags["precision"] == "float32"
 
 
-def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(
+def test_killed_after_its_first_checkpoint_it_goes_on_to_the_same_bytes(
     installed, through, tmp_path, empty_store
 ):
     folder = tmp_path / "killed"
