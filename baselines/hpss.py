@@ -29,6 +29,7 @@ from baselines.algorithms.harmonic_percussive import (
     lookahead,
     two_stage_voice,
 )
+from bench.errors import BenchError
 from bench.methods.separator import Separator, check_mixture, separator
 from bench.track import Audio
 
@@ -50,6 +51,10 @@ class HPSS(Separator):
     long_ms: float = Field(LONG_MS, gt=0)
     short_ms: float = Field(SHORT_MS, gt=0)
     kernel: int = Field(KERNEL, ge=3)
+
+    def __post_init__(self) -> None:
+        if self.kernel % 2 == 0:
+            raise BenchError(f"kernel must be odd, such as {self.kernel + 1}: {self.kernel}")
 
     def alignment(self, rate: int) -> int:
         """Return the samples at whose multiples the frames of all transforms begin."""

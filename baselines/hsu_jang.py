@@ -8,15 +8,16 @@
     rest     what spectral subtraction leaves of each unit
 
 See `algorithms.frame_kinds`, `algorithms.predominant_pitch` and `algorithms.voice_units`. All
-models are learnt from clips whose pitch people labelled: the labels tell voiced frames, and of the
-others those are unvoiced in which the true voice is within 25 dB of its voiced level. It separates
-a voice as far as its pitch is found, and finds consonants only by their spectrum.
+models are learnt from clips whose pitch people labelled; where labels are missing, pYIN's pitch of
+the true voice takes their place. Frames with a pitch are voiced, and of the others those are
+unvoiced in which the true voice is within 25 dB of its voiced level. It separates a voice as far as
+its pitch is found, and finds consonants only by their spectrum.
 
 Differences from the paper: two stages of harmonic/percussive separation precede the pitch, as in
-the laboratory's later work, and leave so few octave errors that its trend of the voice's range is
-left out; cepstra of that voice too tell the frames; the filters have no phase; a unit's label is a
-probability by logistic regression instead of a threshold, and its mask acts on the suite's
-transform, bin by bin through what the filters pass.
+the laboratory's later work; the trend of the voice's range is not estimated, since few octave
+errors are left behind them; cepstra of that voice too tell the frames; the filters have no phase;
+a unit's label is a probability by logistic regression instead of a threshold, and its mask acts on
+the suite's transform, bin by bin through what the filters pass.
 
 References
 ----------

@@ -30,6 +30,7 @@ from pydantic import Field
 from baselines.algorithms.low_rank import Matrix, singular_value_threshold, soft_threshold
 from baselines.algorithms.nmf import ignored_convergence
 from bench import masks, stft
+from bench.errors import BenchError
 from bench.masks import Masks
 from bench.methods.context import FitContext
 from bench.methods.separator import ChannelMaskSeparator, Spectrogram, common_rate, separator
@@ -103,7 +104,7 @@ def learnt_dictionary(
     atoms, iterations, seed
         See `MLRR`.
     context
-        Surroundings of the training, to which progress is reported.
+        Context of the training, to which progress is reported.
 
     Returns
     -------
@@ -169,6 +170,8 @@ class MLRR(ChannelMaskSeparator):
             spectra = [stft.forward(t.references[target], self.n_fft, self.hop) for t in tracks]
             frames = np.concatenate([channel.T for s in spectra for channel in np.abs(s)])
             norms = np.linalg.norm(frames, axis=1)
+            if not norms.any():
+                raise BenchError(f"no frame to learn from: {target} of all tracks is silent")
             heard = norms > 1e-4 * norms.max()
             dictionaries[target] = learnt_dictionary(
                 frames[heard] / norms[heard, None],

@@ -32,6 +32,7 @@ from pydantic import Field
 
 from baselines.algorithms.nmf import ignored_convergence, levelled, semi_supervised
 from bench import masks, stft
+from bench.errors import BenchError
 from bench.masks import Masks
 from bench.methods.context import FitContext
 from bench.methods.separator import MaskSeparator, Spectrogram, common_rate, separator
@@ -80,6 +81,8 @@ class NMF(MaskSeparator):
         for done, target in enumerate(targets):
             frames = [self._frames(stft.forward(t.references[target], self.n_fft, self.hop))
                       for t in tracks]  # fmt: skip
+            if not any(part.any() for part in frames):
+                raise BenchError(f"no frame to learn from: {target} of all tracks is silent")
             model = decomposition.NMF(
                 self.atoms, init="random", random_state=self.seed, **self._settings()
             )

@@ -7,8 +7,9 @@ accompaniment's mask; below `CUTOFF` it is 1, since no voice sounds there. The o
 period and the median over all its repeats; the adaptive form takes the period around each frame and
 the median over its nearest repeats, for songs whose accompaniment changes.
 
-Differences from the papers: the suite's transform; a clip too short for three repeats of any period
-in the range takes the shortest period.
+Differences from the papers: the suite's transform; the periods of the adaptive form are sought in
+windows that overlap by half, and interpolated between their centres; a clip too short for three
+repeats of any period in the range takes the shortest period.
 
 References
 ----------
@@ -33,6 +34,7 @@ from baselines.algorithms.repetition import (
     repeating_part,
     repeating_period,
 )
+from bench.errors import BenchError
 from bench.masks import Masks
 from bench.methods.separator import ChannelMaskSeparator, Spectrogram, separator
 
@@ -48,7 +50,8 @@ class REPET(ChannelMaskSeparator):
     shortest_s, longest_s
         Range of the period in seconds.
     window_s
-        Seconds around a frame in which its period is sought (adaptive).
+        Length in seconds of the windows in which a period is sought, each half over the next
+        (adaptive).
     repeats
         Number of frames in a median (adaptive), odd.
     n_fft, hop
@@ -63,6 +66,13 @@ class REPET(ChannelMaskSeparator):
     window_s: float = Field(10.0, gt=0)
     repeats: Literal[3, 5, 7, 9] = 5
     hop: int = 256
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.shortest_s > self.longest_s:
+            raise BenchError(
+                f"shortest_s must not be above longest_s: {self.shortest_s} > {self.longest_s}"
+            )
 
     def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
         """Return what repeats as the accompaniment's share, and the rest as the voice's."""

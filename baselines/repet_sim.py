@@ -6,7 +6,8 @@ Frames are compared by the cosine of their magnitudes. Where REPET needs a perio
 that a sound comes back; the voice, which changes each time, is not in the median.
 
 Differences from the paper: librosa's neighbours and median; the similar frames are the nearest in
-number, without a threshold of similarity.
+number, without a threshold of similarity. The least distance holds between a frame and those that
+are similar to it, and not among these; the frame itself is not in its median.
 
 References
 ----------

@@ -34,9 +34,9 @@ class RPCA(ChannelMaskSeparator):
     Parameters
     ----------
     mask
-        ``soft``: |S| / (|S| + |L|); ``binary``: 1 where |S| >= gain |L|.
+        ``soft``: |S| / (|S| + gain |L|); ``binary``: 1 where |S| >= gain |L|.
     gain
-        Factor of the low-rank part in the comparison that makes the mask.
+        Factor of the low-rank part in both masks.
     k
         Scale of the weight on sparsity.
     rho

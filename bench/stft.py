@@ -263,7 +263,7 @@ def mean_power(blocks: Iterable[NDArray[Any]], n_fft: int, hop: int) -> NDArray[
 
 
 def as_tensor(array: NDArray[Any]) -> Tensor:
-    """Share an array's memory with PyTorch, or copy it where it is read-only."""
+    """Share an array's memory with PyTorch, or copy it where it is read-only or not contiguous."""
     import torch
 
-    return torch.from_numpy(np.require(array, requirements=["W"]))
+    return torch.from_numpy(np.require(array, requirements=["W", "C"]))

@@ -8,7 +8,8 @@ were heard to make.
 
 References
 ----------
-Hermes: Measurement of pitch by subharmonic summation, JASA 83(1), 1988 (the sum and its decay).
+Hermes: Measurement of pitch by subharmonic summation, JASA 83(1), 1988 (the sum with a decay; the
+number of harmonics and the decay are the suite's own).
 Hsu, Wang, Jang, Hu: A tandem algorithm for singing pitch extraction and voice separation from
 music accompaniment, IEEE TASLP 20(5), 2012 (enhancement by harmonic/percussive separation).
 """

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 @separator
 class SupervisedRNMF(NetworkSeparator):
-    """Robust NMF unrolled into a network and trained; soft mask.
+    """Robust NMF unrolled into a network and trained; soft mask, or none.
 
     The fields that it shares with every network are those of `NetworkSeparator`.
 
@@ -54,6 +54,9 @@ class SupervisedRNMF(NetworkSeparator):
     ----------
     atoms
         Components of the accompaniment.
+    mask
+        Function of the masking layer, in training and after: ``abs``, or ``none``: both parts as
+        the solver gives them.
     ridge, weight
         Weights of the cost of the solver that the network starts from, for a mixture of unit root
         mean square.
@@ -83,6 +86,8 @@ class SupervisedRNMF(NetworkSeparator):
     }
 
     atoms: int = Field(60, ge=1)
+    # Its estimates leave by a mask of magnitudes, whatever it was trained with.
+    mask: Literal["abs", "none"] = "abs"
     ridge: float = Field(0.1, ge=0)
     weight: float = Field(0.1, ge=0)
     epochs: int = Field(30, ge=1)

@@ -1,7 +1,7 @@
 """The contract of a method: what it is given, and what it gives.
 
 A method is a class decorated with `separator`: its fields are its hyperparameters, validated
-when it is made, and nothing else about it can be set. What `fit` learns is kept in attributes
+when it is made, and its constructor takes nothing else. What `fit` learns is kept in attributes
 that end in an underscore. A method that gives masks derives from `MaskSeparator` and writes
 only `masks`; a bound that is shown the true sources derives from
 `bench.methods.oracle.Oracle`.
@@ -317,7 +317,11 @@ class TransformSeparator(Separator):
         stft.check_settings(self.n_fft, self.hop, self.window_name())
 
     def window_name(self) -> stft.WindowName:
-        """Return the transform's window, of analysis and synthesis; see `bench.stft`."""
+        """Return the transform's window, of analysis and synthesis; see `bench.stft`.
+
+        `MaskSeparator` transforms by it. Bounds, levels of whole songs and networks transform by
+        the sine window, so that such a method cannot choose another.
+        """
         return "sine"
 
     def alignment(self, rate: int) -> int:

@@ -3,8 +3,9 @@
     {"targets": [{"name": "vocals", "frames": [{"time": 0.0, "duration": 1.0,
                   "metrics": {"SDR": 5.1, "SIR": 9.8, "ISR": 11.2, "SAR": 6.0}}, ...]}, ...]}
 
-in ``DIR/test/<track>.json``. Values have five decimals; one that is undefined or infinite is NaN,
-as museval writes it.
+in ``DIR/test/<track>.json``. Times count windows of the protocol ``museval``, which last one second
+at 44.1 kHz and longer at lower rates. Values have five decimals; one that is undefined or infinite
+is NaN, as museval writes it.
 """
 
 from __future__ import annotations
@@ -39,15 +40,22 @@ def write(scores: pd.DataFrame, folder: Path) -> list[Path]:
     -------
     list of Path
         The files.
+
+    Raises
+    ------
+    BenchError
+        The name of a track is no name of a file, or the folder cannot be written.
     """
     home = folder / "test"
+    tracks = scores[scores["protocol"] == PROTOCOL].groupby("track")
+    for name in map(str, tracks.groups):
+        if Path(name).name != name:
+            raise BenchError(f"track {name!r} is no name of a file; nothing was written")
     try:
         home.mkdir(parents=True, exist_ok=True)
         paths = []
-        for track, rows in scores[scores["protocol"] == PROTOCOL].groupby("track"):
+        for track, rows in tracks:
             text = json.dumps({"targets": [target(rows, name) for name in TARGETS]}, indent=2)
-            if Path(str(track)).name != str(track):
-                raise BenchError(f"track {str(track)!r} is no name of a file; nothing was written")
             path = home / f"{track}.json"
             part = path.with_name(f".{path.name}.part")
             part.write_text(text + "\n")

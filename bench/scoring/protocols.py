@@ -7,7 +7,8 @@
     BSS Eval version 4, 512 taps found on the whole track, windows of one second at the track's own
     rate, without overlap.
 ``museval``
-    What museval 0.4.1 gives by default, its quirks kept: windows of 44,100 samples at any rate; a
+    What `museval.evaluate` of museval 0.4.1 gives by default, its quirks kept: windows of 44,100
+    samples at any rate (museval's commands take one second of the track's own rate instead); a
     window counts for no target where the channels of any reference or estimate add up to 0 in
     every sample, so that stereo in anti-phase counts as silence.
 ``usdr``

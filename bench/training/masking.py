@@ -4,7 +4,8 @@
 
 with y_i the raw output for target i, x the magnitude of the mixture, and m the absolute value, the
 square or the identity. The layer has no parameters and gradients pass through it, so the network
-learns the mask that it is judged by (TASLP eq. 3-6). Without it, ``s_i = y_i``.
+learns the mask that it is judged by (TASLP eq. 3-6). Without it, ``s_i = y_i`` in training, and
+``|y_i|`` in separation.
 
 References
 ----------

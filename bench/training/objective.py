@@ -60,8 +60,8 @@ def kl(estimate: Tensor, reference: Tensor, constant: float = KL_CONSTANT) -> Te
     estimate, reference
         Magnitudes of one shape.
     constant
-        c, above 0. Where it is `KL_CONSTANT` times some scale, so are the divergence and its
-        arguments: signals that are louder by that scale are treated as the authors' are.
+        c, above 0. With c in proportion to the level of the signals, the divergence is too, so that
+        signals of every level are treated as the authors treat theirs.
     """
     shifted = estimate + constant
     return (reference * (reference / shifted + KL_CONSTANT).log() - reference + shifted).sum()

@@ -43,8 +43,9 @@ class TrainingSettings(LevelledSeparator):
         What an estimate should be: the ``magnitude`` of its target, or ``phase_sensitive``: what of
         the target is in phase with the mixture, from 0 to the magnitude of the mixture.
     mask
-        Function of the masking layer, in training and after: ``abs``, ``square``, or ``none``: the
-        outputs are the estimates.
+        Function of the masking layer, in training and after: ``abs``, ``square``, or ``none``:
+        there is no layer, the network is trained on its outputs as they are, and their absolute
+        values are the estimates.
     test_mask
         Mask made of the estimates once the network is trained: ``abs`` (soft), ``square``
         (Wiener-like) or ``binary``; ``none``: the estimates as they are. Behind a masking layer
@@ -152,11 +153,18 @@ class TrainingSettings(LevelledSeparator):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.objective == "kl" and self.mask == "none":
+            raise BenchError(
+                "kl needs estimates that are never negative: set mask to abs or square, or take "
+                "another objective"
+            )
         if self.recipe == "lbfgs" and self.shift == "random":
             raise BenchError(
                 "lbfgs needs mixtures that stay the same: set shift to a step such "
                 "as 10000, or to 0"
             )
+        if self.recipe == "lbfgs" and self.pairing == "any":
+            raise BenchError("lbfgs needs mixtures that stay the same: set pairing to own")
         random = [name for name in vars(NO_AUGMENTATION) if getattr(self, name)]
         if self.recipe == "lbfgs" and random:
             raise BenchError(f"lbfgs needs mixtures that stay the same: leave out {random[0]}")
@@ -287,8 +295,8 @@ class TrainingSettings(LevelledSeparator):
     def fingerprint_values(cls, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return what of the hyperparameters identifies a cell; see the base class.
 
-        The constant of the KL divergence follows the level since it moved; before, it had the
-        authors' value.
+        The constant of the KL divergence is in proportion to `LEVEL`. Cells that were computed
+        while it had the authors' value at every level have another fingerprint.
         """
         identity = super().fingerprint_values(values)
         if values.get("objective") == "kl":

@@ -37,7 +37,7 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
     module
         A training that has not begun.
     context
-        Surroundings of the training. Where it has a folder, checkpoints are kept there, and a
+        Context of the training. Where it has a folder, checkpoints are kept there, and a
         training resumes from an earlier one. A checkpoint that cannot be read is removed, and the
         training begins again.
     device
@@ -104,7 +104,8 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
     weights = weights or weights_of(module)
     finite = all(bool(torch.isfinite(w).all()) for w in weights.values())
     if not finite or not math.isfinite(float(trainer.callback_metrics.get("train/loss", 0.0))):
-        raise BenchError("training diverged: the loss is not finite; lower learning_rate")
+        remedy = "; lower learning_rate" if module.settings.recipe == "adam" else ""
+        raise BenchError(f"training diverged: its loss or its weights are not finite{remedy}")
     return weights
 
 

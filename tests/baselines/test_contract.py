@@ -107,6 +107,7 @@ OTHER = {
     },
     "rnmf_supervised": {
         **TRAINING,
+        "mask": "none",
         "atoms": 5,
         "ridge": 2.0,
         "weight": 0.3,
@@ -430,6 +431,26 @@ def test_weights_of_another_method_or_version_are_refused(fitted, tmp_path, name
     other = registry.find_method("mixture" if name != "mixture" else "hpss")
     with pytest.raises(BenchError, match=r"holds .* not "):
         other.load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["nmf", "mlrr", "rpcah_fasst"])
+def test_training_tracks_without_a_sound_are_refused_in_one_line(name):
+    silent = {target: np.zeros((1, 9000)) for target in TARGETS}
+    with pytest.raises(BenchError, match="to learn from"):
+        build(name).fit([Track("silence", 16_000, silent)])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("hpss", {"kernel": 16}, "kernel must be odd, such as 17: 16"),
+        ("repet", {"shortest_s": 9.0}, "shortest_s must not be above longest_s: 9.0 > 8.0"),
+        ("rnmf_supervised", {"mask": "square"}, "mask"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(name, values, message):
+    with pytest.raises(BenchError, match=message):
+        registry.make(registry.find_method(name), values, "here")
 
 
 @pytest.mark.parametrize("name", ALL)

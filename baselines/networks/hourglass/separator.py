@@ -3,12 +3,12 @@
 Idea: an hourglass sees the whole image coarsely and each detail finely, and puts out both targets;
 the next one sees that estimate beside the mixture and corrects it. All are held to the references.
 
-Differences from the paper: the masking layer of Huang et al. in place of estimates of magnitudes,
-and the squared error of all networks here in place of the absolute one; one block in place of a
-residual module; the optimiser and the pairing of voices with accompaniments are those of all
-networks here; magnitudes enter as log(1 + x); 16 kHz in place of 8 kHz; 2 hourglasses in place of
-up to 4, and far fewer channels (32 in place of 256), which two processor cores can train; a margin
-of 16 frames on both sides is seen and not judged.
+Differences from the paper: the masking layer of Huang et al., whose masks add up to one, in place
+of an independent mask for each source, and the squared error of all networks here in place of the
+absolute one; one block in place of a residual module; the optimiser and the pairing of voices with
+accompaniments are those of all networks here; magnitudes enter as log(1 + x); 16 kHz in place of
+8 kHz; 2 hourglasses in place of up to 4, and far fewer channels (32 in place of 256), which two
+processor cores can train; a margin of 16 frames on both sides is seen and not judged.
 
 References
 ----------

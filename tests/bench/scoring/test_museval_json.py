@@ -83,7 +83,11 @@ def test_a_track_whose_name_leads_elsewhere_is_refused(scores, tmp_path):
     outside = scores.assign(track=str(tmp_path / "outside"))
     with pytest.raises(BenchError, match="is no name of a file"):
         museval_json.write(outside, tmp_path / "scores")
+    mixed = pd.concat([scores, outside])
+    with pytest.raises(BenchError, match="nothing was written"):
+        museval_json.write(mixed, tmp_path / "scores")
     assert not (tmp_path / "outside.json").exists()
+    assert not (tmp_path / "scores").exists()
 
 
 def test_what_is_read_is_what_was_written(scores, tmp_path):

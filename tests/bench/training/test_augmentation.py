@@ -133,6 +133,6 @@ def test_the_average_follows_the_weights_at_its_decay(tracks):
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_lbfgs_refuses_what_it_cannot_use(field):
-    values = {"recipe": "lbfgs", "shift": 0, field: FIELDS[field]}
+    values = {"recipe": "lbfgs", "shift": 0, "pairing": "own", field: FIELDS[field]}
     with pytest.raises(BenchError, match=f"leave out {field}"):
         registry.make(DRNN, values, "here")

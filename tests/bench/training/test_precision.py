@@ -74,4 +74,4 @@ def test_the_precision_that_a_training_used_is_kept_with_it(tracks, tmp_path, pr
 
 def test_lbfgs_takes_float32_on_every_processor(processor):
     processor({"avx512_bf16": True})
-    assert DRNN(recipe="lbfgs", shift=0).used_precision() == "float32"
+    assert DRNN(recipe="lbfgs", shift=0, pairing="own").used_precision() == "float32"

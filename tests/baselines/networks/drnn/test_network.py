@@ -127,7 +127,12 @@ def test_a_state_that_grows_stays_finite_on_a_long_clip():
         ({"n_fft": 1000, "hop": 300}, "hop must divide"),
         ({"outputs": 1}, "with outputs = 1 set mask to 'none'"),
         ({"recipe": "lbfgs"}, "lbfgs needs mixtures that stay the same"),
-        ({"recipe": "lbfgs", "shift": 0, "precision": "bfloat16"}, "more digits than bfloat16"),
+        ({"recipe": "lbfgs", "shift": 0}, "set pairing to own"),
+        (
+            {"recipe": "lbfgs", "shift": 0, "pairing": "own", "precision": "bfloat16"},
+            "more digits than bfloat16",
+        ),
+        ({"objective": "kl", "mask": "none"}, "kl needs estimates that are never negative"),
         ({"shift": -1}, "shift"),
     ],
 )
