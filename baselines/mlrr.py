@@ -152,6 +152,7 @@ class MLRR(ChannelMaskSeparator):
 
     VERSION: ClassVar[int] = 2
     GROUP: ClassVar[str] = "supervised"
+    AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset({"beta", "weight"})
 
     atoms: int = Field(100, ge=1)
     iterations: int = Field(500, ge=1)

@@ -69,6 +69,7 @@ class RPCAhFASST(RPCAh):
 
     VERSION: ClassVar[int] = 3
     GROUP: ClassVar[str] = "supervised"
+    AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset({"k", "pull", "width", "voices"})
 
     drums: int = Field(20, ge=1)
     voices: int = Field(20, ge=1)
