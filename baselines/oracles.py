@@ -99,6 +99,11 @@ def multichannel_wiener(wanted: Spectrogram, other: Spectrogram) -> Spectrogram:
     ----------
     wanted, other
         True images of the sources, complex ``(channels, bins, frames)``.
+
+    Returns
+    -------
+    ndarray
+        ``(channels, bins, frames)``.
     """
     n_channels = len(wanted)
     covariances = []

@@ -45,6 +45,11 @@ def true_kinds(pitch: NDArray[np.float64], energy: NDArray[np.float64]) -> Kinds
         Its pitch in hertz, 0 where there is none; ``(frames,)``.
     energy
         Its energy, ``(frames,)``.
+
+    Returns
+    -------
+    ndarray
+        `ACCOMPANIMENT`, `UNVOICED` or `VOICED` for each frame, ``(frames,)``.
     """
     voiced = pitch > 0
     loud = energy > UNVOICED_SHARE * (energy[voiced].mean() if voiced.any() else np.inf)

@@ -30,6 +30,11 @@ def fitted(features: NDArray[np.float64], n_components: int, seed: int) -> Gauss
         have no weight.
     seed
         Seed of the start.
+
+    Returns
+    -------
+    dict
+        The arrays of the mixture; see `GaussianMixtureArrays`.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -61,7 +66,20 @@ def nth_of(stack: GaussianMixtureArrays, n: int) -> GaussianMixtureArrays:
 
 
 def log_likelihood(features: NDArray[np.float64], mixture: GaussianMixtureArrays) -> Vector:
-    """Return the logarithm of the density at features, ``(observations,)``."""
+    """Return the logarithm of the density at features.
+
+    Parameters
+    ----------
+    features
+        ``(observations, features)``.
+    mixture
+        The arrays of a mixture; see `GaussianMixtureArrays`.
+
+    Returns
+    -------
+    ndarray
+        ``(observations,)``.
+    """
     from scipy.special import logsumexp
 
     means, variances = mixture["means"], mixture["variances"]

@@ -29,38 +29,43 @@ LONG_MS, SHORT_MS, KERNEL = 512.0, 64.0, 17
 CUT_WINDOW, CUT_HOP = 1024, 512
 
 
-def part(audio: Audio, window: int, kernel: int, which: int) -> Audio:
-    """Return the harmonic (`which` = 0) or the percussive part (1) of each channel.
+def harmonic_and_percussive(audio: Audio, n_fft: int, kernel: int) -> tuple[Audio, Audio]:
+    """Return the harmonic and the percussive part of each channel; they add up to it.
 
     Parameters
     ----------
     audio
         ``(channels, samples)``.
-    window
+    n_fft
         Window length of the transform in samples, a power of two; the hop is a quarter of it.
     kernel
         Length of the medians in bins and in frames, odd.
-    which
-        Index of the part that is kept.
+
+    Returns
+    -------
+    harmonic, percussive
+        ``(channels, samples)`` each.
     """
     import librosa
 
-    spectrogram = stft.forward(audio, window, window // 4)
+    spectrogram = stft.forward(audio, n_fft, n_fft // 4)
     magnitude = np.abs(spectrogram)
     scale = magnitude.max() or 1.0
     masks = librosa.decompose.hpss(magnitude / scale, kernel_size=kernel, mask=True)
-    kept: Audio = stft.inverse(masks[which] * spectrogram, audio.shape[-1], window, window // 4)
-    return kept
+    harmonic, percussive = (
+        stft.inverse(mask * spectrogram, audio.shape[-1], n_fft, n_fft // 4) for mask in masks
+    )
+    return harmonic, percussive
 
 
-def window(length_ms: float, rate: int) -> int:
+def window_length(length_ms: float, rate: int) -> int:
     """Return the power of two that is nearest to a window's length, in samples; at least 4."""
     return int(max(4, 2 ** round(np.log2(length_ms * rate / 1000))))
 
 
 def alignment(rate: int, long_ms: float, short_ms: float) -> int:
     """Return the samples at whose multiples the frames of all transforms begin."""
-    return math.lcm(CUT_HOP, *(window(ms, rate) // 4 for ms in (long_ms, short_ms)))
+    return math.lcm(CUT_HOP, *(window_length(ms, rate) // 4 for ms in (long_ms, short_ms)))
 
 
 def lookahead(rate: int, long_ms: float, short_ms: float, kernel: int) -> int:
@@ -70,7 +75,7 @@ def lookahead(rate: int, long_ms: float, short_ms: float, kernel: int) -> int:
     half a median of frames more; so in each stage, and once more where low frequencies are taken
     out.
     """
-    each = [window(ms, rate) for ms in (long_ms, short_ms)]
+    each = [window_length(ms, rate) for ms in (long_ms, short_ms)]
     return CUT_WINDOW + sum(kernel // 2 * (length // 4) + length for length in each)
 
 
@@ -106,6 +111,7 @@ def two_stage_voice(
     ndarray
         ``(channels, samples)``.
     """
-    long, short = (window(ms, rate) for ms in (long_ms, short_ms))
-    moving = part(audio, long, kernel, 1)
-    return high_pass(part(moving, short, kernel, 0), rate)
+    long, short = (window_length(ms, rate) for ms in (long_ms, short_ms))
+    _, moving = harmonic_and_percussive(audio, long, kernel)
+    voice, _ = harmonic_and_percussive(moving, short, kernel)
+    return high_pass(voice, rate)

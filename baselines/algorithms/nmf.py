@@ -82,8 +82,8 @@ def semi_supervised(
         above, below = ratio()
         activations *= (above @ atoms.T / np.maximum(below @ atoms.T, FLOOR)) ** power
         above, below = ratio()
-        sung = activations[:, free].T
-        atoms[free] *= (sung @ above / np.maximum(sung @ below, FLOOR)) ** power
+        of_free = activations[:, free].T
+        atoms[free] *= (of_free @ above / np.maximum(of_free @ below, FLOOR)) ** power
     return activations, atoms
 
 

@@ -62,7 +62,20 @@ def fit_voiced(features: Features, wins: Wins) -> Features:
 
 
 def voiced_shares(features: Features, weights: Features) -> Features:
-    """Return the probability that each unit is the voice's, ``(filters, units)``."""
+    """Return the probability that each unit of voiced frames is the voice's.
+
+    Parameters
+    ----------
+    features
+        ``(filters, units, features)``.
+    weights
+        Those of `fit_voiced`, ``(filters, 1 + features)``, the constant first.
+
+    Returns
+    -------
+    ndarray
+        ``(filters, units)``.
+    """
     score = np.einsum("cfk,ck->cf", features, weights[:, 1:]) + weights[:, :1]
     return np.asarray(scipy.special.expit(score))
 
@@ -129,7 +142,20 @@ def fit_unvoiced(
 
 
 def unvoiced_shares(features: Features, models: dict[str, Features]) -> Features:
-    """Return the probability that each unit is the voice's, ``(filters, units)``."""
+    """Return the probability that each unit of unvoiced frames is the voice's.
+
+    Parameters
+    ----------
+    features
+        ``(filters, units, features)``.
+    models
+        Those of `fit_unvoiced`.
+
+    Returns
+    -------
+    ndarray
+        ``(filters, units)``.
+    """
     scaled = (features - models["mean"][:, None]) / models["deviation"][:, None]
     shares = np.empty(features.shape[:2])
     for n, of_filter in enumerate(scaled):

@@ -129,6 +129,11 @@ def improvement(settings: TrainingSettings, network: Any, sources: Tensor) -> Te
         The network, on the device of `sources`.
     sources
         References, ``(targets, samples)``.
+
+    Returns
+    -------
+    Tensor
+        A scalar.
     """
     mixture = sources.sum(0, keepdim=True)
     spectrogram = stft.forward(mixture, settings.n_fft, settings.hop)

@@ -18,6 +18,7 @@ deep recurrent neural networks, ICASSP 2015, section 3.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -38,15 +39,15 @@ TINY = 1e-12
 UNIT_NORM_LEVEL = 0.09
 
 
-def squared_error(estimate: Tensor, reference: Tensor, constant: float = 0.0) -> Tensor:
-    """Return ``1/2 sum (estimate - reference)^2``; `constant` is that of `kl`, and not needed."""
+def squared_error(estimate: Tensor, reference: Tensor) -> Tensor:
+    """Return ``1/2 sum (estimate - reference)^2`` of magnitudes of one shape, a scalar."""
     from torch.nn.functional import mse_loss
 
     return 0.5 * mse_loss(estimate, reference, reduction="sum")
 
 
-def absolute_error(estimate: Tensor, reference: Tensor, constant: float = 0.0) -> Tensor:
-    """Return ``sum |estimate - reference|``; `constant` is that of `kl`, and not needed."""
+def absolute_error(estimate: Tensor, reference: Tensor) -> Tensor:
+    """Return ``sum |estimate - reference|`` of magnitudes of one shape, a scalar."""
     from torch.nn.functional import l1_loss
 
     return l1_loss(estimate, reference, reduction="sum")
@@ -67,11 +68,19 @@ def kl(estimate: Tensor, reference: Tensor, constant: float = KL_CONSTANT) -> Te
     return (reference * (reference / shifted + KL_CONSTANT).log() - reference + shifted).sum()
 
 
-DIVERGENCES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "squared_error": squared_error,
-    "absolute_error": absolute_error,
-    "kl": kl,
-}
+def divergence_of(objective: Objective, level: float) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the divergence of an objective.
+
+    Parameters
+    ----------
+    objective
+        Its name.
+    level
+        Root mean square of the mixtures' spectrograms. The constant of `kl` is in proportion to it.
+    """
+    if objective == "kl":
+        return functools.partial(kl, constant=KL_CONSTANT * (level / UNIT_NORM_LEVEL))
+    return squared_error if objective == "squared_error" else absolute_error
 
 
 def phase_sensitive(sources: Tensor, mixture: Tensor) -> Tensor:
@@ -123,10 +132,9 @@ def discriminative(
     Tensor
         A scalar.
     """
-    divergence = DIVERGENCES[objective]
-    constant = KL_CONSTANT * (level / UNIT_NORM_LEVEL)
+    divergence = divergence_of(objective, level)
     n = estimates.shape[-2]
-    own = divergence(estimates, references[..., :n, :], constant)
+    own = divergence(estimates, references[..., :n, :])
     if not gamma:
         return own
-    return own - gamma * divergence(estimates, references.flip(-2)[..., :n, :], constant)
+    return own - gamma * divergence(estimates, references.flip(-2)[..., :n, :])
