@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 
 from bench.datasets.synthetic import Synthetic
 from bench.track import TARGETS, Track
+from tests.command import Command, end, start
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -113,3 +115,18 @@ def workspace(bare_workspace: Path, empty_store: Path) -> Path:
     """A working directory that has an empty store, and no setting from outside."""
     shutil.copy(empty_store, bare_workspace)
     return bare_workspace
+
+
+@pytest.fixture
+def begin() -> Iterator[Callable[..., Command]]:
+    """Start commands as `tests.command.start` does; what is left of them ends with the test."""
+    commands: list[Command] = []
+
+    def started(*words: str, module: str = "", **environment: str) -> Command:
+        commands.append(start(*words, module=module, **environment))
+        return commands[-1]
+
+    yield started
+    for command in commands:
+        if command.log.exists():  # else the test has ended it
+            end(command)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import threading
 import time
 from types import SimpleNamespace
@@ -58,6 +59,20 @@ def test_the_bar_of_a_training_counts_epochs_to_their_true_number_and_shows_the_
         8,
         "tracks",
     )
+
+
+def test_without_a_terminal_a_line_tells_each_stage_once_and_each_end():
+    written = io.StringIO()
+    folder, monitor = Folder(), Monitor(Console(file=written, width=200), 2)
+    monitor.begin(folder)
+    writer = ProgressWriter(folder)
+    writer.write("separate", 1, 8, "tracks")
+    for _ in range(2):
+        monitor._show(folder, folder.state())
+    monitor.end(folder, "done")
+    begun, ended = written.getvalue().splitlines()
+    assert begun == "DRNN, seed 0: separate 1/8 tracks"
+    assert re.fullmatch(r"\[1/2\] DRNN, seed 0: done \(.+ s, about .+ left\)", ended)
 
 
 def test_the_time_that_a_training_still_needs_is_reckoned_from_the_checkpoint_it_goes_on_from(

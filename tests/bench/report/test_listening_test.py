@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pyloudnorm
@@ -120,6 +122,23 @@ def rate_all(page, value_of):
     sliders = page.locator("#signals input")
     for i, name in enumerate(names):
         sliders.nth(i).fill(str(value_of(name)))
+
+
+def test_the_page_of_a_corpus_that_may_not_be_passed_on_is_kept_out_of_the_reports(
+    folder, bare_workspace, capsys
+):
+    shutil.copytree(folder, bare_workspace, dirs_exist_ok=True)
+    Path("reports/heard/listening.html").unlink()
+    path = Path("runs/experiments/heard.json")
+    note = json.loads(path.read_text())
+    note["corpus"]["shares_audio"] = False
+    path.write_text(json.dumps(note))
+    assert bench("listen", "heard") == 0
+    out = capsys.readouterr().out
+    assert "do not publish the page" in out
+    assert "give this file to each listener: runs/listening/heard/listening.html" in out
+    assert Path("runs/listening/heard/listening.html").is_file()
+    assert not Path("reports/heard/listening.html").exists()
 
 
 @pytest.mark.slow

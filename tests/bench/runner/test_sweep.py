@@ -33,7 +33,7 @@ from bench.store import claim
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import newest
 from bench.store.trained import member_folders
-from tests.command import bench, cluster, start, wait_until
+from tests.command import bench, cluster, wait_until
 
 SLOW = """\
 import os, time
@@ -119,8 +119,8 @@ def scores() -> pd.DataFrame:
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_share_the_work_and_do_no_cell_twice(sweep):
-    one, other = (start("run", "sweep.yaml", "--workers", "0") for _ in range(2))
+def test_two_runs_at_once_share_the_work_and_do_no_cell_twice(sweep, begin):
+    one, other = (begin("run", "sweep.yaml", "--workers", "0") for _ in range(2))
     said = [process.communicate(timeout=300)[0] for process in (one, other)]
     assert [one.returncode, other.returncode] == [0, 0], said
     assert separations() == dict.fromkeys(["0.1", "0.2", "0.3", "0.4"], N_TRACKS)
@@ -146,8 +146,8 @@ def test_a_cell_that_another_machine_is_at_is_waited_for_and_taken_over(sweep, m
 
 
 @pytest.mark.slow
-def test_status_tells_from_another_terminal_what_runs_and_where(sweep, capsys):
-    run = start("run", "sweep.yaml", "--workers", "0", "-o", "methods[0].fixed.wait_s=1")
+def test_status_tells_from_another_terminal_what_runs_and_where(sweep, capsys, begin):
+    run = begin("run", "sweep.yaml", "--workers", "0", "-o", "methods[0].fixed.wait_s=1")
     wait_until(lambda: Path("log").exists() and sum(separations().values()) >= 3, "a few tracks")
     assert bench("status", "sweep") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -174,10 +174,10 @@ def in_group(process: psutil.Process, group: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_run_says_what_is_kept_leaves_no_process_and_goes_on(sweep, number):
+def test_a_stopped_run_says_what_is_kept_leaves_no_process_and_goes_on(sweep, number, begin):
     shares = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]  # enough that it still runs when told to stop
     words = ("run", "sweep.yaml", "-o", f"methods[0].sweep.share={shares}")
-    run = start(*words, "--workers", "2")
+    run = begin(*words, "--workers", "2")
     wait_until(lambda: list(Path("runs").glob("*/scores/*.json")), "a finished cell")
     if number == signal.SIGINT:
         os.killpg(run.pid, number)  # as a terminal does
@@ -197,9 +197,9 @@ def test_a_stopped_run_says_what_is_kept_leaves_no_process_and_goes_on(sweep, nu
 
 
 @pytest.mark.slow
-def test_a_sweep_goes_on_after_a_sleep_that_is_longer_than_dask_waits_for_a_worker(sweep):
+def test_a_sweep_goes_on_after_a_sleep_that_is_longer_than_dask_waits_for_a_worker(sweep, begin):
     Path("dask.yaml").write_text("distributed: {scheduler: {worker-ttl: 1s}}")  # 5 s at the least
-    run = start("run", "sweep.yaml", "--workers", "1", DASK_CONFIG=str(sweep / "dask.yaml"))
+    run = begin("run", "sweep.yaml", "--workers", "1", DASK_CONFIG=str(sweep / "dask.yaml"))
     wait_until(lambda: Path("log").exists(), "work")
     os.killpg(run.pid, signal.SIGSTOP)  # all of it, as a laptop that sleeps
     time.sleep(8)
@@ -225,13 +225,13 @@ def test_where_no_worker_can_start_the_run_ends_with_why(sweep, monkeypatch, cap
 
 
 @pytest.mark.slow
-def test_a_sweep_over_a_scheduler_ends_complete_though_a_worker_is_killed(sweep):
+def test_a_sweep_over_a_scheduler_ends_complete_though_a_worker_is_killed(sweep, begin):
     assert bench("run", "sweep.yaml", "--workers", "0") == 0
     alone = scores()
     shutil.rmtree("runs")
     Path("log").unlink()
     with cluster([], []) as dask:
-        run = start("run", "sweep.yaml", "--scheduler", dask.address)
+        run = begin("run", "sweep.yaml", "--scheduler", dask.address)
         wait_until(lambda: Path("log").exists(), "work")
         pids = {line.split()[1] for line in Path("log").read_text().splitlines()}
         os.kill(int(pids.pop()), signal.SIGKILL)

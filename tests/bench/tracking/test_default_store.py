@@ -12,7 +12,7 @@ import pytest
 from bench.errors import BenchError
 from bench.store.workspace import Workspace
 from bench.tracking import default_store
-from tests.command import bench, end, ran, start, wait_until
+from tests.command import bench, end, ran, wait_until
 
 SWEEP = """\
 title: Sweep
@@ -68,9 +68,9 @@ def test_a_store_that_cannot_be_opened_is_set_aside_and_filled_again(workspace, 
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_while_the_store_is_made_goes_on(bare_workspace):
+def test_a_run_that_is_killed_while_the_store_is_made_goes_on(bare_workspace, begin):
     Path("sweep.yaml").write_text(SWEEP)
-    run = start("run", "sweep.yaml", "--workers", "0")
+    run = begin("run", "sweep.yaml", "--workers", "0")
     wait_until(lambda: Path("mlflow.db.new").exists(), "the first tables")
     run.send_signal(signal.SIGKILL)
     end(run)

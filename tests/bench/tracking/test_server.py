@@ -9,7 +9,7 @@ import mlflow
 import pytest
 
 from bench.tracking import recorder
-from tests.command import bench, end, free_port, start, wait_until
+from tests.command import bench, end, free_port, wait_until
 
 SWEEP = """\
 title: Sweep
@@ -32,14 +32,14 @@ class Broken(Separator):
 """
 
 
-def serve(folder: str, port: int):
+def serve(begin, folder: str, port: int):
     """Start a server as a user does, and wait until it answers."""
     Path(folder).mkdir(exist_ok=True)
     words = ["server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     words += ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
     words += ["--artifacts-destination", f"{folder}/artifacts"]
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = start(*words, module="mlflow", **settings)
+    process = begin(*words, module="mlflow", **settings)
 
     def answers() -> bool:
         assert process.poll() is None, process.communicate()[0]
@@ -64,7 +64,7 @@ def figures(uri: str) -> dict[str, tuple[str, dict[str, float]]]:
 # threads: a warning of Lightning that slips through must not fail the cell.
 @pytest.mark.filterwarnings("default")
 @pytest.mark.slow
-def test_a_server_that_is_away_for_a_while_costs_nothing(workspace, monkeypatch, capsys):
+def test_a_server_that_is_away_for_a_while_costs_nothing(workspace, monkeypatch, capsys, begin):
     Path("broken.py").write_text(BROKEN)
     monkeypatch.syspath_prepend(str(workspace))
     Path("sweep.yaml").write_text(SWEEP)
@@ -72,7 +72,7 @@ def test_a_server_that_is_away_for_a_while_costs_nothing(workspace, monkeypatch,
     uri = f"http://127.0.0.1:{port}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    server = serve("first", port)
+    server = serve(begin, "first", port)
     finish = recorder.Tracker.finish
 
     def then_die(tracker, folder) -> bool:
@@ -92,7 +92,7 @@ def test_a_server_that_is_away_for_a_while_costs_nothing(workspace, monkeypatch,
     assert bench("track", "sweep") == 2
     assert "MLflow cannot be used at" in capsys.readouterr().err
 
-    server = serve("first", port)
+    server = serve(begin, "first", port)
     assert bench("run", "sweep.yaml", "--workers", "0") == 1
     assert capsys.readouterr().err == ""
     once = figures(uri)
@@ -104,7 +104,7 @@ def test_a_server_that_is_away_for_a_while_costs_nothing(workspace, monkeypatch,
     }
     end(server)
 
-    server = serve("second", port)  # an empty one in its place
+    server = serve(begin, "second", port)  # an empty one in its place
     assert bench("track", "sweep") == 0
     assert "4 cells: 4 in MLflow, 1 of them as failed" in capsys.readouterr().out
     assert figures(uri) == once
