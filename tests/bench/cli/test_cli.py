@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import torch
 
 from bench.runner import cell
 from bench.tracking import tracker
@@ -149,11 +150,11 @@ def test_a_cell_that_fails_is_shown_as_such_and_ends_no_other(workspace, capsys,
     assert bench("run", "half.yaml", "--dry-run") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "3 cells: 0 to compute, 2 reused, 1 failed before"
-    assert lines[-2].endswith("Broken: left alone: failed before")
+    assert f"Broken: left alone: failed before: {reason}" in lines[-2]
     assert bench("run", "half.yaml", "--dry-run", "--retry-failed") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "3 cells: 1 to compute, 2 reused"
-    assert lines[-2].endswith("Broken: to compute: failed before")
+    assert "Broken: to compute: failed before" in lines[-2]
     assert bench("run", "half.yaml", "--workers", "0") == 1
     out = capsys.readouterr().out
     assert "1 failed before and were not tried again: --retry-failed" in out
@@ -257,14 +258,14 @@ def test_a_row_that_was_renamed_is_renamed_in_mlflow(copy):
 
 
 def test_no_password_of_a_store_is_shown_or_kept(copy, monkeypatch, capsys):
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://someone:hunter5719@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert bench("run", "experiments/tiny.yaml") == 0
     out, err = capsys.readouterr()
     assert "MLflow at http://127.0.0.1:9 failed (" in err
-    assert "secret" not in out + err
+    assert "hunter5719" not in out + err
     files = [path for path in copy.rglob("*") if path.is_file()]
-    assert not [path for path in files if b"secret" in path.read_bytes()]
+    assert not [path for path in files if b"hunter5719" in path.read_bytes()]
 
 
 DEADLY = """\
@@ -331,6 +332,39 @@ def test_a_reports_folder_that_cannot_be_written_is_refused_before_any_work(work
     assert bench("run", "tiny.yaml", "--workers", "0") == 2
     assert "nothing was run" in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_a_worker_has_the_threads_that_were_asked_for(workspace, monkeypatch):
+    Path("counted.py").write_text(
+        "import torch\n"
+        "from pathlib import Path\n"
+        "from bench.methods.separator import Separator, separator\n\n"
+        "@separator\n"
+        "class Counted(Separator):\n"
+        "    '''Notes its threads.'''\n"
+        "    def separate(self, mixture, rate):\n"
+        "        Path('threads').write_text(str(torch.get_num_threads()))\n"
+        "        return {'vocals': mixture / 2, 'accompaniment': mixture / 2}\n"
+    )
+    monkeypatch.syspath_prepend(str(workspace))
+    text = TINY.split("  - {method: nmf")[0] + "  - {method: 'counted:Counted', label: Counted}\n"
+    Path("counted.yaml").write_text(text)
+    try:
+        assert bench("run", "counted.yaml", "--workers", "0", "--threads", "2") == 0
+    finally:
+        torch.set_num_threads(1)
+    assert Path("threads").read_text() == "2"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_a_device_that_is_not_there_is_refused_before_any_work(workspace, capsys):
+    Path("tiny.yaml").write_text(TINY)
+    assert bench("run", "tiny.yaml", "--workers", "0", "--device", "cuda") == 2
+    err = capsys.readouterr().err
+    assert "PyTorch finds no CUDA device on" in err
+    assert "use --device cpu" in err
+    assert err.count("\n") == 1
+    assert not list(Path("runs").glob("*/cell.json"))
 
 
 def test_runs_may_be_a_link_and_a_reports_folder_may_not(workspace, tmp_path_factory, capsys):
