@@ -48,7 +48,7 @@ def test_few_rows_are_compared_in_a_diagram():
     shift = tabulate(load_committed(ROOT / "reports" / "shift"))
     charts = part_charts(shift, shift.parts[0], 0)
     assert charts.matrices == []
-    assert charts.diagrams[0].caption.startswith("NSDR: mean ranks over 78 songs, 1 the best.")
+    assert charts.diagrams[0].caption.startswith("NSDR: mean ranks over 89 songs, 1 the best.")
 
 
 def test_the_pair_to_begin_with_is_the_best_and_the_second(tables):
