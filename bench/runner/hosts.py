@@ -25,8 +25,9 @@ from bench.store.trained import member_folders, training_folder
 
 #: Polling interval in seconds: how often to look for a call of the first host.
 CALL_POLL_S = 0.2
-#: Longest time in seconds in which the first host may hold no cell, such as while it starts.
-SILENT_S = 600.0
+#: Longest time in seconds in which the first host may hold no cell, such as while it starts; it is
+#: looked for `N_LOOKS` times in it.
+SILENT_S, N_LOOKS = 600.0, 20
 #: Environment variables that Lightning reads, which tell the hosts from each other.
 NAMES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
@@ -81,16 +82,18 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
 
     torch.set_num_threads(job.threads)
     places = {folder.path for folder in pending} | trainings.keys()
-    last_held = server_time(job.runs)
+    last_held = last_look = server_time(job.runs)
     while trainings:
         now = server_time(job.runs)
-        if any(holder(path, now) is not None for path in places):
-            last_held = now
-        elif now - last_held > SILENT_S:
-            raise BenchError(
-                f"the host with NODE_RANK=0 has computed no cell for {SILENT_S / 60:.0f} minutes: "
-                "start the same command again on every host"
-            )
+        if now - last_look > SILENT_S / N_LOOKS:
+            last_look = now
+            if any(holder(path, now) is not None for path in places):
+                last_held = now
+            elif now - last_held > SILENT_S:
+                raise BenchError(
+                    "the host with NODE_RANK=0 has computed no cell for "
+                    f"{SILENT_S / 60:.0f} minutes: start the same command again on every host"
+                )
         for path, training in list(trainings.items()):
             call = training.latest_call()
             # The first host begins no training of which no cell is left that waits for it.

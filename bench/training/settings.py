@@ -158,19 +158,24 @@ class TrainingSettings(LevelledSeparator):
                 "kl needs estimates that are never negative: set mask to abs or square, or take "
                 "another objective"
             )
-        if self.recipe == "lbfgs" and self.shift == "random":
+        if self.recipe == "lbfgs":
+            self._check_lbfgs()
+
+    def _check_lbfgs(self) -> None:
+        """Refuse what the full batch or the line search of L-BFGS cannot use."""
+        if self.shift == "random":
             raise BenchError(
                 "lbfgs needs mixtures that stay the same: set shift to a step such "
                 "as 10000, or to 0"
             )
-        if self.recipe == "lbfgs" and self.pairing == "any":
+        if self.pairing == "any":
             raise BenchError("lbfgs needs mixtures that stay the same: set pairing to own")
         random = [name for name in vars(NO_AUGMENTATION) if getattr(self, name)]
-        if self.recipe == "lbfgs" and random:
+        if random:
             raise BenchError(f"lbfgs needs mixtures that stay the same: leave out {random[0]}")
-        if self.recipe == "lbfgs" and self.average:
+        if self.average:
             raise BenchError("lbfgs has no average of weights: leave out average, or take adam")
-        if self.recipe == "lbfgs" and self.precision == "bfloat16":
+        if self.precision == "bfloat16":
             raise BenchError(
                 "the line search of lbfgs needs more digits than bfloat16 has: set precision to "
                 "float32 or auto"
