@@ -28,9 +28,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from baselines.algorithms.low_rank import Matrix, singular_value_threshold, soft_threshold
-from baselines.algorithms.nmf import ignored_convergence
+from baselines.algorithms.nmf import check_heard, ignored_convergence
 from bench import masks, stft
-from bench.errors import BenchError
 from bench.masks import Masks
 from bench.methods.context import FitContext
 from bench.methods.separator import ChannelMaskSeparator, Spectrogram, common_rate, separator
@@ -171,8 +170,7 @@ class MLRR(ChannelMaskSeparator):
             spectra = [stft.forward(t.references[target], self.n_fft, self.hop) for t in tracks]
             frames = np.concatenate([channel.T for s in spectra for channel in np.abs(s)])
             norms = np.linalg.norm(frames, axis=1)
-            if not norms.any():
-                raise BenchError(f"no frame to learn from: {target} of all tracks is silent")
+            check_heard(norms, target)
             heard = norms > 1e-4 * norms.max()
             dictionaries[target] = learnt_dictionary(
                 frames[heard] / norms[heard, None],

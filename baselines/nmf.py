@@ -30,9 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from baselines.algorithms.nmf import ignored_convergence, levelled, semi_supervised
+from baselines.algorithms.nmf import (
+    check_heard,
+    ignored_convergence,
+    levelled,
+    semi_supervised,
+)
 from bench import masks, stft
-from bench.errors import BenchError
 from bench.masks import Masks
 from bench.methods.context import FitContext
 from bench.methods.separator import MaskSeparator, Spectrogram, common_rate, separator
@@ -79,15 +83,18 @@ class NMF(MaskSeparator):
         dictionaries = {}
         targets = TARGETS if self.form == "supervised" else ("vocals",)
         for done, target in enumerate(targets):
-            frames = [self._frames(stft.forward(t.references[target], self.n_fft, self.hop))
-                      for t in tracks]  # fmt: skip
-            if not any(part.any() for part in frames):
-                raise BenchError(f"no frame to learn from: {target} of all tracks is silent")
+            frames = np.concatenate(
+                [
+                    self._frames(stft.forward(t.references[target], self.n_fft, self.hop))
+                    for t in tracks
+                ]
+            )
+            check_heard(frames, target)
             model = decomposition.NMF(
                 self.atoms, init="random", random_state=self.seed, **self._settings()
             )
             with ignored_convergence():
-                model.fit(levelled(np.concatenate(frames)))
+                model.fit(levelled(frames))
             dictionaries[target] = np.asarray(model.components_)
             context.report_progress(done + 1, len(targets))
         self.dictionaries_ = dictionaries

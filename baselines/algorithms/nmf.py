@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import BenchError
+
 Matrix = NDArray[np.float64]
 
 #: Keeps the quotients of robust NMF defined where a model is 0.
@@ -85,6 +87,18 @@ def semi_supervised(
         of_free = activations[:, free].T
         atoms[free] *= (of_free @ above / np.maximum(of_free @ below, FLOOR)) ** power
     return activations, atoms
+
+
+def check_heard(frames: NDArray[np.floating], target: str) -> None:
+    """Refuse to learn spectra of a target from magnitudes of its training frames that are all 0.
+
+    Raises
+    ------
+    BenchError
+        Every frame is silent.
+    """
+    if not frames.any():
+        raise BenchError(f"no frame to learn from: {target} of all tracks is silent")
 
 
 def ignored_convergence() -> warnings.catch_warnings[None]:
