@@ -81,7 +81,7 @@ ProtocolName = Annotated[str, AfterValidator(_one_of("scoring protocol", PROTOCO
 CHOICES = ("published", "not tuned")
 Choice = Annotated[str, Field(pattern=rf"^({'|'.join(CHOICES)}|[a-z0-9_]*)$")]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
-Figures = dict[Target, dict[Metric, float | Literal["not recovered"]]]
+PublishedFigures = dict[Target, dict[Metric, float | Literal["not recovered"]]]
 
 #: Most combinations of swept values of one method; the largest experiment here has 12.
 MOST_VARIANTS = 10_000
@@ -126,7 +126,7 @@ class MethodEntry(Strict):
     fixed: dict[str, Any] = {}
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     seeds: Annotated[list[Seed], AfterValidator(_unique)] | None = Field(None, min_length=1)
-    published: Figures = {}
+    published: PublishedFigures = {}
     published_note: Text = ""
     chosen: Choice = ""
     note: Text = ""

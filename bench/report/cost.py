@@ -18,6 +18,8 @@ COLUMNS = (
     "Memory, separation",
     "Precision of the training",
 )
+#: Those of them that hold words, set from the left; all others hold numbers.
+COLUMNS_OF_WORDS = ("Precision of the training",)
 CAPTION = (
     "Means over seeds. Real-time factor: seconds of separation a second of audio, on one core or "
     "the device that the provenance names. Memory: the largest of the whole process, sampled. "

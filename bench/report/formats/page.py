@@ -19,7 +19,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from bench.report.agreement import agreements
-from bench.report.cost import CAPTION, cost_table, costs
+from bench.report.cost import CAPTION, COLUMNS_OF_WORDS, cost_table, costs
 from bench.report.curves import FigureData
 from bench.report.formats.page_charts import (
     inline_figure,
@@ -88,6 +88,7 @@ def html_page(
         listening=listening_result(tables, facts),
         costs=cost_table(all_costs),
         cost_caption=CAPTION,
+        columns_of_words=COLUMNS_OF_WORDS,
         trade_offs=trade_offs(tables, all_costs),
         examples=facts.get("examples", []),
         rows_without_clips=facts.get("rows_without_clips", 0),
