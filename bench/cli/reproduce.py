@@ -197,13 +197,14 @@ def _lines(one: Reproduction) -> Iterator[str]:
     from bench.scoring.aggregate import metric_name, metrics
 
     known = not math.isnan(one.largest_db)
-    largest = f"; scores of a track differ by {one.largest_db:.1g} dB at most" if known else ""
+    by = f"by {one.largest_db:.1g} dB at most" if math.isfinite(one.largest_db) else "without bound"
+    largest = f"; scores of a track differ {by}" if known else ""
     yield f"{one.row}: {one.verdict}{largest}"
     for (target, protocol), means in one.means.groupby(["target", "protocol"], sort=False):
         by_metric = means.set_index("metric")
         figures = (
             f"{metric_name(str(name))} {mean['now']:.2f} "
             f"({mean['then']:.2f} ± {mean['allowed_db']:.2f})"
-            for name, mean in by_metric.reindex(metrics(str(protocol))).iterrows()
+            for name, mean in by_metric.reindex(metrics(str(protocol))).dropna(how="all").iterrows()
         )
         yield f"    {target}, {protocol}: {', '.join(figures)}"

@@ -48,6 +48,9 @@ class FitContext:
             What else to show, such as the loss.
         """
 
+    def resume_after(self, seconds: float) -> None:
+        """Tell that a training goes on from a checkpoint, up to which it took so many seconds."""
+
     def call_hosts(self) -> None:
         """Tell the other hosts that a training on several hosts begins now."""
 
@@ -72,6 +75,10 @@ class MemberContext(FitContext):
         """Report the progress of this member; see `FitContext`."""
         member = f"member {self._nth + 1}"
         self._ensemble.report_progress(done, total, unit, f"{member}, {text}" if text else member)
+
+    def resume_after(self, seconds: float) -> None:
+        """Tell of this member's checkpoint; see `FitContext`."""
+        self._ensemble.resume_after(seconds)
 
     def call_hosts(self) -> None:
         """Tell the other hosts; see `FitContext`."""

@@ -170,6 +170,20 @@ def fingerprint_values(name: str, hyperparameters: Mapping[str, Any]) -> dict[st
     return cls.fingerprint_values(hyperparameters)
 
 
+def after_training(name: str) -> frozenset[str]:
+    """Return the hyperparameters that a method reads only once it is trained.
+
+    Parameters
+    ----------
+    name
+        Name of the method; one that has no class here has none.
+    """
+    try:
+        return frozenset(find_method(name).AFTER_TRAINING)
+    except BenchError:
+        return frozenset()
+
+
 def reads_test_labels(name: str) -> bool:
     """Tell whether a method reads the labels of the tracks that it separates: a bound that does.
 

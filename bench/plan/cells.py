@@ -94,6 +94,16 @@ class Cell:
         )
 
     @property
+    def training_key(self) -> str:
+        """Digest that cells have in common whose estimates come from one trained network.
+
+        They differ at most in the row and in `Separator.AFTER_TRAINING`.
+        """
+        after = registry.after_training(self.method)
+        kept = {k: v for k, v in self.hyperparameters.items() if k not in after}
+        return dataclasses.replace(self, row="", hyperparameters=kept).fingerprint
+
+    @property
     def training_cell(self) -> Cell:
         """The cell whose training this one uses: `Separator.AFTER_TRAINING` at its defaults.
 

@@ -102,13 +102,7 @@ def _check_metrics(experiment: Experiment, source: Source) -> None:
 
 
 def _check_figure(experiment: Experiment, source: Source) -> None:
-    """Refuse a figure over a hyperparameter that no method sweeps, or of rows of other seeds."""
-    own = [i for i, entry in enumerate(experiment.methods) if entry.seeds]
-    if experiment.figure and own:
-        raise BenchError(
-            f"{source.where('methods', own[0], 'seeds')}: a figure compares rows seed by seed: "
-            "leave out figure, or the seeds of this method"
-        )
+    """Refuse a figure over a hyperparameter that no method sweeps."""
     if experiment.figure and experiment.figure.over:
         swept = {name for entry in experiment.methods for name in entry.sweep}
         where = source.where("figure", "over")

@@ -19,7 +19,7 @@ from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import merit, metric_name
 
 #: Fewer rows than these are put in the same order by chance too often.
-FEWEST_ROWS = 4
+FEWEST_ROWS = 8
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,14 @@ class Agreement:
         """Which two measures agree least, in words."""
         if not any(self.n_opposed.values()):
             return f"All measures put the {self.n_rows} ranked rows in the same order."
-        one, other = min(self.tau, key=lambda pair: self.tau[pair])
+        least = min(self.tau.values())
+        first, *others = (pair for pair, tau in self.tau.items() if tau == least)
         n_pairs = math.comb(self.n_rows, 2)
-        return (
-            f"{one} and {other} agree least: they put {self.n_opposed[one, other]} of {n_pairs} "
+        text = (
+            f"{' and '.join(first)} agree least: they put {self.n_opposed[first]} of {n_pairs} "
             "pairs of rows in opposite orders."
         )
+        return text + "".join(f" So do {' and '.join(pair)}." for pair in others)
 
 
 def measure_name(tables: ReportTables, part: Part, metric: str) -> str:

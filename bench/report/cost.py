@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,8 @@ COLUMNS = (
 #: Those of them that hold words, set from the left; all others hold numbers.
 COLUMNS_OF_WORDS = ("Precision of the training",)
 CAPTION = (
-    "Means over seeds. Real-time factor: seconds of separation a second of audio, on one core or "
+    "Medians over seeds, as measured on a machine that did other work too: times differ by as much "
+    "as its load does. Real-time factor: seconds of separation a second of audio, on one core or "
     "the device that the provenance names. Memory: the largest of the whole process, sampled. "
     f"{NOTHING}: nothing to train, or not measured."
 )
@@ -29,7 +31,7 @@ CAPTION = (
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of a row, means over its seeds; None where it was not measured.
+    """The cost of a row, medians over its seeds; None where it was not measured.
 
     Attributes
     ----------
@@ -95,19 +97,19 @@ def _cost(label: str, seeds: Sequence[Mapping[str, Any]]) -> Cost:
     ]
     return Cost(
         label,
-        _mean([fit.get("fit_s") for fit in fits]),
-        _mean(factors),
-        _mean([fit.get("peak_bytes") for fit in fits]),
-        _mean([facts.get("peak_bytes") for facts in seeds]),
+        _median([fit.get("fit_s") for fit in fits]),
+        _median(factors),
+        _median([fit.get("peak_bytes") for fit in fits]),
+        _median([facts.get("peak_bytes") for facts in seeds]),
         ", ".join(sorted({fit["precision"] for fit in fits if "precision" in fit})) or None,
-        _mean([fit.get("parameters") for fit in fits]),
+        _median([fit.get("parameters") for fit in fits]),
     )
 
 
-def _mean(values: Sequence[Any]) -> float | None:
-    """Return the mean of the values that are not None, or None."""
+def _median(values: Sequence[Any]) -> float | None:
+    """Return the median of the values that are not None, or None."""
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    return statistics.median(known) if known else None
 
 
 def _duration(seconds: float | None) -> str:
@@ -115,16 +117,16 @@ def _duration(seconds: float | None) -> str:
 
     Examples
     --------
-    >>> _duration(4.21), _duration(61), _duration(3725), _duration(None)
-    ('4.2 s', '1 min 1 s', '1 h 2 min', '–')
+    >>> _duration(4.21), _duration(59.97), _duration(61), _duration(7199), _duration(None)
+    ('4.2 s', '1 min 0 s', '1 min 1 s', '2 h 0 min', '–')
     """
     if seconds is None:
         return NOTHING
-    if seconds < 60:
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"
+    if round(seconds) < 3600:
+        return "{} min {} s".format(*divmod(round(seconds), 60))
+    return "{} h {} min".format(*divmod(round(seconds / 60), 60))
 
 
 def _size(n_bytes: float | None) -> str:

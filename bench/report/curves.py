@@ -8,6 +8,7 @@ from typing import Any
 
 from bench.plan.experiment import Figure, without_value
 from bench.report.tabulate import ReportTables
+from bench.report.trainings import Trainings
 from bench.scoring.aggregate import OverSeeds, over_seeds
 
 
@@ -23,14 +24,24 @@ class Point:
         The value of the swept hyperparameter, or the label where there is none.
     seeds
         For each metric the value of each seed, in the order of the seeds.
-    draws
-        Whether its method draws at random. Else it has one value, which is exact.
+    networks
+        What was trained with each seed; empty for a method that does not draw, whose one value is
+        exact. See `bench.report.trainings.Trainings`.
     """
 
     row: str
     x: Any
     seeds: Mapping[str, Sequence[float]]
-    draws: bool = True
+    networks: Sequence[str] = ()
+
+    @property
+    def draws(self) -> bool:
+        """Whether its method draws at random."""
+        return bool(self.networks)
+
+    def trainings(self, metric: str) -> Trainings:
+        """Return the value of a metric for each training."""
+        return Trainings(self.seeds[metric], self.networks)
 
     def over_seeds(self, metric: str) -> OverSeeds:
         """Return mean, spread and interval of a metric."""
@@ -95,7 +106,7 @@ def figure_data(tables: ReportTables, figure: Figure) -> FigureData:
             row = by_row[label].sort_values("seed")
             values = {m: row[row["metric"] == m]["value"].to_list() for m in metrics}
             x = hyperparameters[over] if over else label
-            curves.setdefault(curve, []).append(Point(label, x, values, done[label].draws))
+            curves.setdefault(curve, []).append(Point(label, x, values, done[label].networks))
     return FigureData(
         [Curve(label, ordered(points)) for label, points in curves.items()],
         metrics,

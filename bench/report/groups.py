@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from bench.report.rows import Row
 from bench.report.statistics import ALPHA
 from bench.report.track_tables import TrackTable
-from bench.scoring.aggregate import merit
 
 #: Probability with which the least difference is told apart.
 POWER = 0.8
@@ -62,7 +61,10 @@ class GroupFacts:
 
 
 def group_facts(
-    rows: Sequence[Row], metric: str, tables: Mapping[tuple[str, str], TrackTable]
+    rows: Sequence[Row],
+    metric: str,
+    tables: Mapping[tuple[str, str], TrackTable],
+    best: str | None,
 ) -> GroupFacts:
     """Return what the groups of a test set do to a metric.
 
@@ -74,10 +76,13 @@ def group_facts(
         Name of the metric over tracks.
     tables
         The scores of each track, by row and metric.
+    best
+        The row that is best in the table; None for none.
     """
     done = [row for row in rows if row.status == "done" and (row.label, metric) in tables]
-    ranked = [tables[row.label, metric] for row in done if row.ranked]
-    ranked = [table for table in ranked if not np.isnan(table.over_seeds).all()]
+    by_label = {row.label: tables[row.label, metric] for row in done if row.ranked}
+    by_label = {k: table for k, table in by_label.items() if not np.isnan(table.over_seeds).all()}
+    ranked = list(by_label.values())
     shown = ranked or [tables[row.label, metric] for row in done]
     songs = dict(zip(shown[0].names, shown[0].songs, strict=True)) if shown else {}
     singers = {singer for table in shown[:1] for singer in table.singers} - {""}
@@ -92,7 +97,7 @@ def group_facts(
         correlation,
         _median([intraclass_correlation(t.over_seeds, t.singers) for t in ranked]),
         effect,
-        _median(_least_differences(ranked, metric)),
+        _median(_least_differences(by_label.get(best or ""), ranked)),
     )
 
 
@@ -132,12 +137,10 @@ def intraclass_correlation(values: NDArray[np.float64], groups: Sequence[str]) -
     return (between - within) / total if total > 0 else math.nan
 
 
-def _least_differences(ranked: Sequence[TrackTable], metric: str) -> list[float]:
+def _least_differences(best: TrackTable | None, ranked: Sequence[TrackTable]) -> list[float]:
     """Return the least difference from the best row that can be told apart, for each other row."""
-    if len(ranked) < 2:
+    if best is None:
         return []
-    means = [float(np.nanmean(list(t.over_songs.values()))) for t in ranked]
-    best = ranked[int(np.argmax(merit(metric) * np.asarray(means)))]
     songs = list(best.over_songs)
     least = []
     for table in ranked:

@@ -14,8 +14,8 @@ from typing import Any
 from bench import provenance
 from bench.report.committed import load_provenance
 from bench.report.numbers import rounded, unit_of
-from bench.report.rows import UNRANKED
-from bench.scoring.aggregate import merit, metric_name
+from bench.report.rows import UNRANKED, best_label
+from bench.scoring.aggregate import metric_name
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def _best(rows: list[dict[str, str]]) -> tuple[str, str]:
         and row["value"]
     }
     values = {label: value for label, value in values.items() if math.isfinite(value)}
-    if not values:
+    best = best_label(values, column[2])
+    if best is None:
         return "", ""
-    best = max(values, key=lambda label: merit(column[2]) * values[label])
     metric, value = column[2], rounded(values[best])
     return best, f"{metric_name(metric)} {value}{unit_of(metric)}, {column[1]}"

@@ -163,8 +163,9 @@ def _entry(line: Mapping[Any, Any], rank: str, published: str) -> Entry:
         interval_text(line["low"], line["high"]),
         interval_text(line["low_singers"], line["high_singers"]),
         rank,
-        bool(line["p_best"] >= ALPHA),
+        bool(line["p_best"] >= ALPHA or line["p_best_trainings"] >= ALPHA),
         line["p_best"],
+        line["p_best_trainings"],
         published,
     )
 

@@ -70,10 +70,13 @@ def p_value(p: float) -> str:
 
     Examples
     --------
-    >>> p_value(0.0312), p_value(0.00004), p_value(1.0)
-    ('= 0.031', '< 0.001', '= 1')
+    >>> p_value(0.0312), p_value(0.00004), p_value(1.0), p_value(0.0499)
+    ('= 0.031', '< 0.001', '= 1', '= 0.0499')
     """
-    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
+    if p < 0.001:
+        return "< 0.001"
+    text = f"{p:.2g}"
+    return f"= {p:.3g}" if text == "0.05" else f"= {text}"
 
 
 def correlation(value: float) -> str:
@@ -85,6 +88,21 @@ def correlation(value: float) -> str:
     ('−0.46', '1.00', '0.00')
     """
     return rounded(value)
+
+
+def p_values_text(over_songs: float, over_trainings: float, unit: str) -> str:
+    """Return the p-values of a difference, and over what each is; empty for none.
+
+    Examples
+    --------
+    >>> p_values_text(0.0312, float("nan"), "songs"), p_values_text(0.00004, 0.7812, "songs")
+    ('p = 0.031 over songs', 'p < 0.001 over songs and = 0.78 over trainings')
+    """
+    if math.isnan(over_songs):
+        return ""
+    text = f"p {p_value(over_songs)} over {unit}"
+    known = not math.isnan(over_trainings)
+    return text + (f" and {p_value(over_trainings)} over trainings" if known else "")
 
 
 def heading(metric: str) -> str:

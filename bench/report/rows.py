@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench import provenance
 from bench.plan.experiment import CHOICES
-from bench.report.statistics import ALPHA, bootstrap_interval, least_p_value, p_values_against
+from bench.report.statistics import (
+    ALPHA,
+    bootstrap_interval,
+    holm,
+    least_p_value,
+    p_values_against,
+)
 from bench.report.track_tables import TrackTable
+from bench.report.trainings import Trainings, p_value_of_trainings
 from bench.scoring.aggregate import OVER_TRACKS, merit, over_seeds
 from bench.store.results import Outcome, Results
 
 COLUMNS = ["row", "group", "method", "target", "protocol", "metric", "status", "value", "spread",
-           "half_width", "low", "high", "low_singers", "high_singers", "p_best", "n_seeds",
-           "n_tracks", "n_songs", "n_singers", "n_scores",
+           "half_width", "low", "high", "low_singers", "high_singers", "p_best",
+           "p_best_trainings", "n_seeds", "n_tracks", "n_songs", "n_singers", "n_scores",
            "n_undefined", "n_infinite", "published"]  # fmt: skip
 #: The titles of groups, in the order of the table.
 GROUP_TITLES = {
@@ -39,6 +47,9 @@ _NO_NUMBERS: dict[str, Any] = {
     **dict.fromkeys(["n_scores", "n_undefined", "n_infinite"], 0),
 }
 
+#: Columns of the p-values of a row's difference from the best.
+_P_VALUES = ("p_best", "p_best_trainings")
+
 #: By protocol and target, then by row and metric over tracks.
 TrackTables = Mapping[tuple[str, str], Mapping[tuple[str, str], TrackTable]]
 
@@ -56,10 +67,12 @@ class Row:
         where there are several.
     n_seeds
         Number of its cells; its numbers are means over them, once all are done.
-    draws
-        Whether its method draws at random, so that its cells have seeds.
+    networks
+        What was trained with each seed, in the order of the seeds, see
+        `bench.plan.cells.Cell.training_key`; empty for a method that does not draw.
     taken
-        Whether cells of it were taken from an earlier report; see `bench.report.reuse`.
+        The reports from which cells of it were taken, each with its commit; see
+        `bench.report.reuse`.
     """
 
     label: str
@@ -68,15 +81,15 @@ class Row:
     note: str
     status: str
     n_seeds: int
-    draws: bool = False
+    networks: Sequence[str] = ()
     published_note: str = ""
     chosen: str = ""
-    taken: bool = False
+    taken: Sequence[str] = ()
 
     @property
     def origin(self) -> str:
         """Where its scores come from."""
-        computed = "taken from an earlier report" if self.taken else "computed here"
+        computed = f"taken from {', '.join(self.taken)}" if self.taken else "computed here"
         return _ORIGINS.get(self.group, computed)
 
     @property
@@ -85,6 +98,11 @@ class Row:
         if not self.chosen or self.chosen in CHOICES:
             return self.chosen
         return f"selected by {self.chosen}"
+
+    @property
+    def draws(self) -> bool:
+        """Whether its method draws at random, so that its cells have seeds."""
+        return bool(self.networks)
 
     @property
     def has_one_draw(self) -> bool:
@@ -116,14 +134,31 @@ def table_rows(results: Results) -> list[Row]:
                 entries[label].note,
                 _row_status(outcomes),
                 n_seeds,
-                cell.seed is not None,
+                _networks(outcomes),
                 entries[label].published_note,
                 entries[label].chosen,
-                any("taken_from" in facts for o in outcomes for facts in o.facts.values()),
+                _taken(outcomes),
             )
         )
     order = list(GROUP_TITLES)
     return sorted(rows, key=lambda row: order.index(row.group))
+
+
+def _taken(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Return the reports from which cells of a row were taken; see `Row.taken`."""
+    sources = {
+        f"{source.get('report', '?')} ({provenance.short(str(source.get('commit', '')))})"
+        for outcome in outcomes
+        for facts in outcome.facts.values()
+        if (source := facts.get("taken_from")) is not None
+    }
+    return tuple(sorted(sources))
+
+
+def _networks(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Return what was trained with each seed of a row; see `Row.networks`."""
+    by_seed = {o.cell.seed: o.cell.training_key for o in outcomes if o.cell.seed is not None}
+    return tuple(by_seed[seed] for seed in sorted(by_seed))
 
 
 def rows_of_note(rows: Sequence[Row]) -> Sequence[Row]:
@@ -153,8 +188,9 @@ def aggregates(
     of the 95 % interval of the mean. ``low`` and ``high`` are the ends of the 95 % bootstrap
     interval over songs, ``low_singers`` and ``high_singers`` of that over singers, where they are
     known and several sing more than one song. ``p_best`` is the adjusted p-value of its difference
-    from the best method's, see `bench.report.statistics`; NaN where nothing can be said: both rows
-    draw at random and have one seed, or there are too few songs for any p-value below the level. A
+    from the best method's over songs, see `bench.report.statistics`; NaN where nothing can be said:
+    both rows draw at random and have one seed, or there are too few songs for any p-value below the
+    level. ``p_best_trainings`` is that over trainings, see `bench.report.trainings`. A
     row of which a cell is missing or failed has the value NaN and no tracks: it is never averaged
     away.
 
@@ -190,7 +226,12 @@ def aggregates(
                 for row in done
                 if (row.label, metric) in tables  # imported scores have one protocol only
             }
-            p_best = dict(_p_best(done, metric, numbers, tables))
+            of_trainings = {
+                row.label: _trainings(row, by_column[protocol, target, metric, row.label])
+                for row in done
+                if row.label in numbers
+            }
+            p_best = _p_best(done, metric, numbers, tables, of_trainings)
             for row in rows:
                 figure = published.get((row.label, target, metric), np.nan)
                 lines.append(
@@ -201,7 +242,7 @@ def aggregates(
                         "target": target,
                         "protocol": protocol,
                         "metric": metric,
-                        "p_best": p_best.get(row.label, np.nan),
+                        **dict(zip(_P_VALUES, p_best.get(row.label, (np.nan,) * 2), strict=True)),
                         "n_seeds": row.n_seeds,
                         "published": np.nan if isinstance(figure, str) else figure,
                         **numbers.get(row.label, {**_NO_NUMBERS, "status": _why_absent(row)}),
@@ -257,9 +298,54 @@ def _row_numbers(seeds: pd.DataFrame, tracks: TrackTable, protocol: str) -> dict
         "n_songs": len(set(tracks.songs)),
         "n_singers": len(set(tracks.singers) - {""}),
         "n_scores": int(seeds["n_scores"].min()),
-        "n_undefined": int(seeds["n_undefined"].sum()),
-        "n_infinite": int(seeds["n_infinite"].sum()),
+        "n_undefined": int(seeds["n_undefined"].max()),
+        "n_infinite": int(seeds["n_infinite"].max()),
     }
+
+
+def _trainings(row: Row, seeds: pd.DataFrame) -> Trainings:
+    """Return the trainings of a row, from its numbers under one metric by seed."""
+    return Trainings(seeds.sort_values("seed")["value"].to_list(), row.networks)
+
+
+def trainings_of(
+    rows: Sequence[Row], seeds: pd.DataFrame, protocol: str, target: str, metric: str
+) -> dict[str, Trainings]:
+    """Return the trainings of rows under one metric, by label.
+
+    Parameters
+    ----------
+    rows
+        Rows that are done; those without a score are left out.
+    seeds
+        Every aggregate of every seed; see `aggregates`.
+    protocol, target, metric
+        The column.
+    """
+    of_column = seeds[
+        (seeds["protocol"] == protocol) & (seeds["target"] == target) & (seeds["metric"] == metric)
+    ]
+    by_row = dict(list(of_column.groupby("row", sort=False)))
+    return {row.label: _trainings(row, by_row[row.label]) for row in rows if row.label in by_row}
+
+
+def best_label(values: Mapping[str, float], metric: str) -> str | None:
+    """Return the row with the best value of a metric, the first of equal ones.
+
+    Parameters
+    ----------
+    values
+        The value of each row that can be the best; NaN for none.
+    metric
+        Name of the metric over tracks.
+
+    Examples
+    --------
+    >>> best_label({"a": 7.0, "b": float("nan"), "c": 7.5, "d": 7.5}, "gnsdr")
+    'c'
+    """
+    known = [label for label, value in values.items() if not np.isnan(value)]
+    return max(known, key=lambda label: merit(metric) * values[label], default=None)
 
 
 def is_tested(row: Row, best: Row) -> bool:
@@ -273,19 +359,20 @@ def _p_best(
     metric: str,
     numbers: Mapping[str, Mapping[str, Any]],
     tracks: Mapping[tuple[str, str], TrackTable],
-) -> Iterator[tuple[str, float]]:
-    """Yield the adjusted p-value of each method's difference from the best that is ranked.
+    of_trainings: Mapping[str, Trainings],
+) -> dict[str, tuple[float, float]]:
+    """Return the adjusted p-values of each method's difference from the best that is ranked.
 
-    Imported scores are not ranked, and still paired with the best by the names of their songs. No
-    row is yielded where nothing can be said of it; see `aggregates`.
+    The first is over songs, the second over trainings. Imported scores are not ranked, and still
+    paired with the best by the names of their songs. A row of which nothing can be said is left
+    out; see `aggregates`.
     """
     scored = [
         row for row in done if row.label in numbers and not np.isnan(numbers[row.label]["value"])
     ]
-    ranked = [row.label for row in scored if row.ranked]
-    if not ranked:
-        return
-    best = max(ranked, key=lambda label: merit(metric) * numbers[label]["value"])
+    best = best_label({r.label: numbers[r.label]["value"] for r in scored if r.ranked}, metric)
+    if best is None:
+        return {}
     songs = list(tracks[best, metric].over_songs)
     best_row = next(row for row in scored if row.label == best)
     compared = {
@@ -294,5 +381,13 @@ def _p_best(
         if row is best_row or is_tested(row, best_row)
     }
     n_defined = int(np.count_nonzero(~np.isnan(compared[best])))
-    if least_p_value(n_defined, len(compared) - 1) < ALPHA:
-        yield from p_values_against(best, compared).items()
+    if least_p_value(n_defined, len(compared) - 1) >= ALPHA:
+        return {}
+    over_songs = p_values_against(best, compared)
+    over_trainings = holm(
+        [p_value_of_trainings(of_trainings[best], of_trainings[label]) for label in over_songs]
+    )
+    return {
+        label: (p, p_of_trainings)
+        for (label, p), p_of_trainings in zip(over_songs.items(), over_trainings, strict=True)
+    }

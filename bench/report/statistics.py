@@ -14,8 +14,8 @@ as in a critical-difference diagram (Demsar, JMLR 7, 2006), which joins rows if 
 Holm's adjustment over all pairs finds no difference among them (Benavoli, Corani, Mangili, JMLR 17,
 2016).
 
-A song counts for a pair if both scores are defined. None of these measures how much chance in a
-training matters: seeds do.
+A song counts for a pair if both scores are defined. Of the chance in training these tests know
+nothing: `bench.report.trainings` asks for that, and two rows are told apart if both say so.
 
 Ranks and cliques are computed here and not by scikit-posthocs: it would bring statsmodels, seaborn
 and formulaic for some thirty lines, and the bytes of a committed report would depend on all four.
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -33,6 +33,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from bench.report.trainings import Trainings, p_value_of_trainings
 from bench.scoring.aggregate import Aggregate, mean, tracks_of_units, weighted_mean
 
 _Values = NDArray[np.float64]
@@ -212,30 +213,34 @@ class Ranks:
 
     Attributes
     ----------
-    mean
+    mean_rank
         Mean rank of each row over the songs that all rows are defined on, 1 the best, in order.
     cliques
-        Runs of neighbours in that order, of which no two differ significantly.
-    means
+        Runs of neighbours in that order, of which no two are told apart.
+    mean_score
         Mean of each row over those songs, in the same order.
     p_values
-        Adjusted p-value of each pair of rows, the better rank first; NaN for one not tested.
+        Adjusted p-value of each pair of rows, the better rank first: the larger of that over songs
+        and that over trainings. NaN for one not tested.
+    tests_trainings
+        Whether any pair was tested over trainings too.
     n_songs
         The number of those songs.
     friedman
         p-value of Friedman's test that no row differs; NaN for fewer than three rows.
     """
 
-    mean: Mapping[str, float]
+    mean_rank: Mapping[str, float]
     cliques: Sequence[Sequence[str]]
-    means: Mapping[str, float]
+    mean_score: Mapping[str, float]
     p_values: Mapping[tuple[str, str], float]
+    tests_trainings: bool
     n_songs: int
     friedman: float
 
 
 def ranks(
-    rows: Mapping[str, _Values], one_draw: Set[str] = frozenset(), merit: int = 1
+    rows: Mapping[str, _Values], trainings: Mapping[str, Trainings], merit: int = 1
 ) -> Ranks | None:
     """Return the ranks of rows; None if nothing can be ranked.
 
@@ -243,9 +248,9 @@ def ranks(
     ----------
     rows
         One value a song for each row.
-    one_draw
-        Rows of one training each. Chance may order two of them, so they are not tested against
-        each other.
+    trainings
+        The trainings of each row. Chance may order two rows of one training each, so they are not
+        tested against each other.
     merit
         1 where the highest value is the best, -1 for a distance.
     """
@@ -258,13 +263,12 @@ def ranks(
     mean_ranks = scipy.stats.rankdata(-merit * matrix, axis=0).mean(axis=1)
     order = [list(rows)[i] for i in np.argsort(mean_ranks, kind="stable")]
     pairs = list(itertools.combinations(order, 2))
-    tested = [not {*pair} <= one_draw for pair in pairs]
-    p = holm(
-        [
-            wilcoxon(rows[a], rows[b]) if is_tested else math.nan
-            for (a, b), is_tested in zip(pairs, tested, strict=True)
-        ]
-    )
+    one_draw = {label for label, row in trainings.items() if row.draws and len(row.values) == 1}
+    tested = [pair for pair in pairs if not {*pair} <= one_draw]
+    over_songs = holm([wilcoxon(rows[a], rows[b]) for a, b in tested])
+    over_trainings = holm([p_value_of_trainings(trainings[a], trainings[b]) for a, b in tested])
+    p_of_pair = dict(zip(tested, np.fmax(over_songs, over_trainings).tolist(), strict=True))
+    p = [p_of_pair.get(pair, math.nan) for pair in pairs]
     alike = {pair for pair, value in zip(pairs, p, strict=True) if not value < ALPHA}
     same = bool((matrix == matrix[0]).all())
     friedman = math.nan
@@ -278,6 +282,7 @@ def ranks(
         cliques(order, alike),
         {label: mean_of[label] for label in order},
         dict(zip(pairs, p, strict=True)),
+        not np.isnan(over_trainings).all(),
         matrix.shape[1],
         friedman,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from bench.report.rows import Row
 
-#: Mark of a value that is not significantly different from the best.
+#: Mark of a value that is not told apart from the best.
 CLOSE = "≈"
 #: Mark of a published figure that a note sets apart from ours.
 SET_APART = "†"
@@ -33,9 +33,9 @@ class Entry:
     rank
         ``best``, ``second`` or empty.
     close
-        Whether its difference from the best is not significant.
-    p_best
-        The adjusted p-value of that difference, NaN for none.
+        Whether it is not told apart from the best, by songs or by trainings.
+    p_best, p_best_trainings
+        The adjusted p-values of that difference over songs and over trainings, NaN for none.
     published
         The published figure as text; empty if the table has no such column.
     """
@@ -48,6 +48,7 @@ class Entry:
     rank: str = ""
     close: bool = False
     p_best: float = math.nan
+    p_best_trainings: float = math.nan
     published: str = ""
 
     @property
@@ -156,14 +157,12 @@ class Part:
         return any(e.deviation for line in self.lines for e in line.entries.values())
 
     @property
+    def has_singers(self) -> bool:
+        """Whether a number has an interval over singers."""
+        return any(e.interval_singers for line in self.lines for e in line.entries.values())
+
+    @property
     def has_spreads(self) -> bool:
         """Whether a row has more than one kind of spread: over songs, singers and trainings."""
         entries = [line.entries[self.metrics[0]] for line in self.lines]
         return any(entry.interval_singers or entry.deviation for entry in entries)
-
-    @property
-    def best(self) -> dict[str, str]:
-        """The label of the best row of each metric."""
-        return {
-            m: x.row.label for x in self.lines for m, e in x.entries.items() if e.rank == "best"
-        }

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.report.groups import GroupFacts, group_facts
 from bench.report.layout import table_parts
-from bench.report.rows import Row, TrackTables, aggregates, table_rows
+from bench.report.rows import UNRANKED, Row, TrackTables, aggregates, best_label, table_rows
 from bench.report.table import Part
 from bench.report.track_tables import track_tables
 from bench.scoring.aggregate import over_tracks, track_values
@@ -83,10 +83,17 @@ def tabulate(results: Results) -> ReportTables:
         for target in experiment.table.targets
     }
     numbers = aggregates(results, rows, seeds, tracks)
-    groups = {
-        (protocol, target): group_facts(rows, experiment.metrics(protocol)[0], tables)
-        for (protocol, target), tables in tracks.items()
-    }
+    groups = {}
+    for (protocol, target), tables in tracks.items():
+        metric = experiment.metrics(protocol)[0]
+        column = numbers[
+            (numbers["protocol"] == protocol)
+            & (numbers["target"] == target)
+            & (numbers["metric"] == metric)
+            & ~numbers["group"].isin(UNRANKED)
+        ]
+        best = best_label(dict(zip(column["row"], column["value"], strict=True)), metric)
+        groups[protocol, target] = group_facts(rows, metric, tables, best)
     units = {key: facts.unit for key, facts in groups.items()}
     parts = table_parts(results, rows, numbers, units)
     return ReportTables(results, rows, tracks, seeds, numbers, groups, parts)

@@ -329,7 +329,10 @@ def _train(job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, pa
         method.save(training.fit_folder)
     facts_of_members = [member.fit_facts() for member in members]
     facts = {
-        "fit_s": time.perf_counter() - start + sum(fact["fit_s"] for fact in facts_of_members),
+        "fit_s": sum(
+            [time.perf_counter() - start, context.earlier_s]
+            + [fact["fit_s"] for fact in facts_of_members]
+        ),
         "peak_bytes": max([usage.peak_bytes, *(fact["peak_bytes"] for fact in facts_of_members)]),
         "provenance": job.provenance(),
     }

@@ -45,6 +45,9 @@ class ProgressWriter:
 class CellContext(FitContext):
     """Keeps what a training reports in the folder that was claimed for it.
 
+    Its attribute ``earlier_s`` is how many seconds the training took up to the checkpoint from
+    which it goes on.
+
     Memory and processor time are added to the curves. Progress goes to the folder of the cell that
     waits for the training, which may be another.
 
@@ -76,6 +79,7 @@ class CellContext(FitContext):
     ) -> None:
         self._training, self._claim, self._usage, self._part = training, claim, usage, part
         self._progress = ProgressWriter(waiting)
+        self.earlier_s = 0.0
         self.folder = training.path
         self.cache = training.copies_folder
         self.trainer_options = trainer_options
@@ -93,6 +97,10 @@ class CellContext(FitContext):
     def log_picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
         """Keep a picture, which is recorded with the curves."""
         self._training.add_picture(step, name, values)
+
+    def resume_after(self, seconds: float) -> None:
+        """Add the seconds that the training took before it was interrupted."""
+        self.earlier_s += seconds
 
     def call_hosts(self) -> None:
         """Call the other hosts to the training, where there are any."""

@@ -57,6 +57,26 @@ class ProgressCallback(Callback):
                 self.context.log_picture(done, name, picture)
 
 
+class ElapsedTime(Callback):
+    """Keeps in the checkpoint how many seconds a training took up to it, interruptions left out."""
+
+    def __init__(self) -> None:
+        self._earlier_s = 0.0
+        self._start = time.monotonic()
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the clock."""
+        self._start = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the part of a checkpoint that this callback needs."""
+        return {"seconds": self._earlier_s + time.monotonic() - self._start}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self._earlier_s = state_dict["seconds"]
+
+
 class SyncCheck(Callback):
     """Checks that all processes train the same cell; makes them leave the group together."""
 

@@ -20,6 +20,7 @@ from bench.errors import BenchError
 from bench.methods.context import FitContext
 from bench.training.callbacks import (
     BestWeights,
+    ElapsedTime,
     PeriodicCheckpoint,
     ProgressCallback,
     SyncCheck,
@@ -59,12 +60,13 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
         last = (context.folder or Path(scratch)) / "checkpoints" / "last.ckpt"
         selects = bool(module.dev) and module.settings.select == "best"
         checkpoint = _read(last)
+        context.resume_after(_seconds_in(checkpoint))
         if _has_stopped(checkpoint):
             return _weights_in(checkpoint)
         resumed = last if checkpoint else None
         del checkpoint  # the trainer reads it anew; it would take its memory until the end
         has_batch_norm = any(isinstance(part, _BatchNorm) for part in module.network.modules())
-        callbacks: list[Callback] = [ProgressCallback(context), SyncCheck()]
+        callbacks: list[Callback] = [ProgressCallback(context), ElapsedTime(), SyncCheck()]
         callbacks += [best] if selects else []
         callbacks += [average] if module.settings.average else []
         if selects and module.automatic_optimization:
@@ -117,6 +119,12 @@ def _weights_in(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
         if weights:
             return weights
     return {}
+
+
+def _seconds_in(checkpoint: dict[str, Any]) -> float:
+    """Return how many seconds a training took up to a checkpoint; 0 where it does not say."""
+    state = checkpoint.get("callbacks", {}).get(ElapsedTime.__qualname__, {})
+    return float(state.get("seconds", 0.0))
 
 
 def _has_stopped(checkpoint: dict[str, Any]) -> bool:

@@ -248,9 +248,13 @@ def _label(text: str, is_wide: bool) -> str:
 def escape_latex(text: str) -> str:
     r"""Return text in which no character is a command; Greek letters and signs become maths.
 
+    A bracket or a star in front is set in braces: after the end of a line it would be an option.
+
     Examples
     --------
-    >>> escape_latex("50 % of γ ≠ {x}")
-    '50 \\% of $\\gamma$ $\\neq$ \\{x\\}'
+    >>> escape_latex("50 % of γ ≠ {x}"), escape_latex("[a] √2")
+    ('50 \\% of $\\gamma$ $\\neq$ \\{x\\}', '{[}a] $\\sqrt{}$2')
     """
-    return re.sub(r"\\ensuremath\{(.*?)\}", r"$\1$", _ENCODER.unicode_to_latex(text))
+    encoded = _ENCODER.unicode_to_latex(text)
+    encoded = re.sub(r"\\ensuremath\{((?:[^{}]|\{[^{}]*\})*)\}", r"$\1$", encoded)
+    return re.sub(r"^([\[*])", r"{\1}", encoded)

@@ -89,13 +89,15 @@ def _table(part: Part) -> list[str]:
 def _spreads(part: Part) -> list[str]:
     """Return the lines of a table of the first metric: its spread over songs and trainings."""
     metric = part.metrics[0]
-    columns = [metric_name(metric), f"95 % over {part.unit}", "95 % over singers"]
+    columns = [metric_name(metric), f"95 % over {part.unit}"]
+    columns += ["95 % over singers"] if part.has_singers else []
     out = _heading(["method", *columns, "standard deviation over trainings", "trainings"])
     for line in part.lines:
         entry, row = line.entries[metric], line.row
-        texts = [entry.mean, entry.interval, entry.interval_singers, entry.deviation]
-        n = str(row.n_seeds) if row.draws else ""
-        cells = [text or NOTHING for text in (*texts, n)]
+        texts = [entry.mean, entry.interval]
+        texts += [entry.interval_singers] if part.has_singers else []
+        texts += [entry.deviation, str(row.n_seeds) if row.draws else ""]
+        cells = [text or NOTHING for text in texts]
         out.append("| " + " | ".join([escape_markdown(row.label), *cells]) + " |")
     return out
 
@@ -152,9 +154,10 @@ def _origins(rows: Sequence[Row]) -> list[str]:
         "|---|---|---|",
     ]
     for row in rows:
-        cells = [escape_markdown(row.label), row.origin, escape_markdown(row.constants)]
+        cells = map(escape_markdown, (row.label, row.origin, row.constants))
         out.append("| " + " | ".join(cell or NOTHING for cell in cells) + " |")
-    return [*out, ""]
+    legend = f"{NOTHING}: none is open, or the experiment does not say how it was chosen."
+    return [*out, "", legend, ""]
 
 
 def _cost(rows: Sequence[Cost]) -> list[str]:

@@ -34,7 +34,7 @@ from bench.report.numbers import (
     correlation,
     heading,
     in_unit,
-    p_value,
+    p_values_text,
     rating,
     rating_interval,
     rounded,
@@ -120,6 +120,7 @@ def template(name: str) -> jinja2.Template:
     environment.globals |= {
         "CLOSE": CLOSE,
         "NOTHING": NOTHING,
+        "p_values_text": p_values_text,
         "GROUP_TITLES": GROUP_TITLES,
     }
     environment.filters |= {
@@ -130,7 +131,6 @@ def template(name: str) -> jinja2.Template:
         "rounded": rounded,
         "rating": rating,
         "rating_interval": rating_interval,
-        "p": p_value,
         "tau": correlation,
         "exact": _exact,
         "is_distance": lambda metric: merit(metric) < 0,

@@ -15,7 +15,7 @@ from bench.report.cost import Cost
 from bench.report.curves import FigureData
 from bench.report.numbers import axis_name, heading, in_unit, p_value, rounded
 from bench.report.plots import charts
-from bench.report.rows import Row
+from bench.report.rows import Row, trainings_of
 from bench.report.statistics import ALPHA, Ranks, ranks
 from bench.report.table import Part
 from bench.report.tabulate import ReportTables
@@ -63,85 +63,102 @@ class PartCharts:
     """The charts of one table: scores by track, and how rows compare where several are ranked."""
 
     title: str
-    distributions: Sequence[Chart]
+    distributions: Chart | None
     diagrams: Sequence[Chart]
     matrices: Sequence[PairMatrix]
 
 
 def part_charts(tables: ReportTables, part: Part, n: int) -> PartCharts:
     """Return the charts of a table, the n-th of its page."""
-    tracks = tables.tracks[part.protocol, part.target]
+    part_key = part.protocol, part.target
+    tracks = tables.tracks[part_key]
     rows = {row.label: row for row in tables.rows if row.status == "done"}
-    distributions, diagrams, matrices = [], [], []
+    diagrams, matrices, scores = [], [], {}
     for m, metric in enumerate(part.metrics):
         own = metric_of_track(part.protocol, metric)
         values = {k: tracks[k, metric].over_seeds for k in rows if (k, metric) in tracks}
-        if values:
-            distributions.append(_distribution(values, rows, own, f"d{n}{m}"))
+        scores[own] = values
         ranked_rows = {k: v for k, v in values.items() if rows[k].ranked and not np.isnan(v).all()}
         songs = list(dict.fromkeys(s for k in ranked_rows for s in tracks[k, metric].songs))
         compared = {k: tracks[k, metric].on(songs) for k in ranked_rows}
-        one_draw = {label for label in compared if rows[label].has_one_draw}
         ranked = None
         if 2 < len(compared) <= _MOST_IN_MATRIX:
-            ranked = ranks(compared, one_draw, merit(metric))
-        if ranked and len(ranked.mean) <= _MOST_IN_DIAGRAM:
-            diagrams.append(_diagram(ranked, own, f"c{n}{m}"))
+            networks = trainings_of(list(rows.values()), tables.seeds, *part_key, metric)
+            ranked = ranks(compared, networks, merit(metric))
+        if ranked and len(ranked.mean_rank) <= _MOST_IN_DIAGRAM:
+            diagrams.append(_diagram(ranked, own, part.unit, f"c{n}{m}"))
         elif ranked:
-            matrices.append(_matrix(ranked, own))
-    return PartCharts(part.title, distributions, diagrams, matrices)
+            matrices.append(_matrix(ranked, own, part.unit))
+    return PartCharts(part.title, _distributions(scores, rows, f"d{n}"), diagrams, matrices)
 
 
-def _distribution(
-    values: Mapping[str, NDArray[np.float64]], rows: Mapping[str, Row], metric: str, prefix: str
-) -> Chart:
-    """Return the chart of a metric's scores by track."""
-    name = axis_name(metric)
-    groups = {label: rows[label].group for label in values}
-    svg = charts.distributions(values, groups, name)
-    n_left_out = {label: int((~np.isfinite(scores)).sum()) for label, scores in values.items()}
-    left_out = ", ".join(f"{label} {n}" for label, n in n_left_out.items() if n)
-    medians = ", ".join(
-        f"{label} {rounded(float(np.nanmedian(scores)))}"
-        for label, scores in values.items()
-        if not np.isnan(scores).all()
+def _distributions(
+    scores: Mapping[str, Mapping[str, NDArray[np.float64]]], rows: Mapping[str, Row], prefix: str
+) -> Chart | None:
+    """Return the chart of the scores by track, by metric and row; None where there are none."""
+    of_any = [label for label in rows if any(label in values for values in scores.values())]
+    if not of_any:
+        return None
+    names = ", ".join(map(metric_name, scores))
+    svg = charts.distributions(
+        {axis_name(metric): values for metric, values in scores.items()},
+        {label: rows[label].group for label in of_any},
     )
-    caption = f"{metric_name(metric)} by track."
-    if left_out:
-        caption += f" Not drawn, undefined or infinite: {left_out}."
-    label = f"{metric_name(metric)} by track. Medians{in_unit([metric])}: {medians}"
+    caption, medians = f"{names} by track.", []
+    for metric, values in scores.items():
+        n_left_out = {label: int((~np.isfinite(v)).sum()) for label, v in values.items()}
+        left_out = ", ".join(f"{label} {n}" for label, n in n_left_out.items() if n)
+        if left_out:
+            caption += f" {metric_name(metric)}, undefined or infinite and not drawn: {left_out}."
+        of_rows = ", ".join(
+            f"{label} {rounded(float(np.nanmedian(v)))}"
+            for label, v in values.items()
+            if not np.isnan(v).all()
+        )
+        medians.append(f"Medians of {metric_name(metric)}{in_unit([metric])}: {of_rows}.")
+    label = f"{names} by track. {' '.join(medians)}"
     return Chart(Markup(charts.inline(svg, prefix, label)), caption)  # noqa: S704 - escaped there
 
 
-def _diagram(ranked: Ranks, metric: str, prefix: str) -> Chart:
+def _how_told_apart(ranked: Ranks, unit: str) -> str:
+    """Return by which tests two rows are told apart."""
+    over_trainings = f"{unit} and by trainings" if ranked.tests_trainings else unit
+    return f"by {over_trainings}, with Holm's adjustment over all pairs"
+
+
+def _diagram(ranked: Ranks, metric: str, unit: str, prefix: str) -> Chart:
     """Return the critical-difference diagram of a metric."""
     joined = "; ".join(", ".join(clique) for clique in ranked.cliques) or "none"
     caption = (
-        f"{metric_name(metric)}: mean ranks over {ranked.n_songs} songs, 1 the best. A bar joins "
-        f"methods that are not told apart (Wilcoxon, Holm over all pairs). {_untested(ranked)}"
+        f"{metric_name(metric)}: mean ranks over {ranked.n_songs} {unit}, 1 the best. A bar joins "
+        f"methods that are not told apart {_how_told_apart(ranked, unit)}. {_untested(ranked)}"
         f"Friedman's test: p {p_value(ranked.friedman)}."
     )
-    ranks_text = ", ".join(f"{label} {rank:.2f}" for label, rank in ranked.mean.items())
+    ranks_text = ", ".join(f"{label} {rank:.2f}" for label, rank in ranked.mean_rank.items())
     label = f"Mean ranks in {metric_name(metric)}: {ranks_text}. Not told apart: {joined}."
     svg = charts.inline(charts.critical_difference(ranked), prefix, label)
     return Chart(Markup(svg), caption)  # noqa: S704 - escaped there
 
 
-def _matrix(ranked: Ranks, metric: str) -> PairMatrix:
+def _matrix(ranked: Ranks, metric: str, unit: str) -> PairMatrix:
     """Return the matrix of all pairs of rows of a metric."""
-    labels = list(ranked.mean)
+    labels = list(ranked.mean_rank)
     n_apart = sum(p < ALPHA for p in ranked.p_values.values())
     n_tested = sum(not math.isnan(p) for p in ranked.p_values.values())
     caption = (
         f"{metric_name(metric)}: all pairs of methods, in the order of their mean ranks over "
-        f"{ranked.n_songs} songs. A number is the mean of the method on its left less that of the "
-        f"method of its column{in_unit([metric])}. Shaded: told apart (Wilcoxon, Holm over "
-        f"all pairs, level {ALPHA}), {n_apart} of {n_tested} pairs. {_untested(ranked)}"
+        f"{ranked.n_songs} {unit}. A number is the mean of the method on its left less that of the "
+        f"method of its column{in_unit([metric])}. Shaded: told apart "
+        f"{_how_told_apart(ranked, unit)}, level {ALPHA}; {n_apart} of {n_tested} pairs are. "
+        f"{_untested(ranked)}"
         f"Friedman's test: p {p_value(ranked.friedman)}."
     )
     pairs = [
         [
-            (rounded(ranked.means[one] - ranked.means[other]), ranked.p_values[one, other] < ALPHA)
+            (
+                rounded(ranked.mean_score[one] - ranked.mean_score[other]),
+                ranked.p_values[one, other] < ALPHA,
+            )
             for other in labels[i + 1 :]
         ]
         for i, one in enumerate(labels)
@@ -167,7 +184,7 @@ def overview(tables: ReportTables) -> Chart | None:
     columns = ["value", "low", "high", "published"]
     places = {
         axis_name(metric): {
-            label: charts.Place(*map(float, values))
+            label: charts.RowPlace(*map(float, values))
             for label, *values in numbers[numbers["metric"] == metric][["row", *columns]].to_numpy()
         }
         for metric in part.metrics
@@ -175,7 +192,10 @@ def overview(tables: ReportTables) -> Chart | None:
     names = ", ".join(map(metric_name, part.metrics))
     caption = f"{part.title}: {names} with 95 % intervals over {part.unit}."
     if part.published_metrics:
-        caption += " Diamonds: published figures."
+        caption += (
+            f" Diamonds: published figures. Where those are of the same {part.unit}, the interval "
+            "says nothing of the distance to a diamond."
+        )
     svg = charts.overview(places, {row.label: row.group for row in done})
     label = f"{names} of the {part.target} of each row; the tables below hold the numbers."
     return Chart(Markup(charts.inline(svg, "o", label)), caption)  # noqa: S704 - escaped there

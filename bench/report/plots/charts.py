@@ -19,7 +19,9 @@ from bench.report.plots.figure import COLOURS, MARKERS, SETTINGS, svg_of
 from bench.report.statistics import Ranks
 
 #: Width of a panel and height of a row in it, in inches.
-_PANEL, _ROW = 3.9, 0.24
+_PANEL, _ROW = 2.35, 0.24
+#: Length in inches of the axis of mean ranks, and of the mean character of a label beside it.
+_RANK_AXIS, _CHARACTER = 3.6, 0.066
 #: Up to this number of tracks each is drawn as a dot.
 _FEW = 30
 #: Settings of matplotlib for a page: text is kept as text, which takes the page's font.
@@ -36,55 +38,64 @@ _GROUP_COLOURS = {
 
 
 def distributions(
-    values: Mapping[str, NDArray[np.float64]], groups: Mapping[str, str], name: str
+    values: Mapping[str, Mapping[str, NDArray[np.float64]]], groups: Mapping[str, str]
 ) -> bytes:
-    """Return a box plot of each row: median, quartiles, whiskers to 1.5 times their distance.
+    """Return a panel for each metric with a box for each row, the same rows in each.
+
+    A box has median, quartiles, and whiskers to 1.5 times their distance.
 
     Parameters
     ----------
     values
-        For each row the scores of its tracks; those that are not finite are not drawn.
+        By the name of an axis the scores of the tracks of each row; those that are not finite are
+        not drawn.
     groups
         The group of each row.
-    name
-        Label of the axis.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    finite = {label: scores[np.isfinite(scores)] for label, scores in values.items()}
+    labels = list(groups)
     with mpl.rc_context(_PAGE):
-        figure = Figure(figsize=(_PANEL, 0.55 + _ROW * len(values)))
-        panel = figure.subplots()
-        for place, (label, scores) in enumerate(finite.items()):
-            colour = _GROUP_COLOURS[groups[label]]
-            line = {"color": colour, "linewidth": 0.9}
-            few = len(scores) <= _FEW
-            panel.boxplot(
-                [scores],
-                positions=[place],
-                orientation="horizontal",
-                widths=0.62,
-                patch_artist=True,
-                showfliers=not few,
-                manage_ticks=False,
-                boxprops={"facecolor": colour, "alpha": 0.35, "edgecolor": colour},
-                medianprops={"color": _BLACK, "linewidth": 1.3},
-                flierprops={"marker": ".", "markersize": 2.5, "markeredgecolor": colour},
-                whiskerprops=line,
-                capprops=line,
-            )
-            if few:
-                panel.plot(scores, np.full(len(scores), place), ".", color=colour, markersize=3.5)
-        panel.set_yticks(range(len(values)), list(values))
-        panel.set_ylim(len(values) - 0.4, -0.6)
-        panel.set_xlabel(name)
-        panel.grid(visible=False, axis="y")
+        width = 0.3 + _CHARACTER * max(map(len, labels)) + _PANEL * len(values)
+        figure = Figure(figsize=(width, 0.55 + _ROW * len(labels)))
+        panels = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
+        for panel, (name, of_row) in zip(panels, values.items(), strict=True):
+            for place, label in enumerate(labels):
+                scores = of_row.get(label, np.empty(0))
+                _draw_box(panel, place, scores[np.isfinite(scores)], _GROUP_COLOURS[groups[label]])
+            panel.set_xlabel(name)
+            panel.grid(visible=False, axis="y")
+            panel.tick_params(axis="y", length=0)
+        panels[0].set_yticks(range(len(labels)), labels)
+        panels[0].set_ylim(len(labels) - 0.4, -0.6)
         return svg_of(figure, transparent=True)
 
 
+def _draw_box(panel: Any, place: int, scores: NDArray[np.float64], colour: str) -> None:
+    """Draw the box of a row, and each of its scores as a dot where there are few."""
+    line = {"color": colour, "linewidth": 0.9}
+    few = len(scores) <= _FEW
+    panel.boxplot(
+        [scores],
+        positions=[place],
+        orientation="horizontal",
+        widths=0.62,
+        patch_artist=True,
+        showfliers=not few,
+        manage_ticks=False,
+        boxprops={"facecolor": colour, "alpha": 0.35, "edgecolor": colour},
+        medianprops={"color": _BLACK, "linewidth": 1.3},
+        flierprops={"marker": ".", "markersize": 2.5, "markeredgecolor": colour},
+        whiskerprops=line,
+        capprops=line,
+    )
+    if few:
+        panel.plot(scores, np.full(len(scores), place), ".", color=colour, markersize=3.5)
+
+
 @dataclass(frozen=True)
-class Place:
+class RowPlace:
     """A row's place on an axis: its value, the ends of its interval, and what was published."""
 
     value: float
@@ -93,7 +104,7 @@ class Place:
     published: float
 
 
-def overview(places: Mapping[str, Mapping[str, Place]], groups: Mapping[str, str]) -> bytes:
+def overview(places: Mapping[str, Mapping[str, RowPlace]], groups: Mapping[str, str]) -> bytes:
     """Return a panel for each metric: rows as points with intervals, published figures as diamonds.
 
     Parameters
@@ -109,7 +120,7 @@ def overview(places: Mapping[str, Mapping[str, Place]], groups: Mapping[str, str
 
     labels = list(groups)
     with mpl.rc_context(_PAGE):
-        width = 2.1 + 2.35 * len(places)
+        width = 2.1 + _PANEL * len(places)
         figure = Figure(figsize=(width, 0.55 + 0.21 * len(labels)))
         panels = figure.subplots(1, len(places), sharey=True, squeeze=False)[0]
         for panel, (name, of_row) in zip(panels, places.items(), strict=True):
@@ -133,15 +144,18 @@ def critical_difference(ranks: Ranks) -> bytes:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    labels, n = list(ranks.mean), len(ranks.mean)
+    labels, n = list(ranks.mean_rank), len(ranks.mean_rank)
     half = (n + 1) // 2
     bars = _levels(ranks)
     deepest = 0.55 + 0.34 * (max(bars, default=-1) + 1)
     depth = deepest + 0.9 * half + 0.3
     with mpl.rc_context(_PAGE):
-        figure = Figure(figsize=(6.4, 0.42 + 0.2 * depth))
-        panel = figure.subplots()
-        margin = 0.42 * (n - 1)
+        side_inches = 0.6 + _CHARACTER * max(map(len, labels))
+        size = (_RANK_AXIS + 2 * side_inches, 0.42 + 0.2 * depth)
+        figure = Figure(figsize=size)
+        figure.set_layout_engine("none")
+        panel = figure.add_axes((0, 0, 1, 1))
+        margin = side_inches * (n - 1) / _RANK_AXIS
         panel.set_xlim(1 - margin, n + margin)
         panel.set_ylim(depth, -1.3)
         panel.axis("off")
@@ -152,14 +166,14 @@ def critical_difference(ranks: Ranks) -> bytes:
         for place, label in enumerate(labels):
             left = place < half
             y = deepest + 0.9 * (place if left else n - 1 - place) + 0.45
-            x, edge = ranks.mean[label], 1 - 0.03 * n if left else n + 0.03 * n
+            x, edge = ranks.mean_rank[label], 1 - 0.03 * n if left else n + 0.03 * n
             panel.plot([x, x, edge], [0, y, y], color="#888888", linewidth=0.8)
             panel.plot([x], [0], "o", color=COLOURS[0], markersize=3.5)
             text = f"{label}  {x:.2f}" if left else f"{x:.2f}  {label}"
             side = "right" if left else "left"
             panel.text(edge + (-0.06 if left else 0.06), y, text, ha=side, va="center")
         for level, clique in zip(bars, ranks.cliques, strict=True):
-            ends = [ranks.mean[clique[0]] - 0.05, ranks.mean[clique[-1]] + 0.05]
+            ends = [ranks.mean_rank[clique[0]] - 0.05, ranks.mean_rank[clique[-1]] + 0.05]
             y = 0.5 + 0.34 * level
             panel.plot(ends, [y, y], color=COLOURS[1], linewidth=3, solid_capstyle="butt")
         return svg_of(figure, transparent=True)
@@ -170,7 +184,7 @@ def _levels(ranks: Ranks) -> list[int]:
     taken: list[float] = []
     levels = []
     for clique in ranks.cliques:
-        start, stop = ranks.mean[clique[0]], ranks.mean[clique[-1]]
+        start, stop = ranks.mean_rank[clique[0]], ranks.mean_rank[clique[-1]]
         free = [i for i, end in enumerate(taken) if end < start - 0.15]
         level = free[0] if free else len(taken)
         taken[level : level + 1] = [stop]

@@ -72,7 +72,7 @@ def _draw_curves(figure: Any, data: FigureData) -> None:
     pair = _artifacts_and_interference(data.metrics)
     panels = figure.subplots(1, len(data.metrics) + bool(pair), squeeze=False)[0]
     values = [point.x for point in ordered(data.points)]
-    places = {value: i for i, value in enumerate(dict.fromkeys(values))}
+    places = {value: i for i, value in enumerate(dict.fromkeys(map(str, values)))}
     for n, curve in enumerate(data.curves):
         style = {
             "color": COLOURS[n % len(COLOURS)],
@@ -86,7 +86,7 @@ def _draw_curves(figure: Any, data: FigureData) -> None:
         for panel, metric in zip(panels, data.metrics, strict=False):
             over = [point.over_seeds(metric) for point in curve.points]
             panel.errorbar(
-                [places[point.x] + shift for point in curve.points],
+                [places[str(point.x)] + shift for point in curve.points],
                 [o.mean for o in over],
                 [o.half_width for o in over],
                 capsize=2,
@@ -112,7 +112,7 @@ def _draw_curves(figure: Any, data: FigureData) -> None:
                     color=style["color"],
                 )
     for panel, metric in zip(panels, data.metrics, strict=False):
-        panel.set_xticks(range(len(places)), [str(value) for value in places])
+        panel.set_xticks(range(len(places)), list(places))
         panel.set_xlabel(data.symbol)
         panel.set_title(axis_name(metric))
     for sar, sir in [pair] if pair else []:

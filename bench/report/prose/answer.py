@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from bench.report.numbers import better_side, ends, p_value, rounded, unit_of
+from bench.report.numbers import better_side, ends, p_values_text, rounded, unit_of
 from bench.report.table import Line, Part
 from bench.scoring.aggregate import merit, metric_name
 from bench.store.results import Results
 
 
 def answer_text(results: Results, part: Part) -> str:
-    """Return what a table says: which row is best, by how much, and whether that is significant."""
+    """Return what a table says: which row is best, by how much, and which equal it."""
     ranked = [line for line in part.lines if line.row.ranked]
     unfinished = [line.row.label for line in part.lines if line.row.status != "done"]
     corpus = results.corpus
@@ -37,7 +37,7 @@ def answer_text(results: Results, part: Part) -> str:
 
 
 def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
-    """Return which row is best in a metric, by how much, and which do not differ significantly."""
+    """Return which row is best in a metric, by how much, and which are not told apart from it."""
     best = _best(part, metric)
     if best is None:
         return ""
@@ -54,13 +54,16 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
         return text + "."
     second = max(others, key=lambda line: merit(metric) * line.entries[metric].value)
     gap = abs(entry.value - second.entries[metric].value)
-    p = second.entries[metric].p_best
-    significance = "not significant" if second.entries[metric].close else "significant"
-    text += f", {rounded(gap)}{unit_of(metric)} {better_side(metric)} {second.row.label}"
+    if second.entries[metric].mean == entry.mean:
+        text += f", as {second.row.label} has to two decimals"
+    else:
+        text += f", {rounded(gap)}{unit_of(metric)} {better_side(metric)} {second.row.label}"
+    of_second = second.entries[metric]
+    p_values = p_values_text(of_second.p_best, of_second.p_best_trainings, part.unit)
     if best.row.has_one_draw and second.row.has_one_draw:
-        text += " (one training each, so that chance may order them)"
-    elif not math.isnan(p):
-        text += f" ({significance}: Wilcoxon, Holm, p {p_value(p)})"
+        text += " (one training each, so that the difference is not tested)"
+    elif p_values:
+        text += f" ({'not significant' if of_second.close else 'significant'}: {p_values})"
     close = [line.row.label for line in others if line.entries[metric].close]
     if close:
         text += f"; {_listed(close)} {'is' if len(close) == 1 else 'are'} not told apart from it"
@@ -68,8 +71,10 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
 
 
 def _ties(part: Part, metric: str) -> str:
-    """Return which rows are not significantly worse than the best, for use in brackets."""
-    close = [line.row.label for line in part.lines if line.entries[metric].close]
+    """Return which ranked rows are not told apart from the best, for use in brackets."""
+    close = [
+        line.row.label for line in part.lines if line.row.ranked and line.entries[metric].close
+    ]
     if not close:
         return ""
     names = _listed(close) if len(close) < 4 else f"{len(close)} others"

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 from bench.report.curves import Curve, FigureData, Point
 from bench.report.numbers import better_side, ends, rounded, unit_of
-from bench.scoring.aggregate import merit, metric_name, over_seeds
+from bench.report.statistics import ALPHA
+from bench.report.trainings import p_value_of_trainings
+from bench.scoring.aggregate import merit, metric_name
 
 
 def findings(data: FigureData) -> list[str]:
-    """Return the findings: one a curve and metric, or one a metric where rows are compared."""
+    """Return the findings: one a curve and metric, or one a metric where rows are compared.
+
+    A row whose mean is not finite is left out and named at the end of the sentence.
+    """
     if not data.symbol:
-        points = data.points
-        return [_comparison(points, m) for m in data.metrics] if len(points) > 1 else []
+        return list(_comparisons(data.points, data.metrics))
     return [
         f"{curve.label}: {line}"
         for curve in data.curves
@@ -22,15 +27,32 @@ def findings(data: FigureData) -> list[str]:
     ]
 
 
+def _finite(points: Sequence[Point], metric: str) -> tuple[list[Point], str]:
+    """Return the points with a finite mean of a metric, and a remark on the others."""
+    finite = [point for point in points if math.isfinite(point.over_seeds(metric).mean)]
+    others = [f"{p.x} ({_mean_text(p, metric)})" for p in points if p not in finite]
+    return finite, f" Left out: {', '.join(others)}." if others else ""
+
+
+def _comparisons(
+    points: Sequence[Point], metrics: Sequence[str], symbol: str = ""
+) -> Iterator[str]:
+    """Yield the comparison of rows for each metric under which two of them have a finite mean."""
+    for metric in metrics:
+        finite, remark = _finite(points, metric)
+        if len(finite) > 1:
+            yield _comparison(finite, metric, symbol) + remark
+
+
 def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
     """Yield a sentence for each metric: its values at both ends of a curve, and its trend."""
-    points = curve.points
-    if len(points) < 2:
-        return
-    if not all(isinstance(point.x, int | float) for point in points):
-        yield from (_comparison(points, metric, symbol) for metric in metrics)
+    if not all(isinstance(point.x, int | float) for point in curve.points):
+        yield from _comparisons(curve.points, metrics, symbol)
         return
     for metric in metrics:
+        points, remark = _finite(curve.points, metric)
+        if len(points) < 2:
+            continue
         means = [point.over_seeds(metric).mean for point in points]
         steps = [b - a for a, b in itertools.pairwise(means)]
         rises = sum(step > 0 for step in steps)
@@ -53,7 +75,7 @@ def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
             f"from {_mean_text(points[0], metric)} to {_mean_text(points[-1], metric)}"
             f"{unit_of(metric)} "
             f"({rises} of {len(steps)} steps up); {highest} at {symbol} = {best.x} "
-            f"({_mean_text(best, metric)}{unit_of(metric)}){known}."
+            f"({_mean_text(best, metric)}{unit_of(metric)}){known}.{remark}"
         )
 
 
@@ -92,18 +114,13 @@ def _from_best(points: Sequence[Point], metric: str) -> list[Point]:
 
 
 def _apart(one: Point, other: Point, metric: str) -> bool:
-    """Tell whether two rows differ beyond what their seeds explain.
+    """Tell whether two rows differ beyond what their seeds explain; see `bench.report.trainings`.
 
-    Rows of the same seeds are compared seed by seed: they differ if the 95 % interval of the mean
-    difference does not contain 0. A row that draws and one that does not differ if the interval of
-    the one does not contain the value of the other. Of one seed nothing is known.
+    Two rows without chance differ if their values do. Of one seed nothing is known.
     """
-    if one.draws and other.draws:
-        pairs = zip(one.seeds[metric], other.seeds[metric], strict=True)
-        over = over_seeds([a - b for a, b in pairs])
-        return abs(over.mean) > over.half_width
-    gap = abs(one.over_seeds(metric).mean - other.over_seeds(metric).mean)
-    return gap > max(p.over_seeds(metric).half_width if p.draws else 0.0 for p in (one, other))
+    if not (one.draws or other.draws):
+        return one.over_seeds(metric).mean != other.over_seeds(metric).mean
+    return p_value_of_trainings(one.trainings(metric), other.trainings(metric)) < ALPHA
 
 
 def _is_one_draw(point: Point, metric: str) -> bool:

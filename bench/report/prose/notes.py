@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from bench import provenance
 from bench.plan.cells import IMPORTED, MADE_ELSEWHERE
 from bench.report.numbers import unit_of
-from bench.report.rows import Row, is_tested
+from bench.report.rows import UNRANKED, Row, best_label, is_tested
 from bench.report.statistics import ALPHA, least_p_value
 from bench.report.table import CLOSE, SET_APART
 from bench.report.tabulate import ReportTables
-from bench.scoring.aggregate import merit, metric_name
+from bench.scoring.aggregate import metric_name
 from bench.store.results import Results
 
 
@@ -22,11 +22,9 @@ def notes(tables: ReportTables) -> list[str]:
     lines = [
         "The best value of a column is bold, the second underlined. Bounds (the mixture, and what "
         "is made from the true sources or from labels) and imported scores are not ranked.",
-        "In brackets: the 95 % interval of a value by the bootstrap over "
-        f"{_units(tables)}. {CLOSE}: not significantly different from the best of its column "
-        f"(Wilcoxon's signed-rank test, paired by {_units(tables)[:-1]}, p-values adjusted by "
-        f"Holm, level {ALPHA}). Both speak of the choice of {_units(tables)}, not of the chance in "
-        "a training.",
+        f"In brackets: the 95 % interval of a value by the bootstrap over {_units(tables)}. It "
+        f"speaks of the choice of {_units(tables)}, not of the chance in a training.",
+        _mark(tables),
     ]
     lines += _about_groups(tables)
     lines += _unmarked(tables)
@@ -45,6 +43,25 @@ def notes(tables: ReportTables) -> list[str]:
     lines += [_unfinished(row) for row in rows if row.status.startswith("missing")]
     lines.append(f"Data: {results.corpus['citation']} Licence: {results.corpus['licence']}.")
     return lines
+
+
+def _mark(tables: ReportTables) -> str:
+    """Return what the mark of a row that is not told apart from the best says."""
+    unit = _units(tables)
+    text = f"{CLOSE}: not told apart from the best of its column by {unit}"
+    by_songs = f"Wilcoxon's signed-rank test, paired by {unit[:-1]}"
+    adjusted = (
+        "p-values adjusted by Holm for the number of rows that are compared with the best, level "
+        f"{ALPHA}"
+    )
+    if tables.aggregates["p_best_trainings"].isna().all():
+        return f"{text} ({by_songs}; {adjusted})."
+    return (
+        f"{text} or by trainings. By {unit}: {by_songs}. By trainings: Welch's t-test of the "
+        "values of the trainings, or Student's of their differences where two rows separate by the "
+        f"same networks. Each with {adjusted}. With few trainings a row the second test is weak: "
+        "what it does not tell apart need not be equal."
+    )
 
 
 def _trainings(rows: Sequence[Row]) -> list[str]:
@@ -116,18 +133,37 @@ def _about_groups(tables: ReportTables) -> list[str]:
         if not math.isnan(facts.singer_correlation):
             text += f"; within a singer they correlate by {facts.singer_correlation:.2f}"
         lines.append(f"{text}.")
-    if tables.aggregates["low_singers"].notna().any():
-        lines.append(
-            f"Intervals over singers draw all tracks of a singer together. With {facts.n_singers} "
-            "singers they are approximate."
-        )
+    lines += _about_singers(tables)
     if not math.isnan(facts.least_difference):
         lines.append(
-            f"A row must be about {facts.least_difference:.2f}{unit_of(facts.metric)} of {name} "
-            "away from the best (median over the ranked rows) to be told apart from it in 4 of 5 "
-            "such test sets, by one comparison without Holm's adjustment."
+            f"By {facts.unit} alone, a row must be about {facts.least_difference:.2f}"
+            f"{unit_of(facts.metric)} of {name} away from the best (median over the ranked rows) "
+            "to be told apart from it in 4 of 5 such test sets, by one comparison without Holm's "
+            "adjustment. The spread over trainings comes on top."
         )
     return lines
+
+
+def _about_singers(tables: ReportTables) -> list[str]:
+    """Return how the intervals over singers are read."""
+    (protocol, target), facts = next(iter(tables.groups.items()))
+    numbers = tables.aggregates
+    column = numbers[
+        (numbers["protocol"] == protocol)
+        & (numbers["target"] == target)
+        & (numbers["metric"] == facts.metric)
+        & ~numbers["group"].isin(UNRANKED)
+    ]
+    widths = (column["high_singers"] - column["low_singers"]) / (column["high"] - column["low"])
+    if not math.isfinite(widths.median()):
+        return []
+    return [
+        "Intervals over singers draw all tracks of a singer together: they are the ones to read "
+        "where a result is to hold for singers that are not in the corpus. They are "
+        f"{widths.median():.1f} times as wide as those over {facts.unit} "
+        f"({metric_name(facts.metric)}, median over the ranked rows); with {facts.n_singers} "
+        "singers they are approximate."
+    ]
 
 
 def _unmarked(tables: ReportTables) -> list[str]:
@@ -144,13 +180,14 @@ def _unmarked(tables: ReportTables) -> list[str]:
     ranked = [row for row in scored if row.ranked]
     if column["p_best"].notna().any() or not ranked:
         return []
-    best = max(ranked, key=lambda row: merit(facts.metric) * values[row.label])
+    best_value = best_label({row.label: values[row.label] for row in ranked}, facts.metric)
+    best = next(row for row in ranked if row.label == best_value)
     n_pairs = sum(is_tested(row, best) for row in scored)
     if n_pairs < 1 or least_p_value(facts.n_songs, n_pairs) < ALPHA:
         return []
     least = least_p_value(facts.n_songs, n_pairs)
     return [
-        f"No row is marked as not significantly different in {metric_name(facts.metric)}: with "
+        f"No row is marked as not told apart in {metric_name(facts.metric)}: with "
         f"{facts.n_songs} {facts.unit} and {n_pairs} pairs the least p-value that could come out "
         f"is {least:.2g}, above the level."
     ]

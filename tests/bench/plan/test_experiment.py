@@ -333,10 +333,6 @@ def test_a_mistake_on_the_command_line_is_named_by_its_option(write):
     }
 
 
-def test_a_figure_and_seeds_of_one_method_do_not_go_together(write):
+def test_a_method_may_have_seeds_of_its_own_in_a_figure_too(write):
     own = GOOD.replace("label: DNN\n", "label: DNN\n    seeds: [3]\n")
-    assert read_experiment(write(own)).methods[1].seeds == [3]
-    assert refused(write(own + "figure: {}\n")) == (
-        "exp.yaml:10: a figure compares rows seed by seed: leave out figure, or the seeds of this "
-        "method"
-    )
+    assert read_experiment(write(own + "figure: {}\n")).methods[1].seeds == [3]

@@ -38,24 +38,25 @@ def changed(tables, values):
 
 
 def test_the_order_of_rows_alone_counts_and_ties_for_neither(tables):
-    rows = [(1, 10, 3), (2, 40, 2), (3, 50, 2), (4, 900, 1)]
+    rows = [(n, 10 * n**3, 8 - n) for n in range(1, 8)] + [(8, 9000, 1)]
     (agreement,) = agreements(changed(tables, rows))
     assert agreement.names == ["GNSDR", "GSIR", "GSAR"]
     assert agreement.tau["GNSDR", "GSIR"] == pytest.approx(1)
-    # Five of six pairs are opposed and one is tied: -5 / sqrt(6 * 5).
-    assert agreement.tau["GNSDR", "GSAR"] == pytest.approx(-0.9128709)
-    assert agreement.n_opposed["GNSDR", "GSAR"] == 5
+    # 27 of 28 pairs are opposed and one is tied: -27 / sqrt(28 * 27).
+    assert agreement.tau["GNSDR", "GSAR"] == pytest.approx(-0.9819805)
+    assert agreement.n_opposed["GNSDR", "GSAR"] == 27
     assert agreement.sentence == (
-        "GNSDR and GSAR agree least: they put 5 of 6 pairs of rows in opposite orders."
+        "GNSDR and GSAR agree least: they put 27 of 28 pairs of rows in opposite orders. "
+        "So do GSIR and GSAR."
     )
-    same = agreements(changed(tables, [(n, n, 2 * n) for n in range(5)]))
-    assert same[0].sentence == "All measures put the 5 ranked rows in the same order."
+    same = agreements(changed(tables, [(n, n, 2 * n) for n in range(9)]))
+    assert same[0].sentence == "All measures put the 9 ranked rows in the same order."
 
 
 def test_rows_without_a_finite_value_and_few_rows_say_nothing(tables):
-    rows = [(1, 10, 3), (2, 40, 2), (3, 50, 2), (4, float("inf"), 1)]
+    rows = [(n, 10 * n, -n) for n in range(7)] + [(8, float("inf"), 1)]
     assert agreements(changed(tables, rows)) == []
-    assert agreements(changed(tables, [(1, 1, 1)] * 5)) == []
+    assert agreements(changed(tables, [(1, 1, 1)] * 9)) == []
 
 
 def test_the_formats_show_it(tables):
@@ -66,7 +67,7 @@ def test_the_formats_show_it(tables):
 
 
 def test_a_distance_counts_with_its_sign_changed(tables):
-    rows = [(1, 40, 3), (2, 30, 2), (3, 20, 2), (4, 10, 1)]
+    rows = [(n, 90 - n, n) for n in range(8)]
     (part, *_) = changed(tables, rows).parts
     lines = [
         replace(line, entries={"gnsdr": line.entries["gnsdr"], "mr_stft": line.entries["gsir"]})

@@ -66,7 +66,7 @@ RNG = np.random.default_rng(5)
 BASE = RNG.normal(5, 2, 20)
 NEAR = BASE - 0.05 + np.tile([0.5, -0.5], 10)
 FAR = BASE - 3 + RNG.normal(0, 0.1, 20)
-PAIRS = {f"t{i:02d}": [f"song {i // 2}", f"singer {i // 5}"] for i in range(20)}
+PAIRS = {f"t{i:02d}": [f"song {i // 2}", f"singer {i // 4}"] for i in range(20)}
 
 
 def entry_of(results, label, metric="gnsdr"):
@@ -91,7 +91,7 @@ def test_two_trainings_of_one_seed_each_are_never_tested_against_each_other():
         assert not entry.close
     assert entry_of(results, "D").p_best < 0.05, "a row without chance is tested still"
     answer = answer_text(results, tables.parts[0])
-    assert "one training each, so that chance may order them" in answer
+    assert "one training each, so that the difference is not tested" in answer
     assert "significant" not in answer
     assert any(
         "computed once, so that the spread over trainings is not known" in note
@@ -102,6 +102,58 @@ def test_two_trainings_of_one_seed_each_are_never_tested_against_each_other():
 def test_with_two_seeds_they_are():
     results = results_of({"A": {0: BASE, 1: BASE + 0.1}, "B": {0: FAR, 1: FAR}})
     assert entry_of(results, "B").p_best < 0.05
+    assert entry_of(results, "B").p_best_trainings < 0.05
+    assert not entry_of(results, "B").close
+
+
+def test_rows_that_their_trainings_do_not_tell_apart_are_marked_and_the_report_says_so():
+    """A shift that is the same on all songs is significant over songs, however small it is."""
+    rows = {
+        "A": {seed: BASE + shift for seed, shift in enumerate([0.3, -0.2, 0.0])},
+        "B": {seed: BASE - 0.02 + shift for seed, shift in enumerate([-0.3, 0.1, 0.2])},
+        "C": {None: BASE - 3},
+    }
+    results = results_of(rows)
+    entry, tables = entry_of(results, "B"), tabulate(results)
+    assert entry.p_best < 0.001
+    assert entry.p_best_trainings > 0.5
+    assert entry.close
+    assert not entry_of(results, "C").close
+    (part,) = tables.parts
+    answer = answer_text(results, part)
+    p = f"{entry.p_best_trainings:.2g}"
+    assert f"(not significant: p < 0.001 over tracks and = {p} over trainings)" in answer
+    for text in (markdown(tables), html_page(tables, NO_FACTS)):
+        assert "Welch&#39;s" in text or "Welch's" in text
+    assert "over trainings" in html_page(tables, NO_FACTS)
+
+
+def test_two_masks_of_the_same_networks_are_compared_network_by_network():
+    rows = {
+        "A": {seed: BASE + shift for seed, shift in enumerate([0.3, -0.2, 0.0])},
+        "B": {seed: BASE - 0.1 + shift for seed, shift in enumerate([0.31, -0.2, 0.0])},
+    }
+    results = results_of(rows)
+    assert entry_of(results, "B").close
+    masks = [{"test_mask": "abs"}, {"test_mask": "square"}]
+    outcomes = [
+        replace(o, cell=replace(o.cell, hyperparameters=masks["AB".index(o.cell.row)]))
+        for o in results.outcomes
+    ]
+    assert not entry_of(replace(results, outcomes=outcomes), "B").close
+
+
+def test_two_rows_that_print_the_same_share_the_best_value():
+    results = results_of({"A": {None: BASE}, "B": {None: BASE - 0.0001}})
+    answer = answer_text(results, tabulate(results).parts[0])
+    assert "as B has to two decimals" in answer
+
+
+def test_undefined_scores_are_those_of_one_training():
+    holes = np.where(np.arange(20) == 3, np.nan, BASE)
+    results = results_of({"A": {0: holes, 1: holes, 2: holes}})
+    (line,) = tabulate(results).parts[0].lines
+    assert line.tracks == "20 (1 undefined)"
 
 
 def test_no_mark_where_no_p_value_can_pass_the_level_and_the_note_says_why():
@@ -126,7 +178,7 @@ def test_intervals_and_tests_are_over_songs_where_songs_have_several_tracks():
     rows = {"A": {None: BASE}, "B": {None: NEAR}}
     grouped, plain = tabulate(results_of(rows, PAIRS)), tabulate(results_of(rows))
     line, alone = grouped.aggregates.iloc[0], plain.aggregates.iloc[0]
-    assert (line.n_tracks, line.n_songs, line.n_singers) == (20, 10, 4)
+    assert (line.n_tracks, line.n_songs, line.n_singers) == (20, 10, 5)
     assert (alone.n_tracks, alone.n_songs, alone.n_singers) == (20, 20, 0)
     assert line.value == alone.value
     assert line.low_singers < line.value < line.high_singers
@@ -134,13 +186,17 @@ def test_intervals_and_tests_are_over_songs_where_songs_have_several_tracks():
     assert grouped.parts[0].unit == "songs"
     assert plain.parts[0].unit == "tracks"
     text = markdown(grouped)
-    assert "20 tracks are of 10 songs by 4 singers" in text
+    assert "20 tracks are of 10 songs by 5 singers" in text
     assert "95 % over songs | 95 % over singers" in text
     assert "interval over songs" in latex(grouped, with_intervals=True)
     assert "interval over tracks" in latex(plain, with_intervals=True)
     page = html_page(grouped, NO_FACTS)
     assert "interval over songs" in page
     assert "95&nbsp;% over singers" in page
+    few = {track: [song, f"singer {i % 2}"] for i, (track, (song, _)) in enumerate(PAIRS.items())}
+    of_two = tabulate(results_of(rows, few))
+    assert of_two.aggregates["low_singers"].isna().all(), "two singers are too few"
+    assert "over singers" not in markdown(of_two)
 
 
 def test_song_and_singer_are_columns_of_the_scores():

@@ -109,13 +109,14 @@ def test_sentences_say_from_where_to_where_and_how_steadily(swept):
     )
     assert lines[2].startswith("DNN: GSAR falls as γ goes from 0 to 0.5")
     assert lines[0].startswith("DNN: GNSDR falls on the whole as")
-    assert "highest at γ = 0.1 (7.10" in lines[0]
+    assert "its highest mean is at γ = 0.1 (7.10" in lines[0]
 
 
 def test_a_change_that_the_seeds_explain_is_not_called_one(tmp_path):
+    far = [(7.0, 12.0, 10.0), (7.1, 12.5, 10.0)]
+    steady = results_of(tmp_path / "a", GAMMA[1:], far, "gamma")
+    assert "GSIR rises as" in findings(numbers(steady))[1]
     values = [(7.0, 12.0, 10.0), (7.1, 12.1, 10.0)]
-    steady = results_of(tmp_path / "a", GAMMA[1:], values, "gamma")
-    assert "GSIR rises as" in findings(numbers(steady))[1], "every seed rises by the same"
     restless = results_of(tmp_path / "b", GAMMA[1:], values, "gamma", jitter=(-1, 1, 0.2))
     for line in findings(numbers(restless)):
         assert "does not change beyond what the seeds explain" in line
@@ -141,8 +142,8 @@ def test_rows_are_compared_with_what_the_seeds_explain(tmp_path):
 
 def test_rows_of_several_trainings_are_compared_with_one_of_none():
     metrics = ("gnsdr", "gsir", "gsar")
-    drawn = Point("Drawn", "Drawn", {key: [5.0, 5.1, 5.2] for key in metrics})
-    steady = Point("Steady", "Steady", {key: [3.0] for key in metrics}, draws=False)
+    drawn = Point("Drawn", "Drawn", {key: [5.0, 5.1, 5.2] for key in metrics}, "abc")
+    steady = Point("Steady", "Steady", {key: [3.0] for key in metrics})
     lines = findings(FigureData([Curve("", [drawn, steady])], metrics, "", "vocals"))
     assert len(lines) == len(metrics)
     assert lines[0].startswith("GNSDR is highest for Drawn (5.10 ± 0.10 dB), 2.10 dB above Steady")
@@ -152,11 +153,27 @@ def test_rows_of_several_trainings_are_compared_with_one_of_none():
 def test_rows_that_draw_nothing_are_compared_as_they_are():
     metrics = ("gnsdr", "gsir", "gsar")
     rows = [
-        Point(str(value), str(value), {key: [value] for key in metrics}, draws=False)
-        for value in (3.0, 5.0)
+        Point(str(value), str(value), {key: [value] for key in metrics}) for value in (3.0, 5.0)
     ]
     lines = findings(FigureData([Curve("", rows)], metrics, "", "vocals"))
     assert "GNSDR is highest for 5.0 (5.00 dB), 2.00 dB above 3.0 (neither draws" in lines[0]
+
+
+def test_rows_without_a_finite_mean_are_left_out_and_named():
+    nothing, less, more = float("nan"), 5.0, 6.0
+    rows = [Point(n, n, {"gnsdr": [v]}) for n, v in zip("abc", (nothing, less, more), strict=True)]
+    (line,) = findings(FigureData([Curve("", rows)], ["gnsdr"], "", "vocals"))
+    assert line.startswith("GNSDR is highest for c (6.00 dB), 1.00 dB above b")
+    assert line.endswith("and lowest for b (5.00 dB). Left out: a (undefined).")
+    curve = [Point(str(x), x, {"gnsdr": [v]}) for x, v in enumerate((float("inf"), less, more))]
+    (line,) = findings(FigureData([Curve("Net", curve)], ["gnsdr"], "γ", "vocals"))
+    assert "as γ goes from 1 to 2, from 5.00 to 6.00 dB" in line
+    assert line.endswith("Left out: 0 (∞).")
+
+
+def test_a_swept_list_can_be_drawn():
+    points = [Point(str(x), x, {"gnsdr": [1.0, 2.0]}, "ab") for x in ([1, 2], [3])]
+    assert figure_svg(FigureData([Curve("Net", points)], ["gnsdr"], "layers", "vocals"))
 
 
 def test_one_seed_has_no_interval_and_says_so(tmp_path):
@@ -194,7 +211,7 @@ def test_the_report_shows_figure_findings_and_spread(swept, tmp_path):
     assert "- DNN: GSIR rises as γ goes from 0 to 0.5" in text
     assert "| DNN (gamma = 0.1) | <u>7.10 ± 0.10</u>" in text
     assert "± is the standard deviation over these trainings" in text
-    assert "| DNN (gamma = 0.1) | 7.10 | – | – | 0.10 | 3 |" in text
+    assert "| DNN (gamma = 0.1) | 7.10 | – | 0.10 | 3 |" in text
     assert " 7.10(10) " in (folder / "table.tex").read_text()
     assert "$\\pm$: deviation over trainings" in (folder / "table.tex").read_text()
 

@@ -13,7 +13,13 @@ from bench.report.rows import Row
 from bench.report.statistics import bootstrap_interval
 from bench.report.track_tables import TrackTable
 from bench.scoring.aggregate import mean
-from tests.benchmarks.intervals import CLIPS_102, CLIPS_825, coverage, simulated
+from tests.benchmarks.intervals import (
+    CLIPS_102,
+    CLIPS_825,
+    coverage,
+    coverage_with_singers,
+    simulated,
+)
 
 #: Coverages of a nominal 95 % interval that count as right, as in the benchmark's own report.
 LOWEST, HIGHEST = 0.93, 0.97
@@ -38,8 +44,14 @@ def test_intervals_over_songs_cover_as_they_say_and_those_over_clips_do_not():
 
 def test_many_clips_a_song_make_an_interval_over_clips_far_too_narrow():
     assert (sum(CLIPS_102), sum(CLIPS_825), len(CLIPS_825)) == (102, 825, 89)
-    assert LOWEST <= coverage(CLIPS_825, 0.44, 200, "song") <= HIGHEST
+    assert LOWEST <= coverage(CLIPS_825, 0.44, 400, "song") <= HIGHEST
     assert coverage(CLIPS_825, 0.44, 200, "clip") < 0.8
+
+
+def test_only_intervals_over_singers_cover_where_songs_of_a_singer_are_alike():
+    over_songs, over_singers = coverage_with_singers(200)
+    assert over_songs < 0.88
+    assert 0.92 <= over_singers <= 0.98
 
 
 def test_the_correlation_of_simulated_scores_is_the_one_they_were_made_with():
@@ -64,12 +76,12 @@ def test_the_design_effect_is_that_of_kish():
     sizes = [3] * 40
     songs = [f"s{i // 3}" for i in range(120)]
     values = simulated(sizes, 0.5, rng)
-    facts = group_facts([row("a")], "gnsdr", {("a", "gnsdr"): table(values, songs)})
+    facts = group_facts([row("a")], "gnsdr", {("a", "gnsdr"): table(values, songs)}, "a")
     assert facts.design_effect == pytest.approx(1 + 2 * facts.song_correlation)
     assert (facts.n_tracks, facts.n_songs, facts.n_singers) == (120, 40, 0)
     assert facts.unit == "songs"
     single = table(values[:40], [str(i) for i in range(40)])
-    assert group_facts([row("a")], "gnsdr", {("a", "gnsdr"): single}).unit == "tracks"
+    assert group_facts([row("a")], "gnsdr", {("a", "gnsdr"): single}, "a").unit == "tracks"
 
 
 def test_the_least_difference_is_told_apart_in_four_of_five_test_sets():
@@ -82,7 +94,7 @@ def test_the_least_difference_is_told_apart_in_four_of_five_test_sets():
     for difference in differences:
         base = rng.normal(0, 5, 30)
         tables = {("a", "m"): table(base + 10, songs), ("b", "m"): table(base + difference, songs)}
-        least.append(group_facts([row("a"), row("b")], "m", tables).least_difference)
+        least.append(group_facts([row("a"), row("b")], "m", tables, "a").least_difference)
     typical = float(np.median(least))
     for difference in differences:
         t = (difference.mean() + typical) / (difference.std(ddof=1) / math.sqrt(30))

@@ -19,6 +19,7 @@ from bench.report.statistics import (
     ranks,
     wilcoxon,
 )
+from bench.report.trainings import Trainings
 from bench.scoring.aggregate import mean, median, weighted_mean
 
 RNG = np.random.default_rng(7)
@@ -146,32 +147,38 @@ def test_ranks_join_the_rows_that_no_test_tells_apart():
         "two": base + RNG.normal(0, 0.1, 40),
         "top": base + 5,
     }
-    ranking = ranks(rows)
-    assert next(iter(ranking.mean)) == "top"
-    assert list(ranking.mean)[-1] == "low"
+    steady = {label: Trainings([0.0]) for label in rows}
+    ranking = ranks(rows, steady)
+    assert next(iter(ranking.mean_rank)) == "top"
+    assert list(ranking.mean_rank)[-1] == "low"
     assert [sorted(clique) for clique in ranking.cliques] == [["one", "two"]]
-    assert sum(ranking.mean.values()) == pytest.approx(1 + 2 + 3 + 4)
+    assert sum(ranking.mean_rank.values()) == pytest.approx(1 + 2 + 3 + 4)
     assert ranking.friedman == scipy.stats.friedmanchisquare(*rows.values()).pvalue
     rows["top"] = rows["top"].copy()
     rows["top"][:3] = np.nan
-    assert ranks(rows).n_songs == 37
+    assert ranks(rows, steady).n_songs == 37
+    chance = {label: Trainings([0.0, 9.0], label * 2) for label in rows}
+    trained = ranks(rows, chance)
+    assert [sorted(clique) for clique in trained.cliques] == [["low", "one", "top", "two"]]
+    assert trained.tests_trainings
+    assert not ranking.tests_trainings
 
 
 def test_rows_that_are_all_alike_are_one_clique():
     same = {name: np.arange(10.0) for name in "abc"}
-    ranking = ranks(same)
-    assert set(ranking.mean.values()) == {2.0}
+    ranking = ranks(same, {name: Trainings([1.0]) for name in "abc"})
+    assert set(ranking.mean_rank.values()) == {2.0}
     assert ranking.cliques == [["a", "b", "c"]]
     assert ranking.friedman == 1
-    assert ranks({"a": np.arange(9.0)}) is None
-    one_draw = {"a", "b"}
+    assert ranks({"a": np.arange(9.0)}, {}) is None
+    one_draw = {"a": Trainings([1.0], "x"), "b": Trainings([1.0], "y"), "c": Trainings([1.0])}
     rows = {"a": np.arange(20.0) + 9, "b": np.arange(20.0), "c": np.arange(20.0) - 9}
     tested = ranks(rows, one_draw)
     assert np.isnan(tested.p_values["a", "b"])
     assert tested.p_values["a", "c"] == tested.p_values["b", "c"] < 0.001
     assert tested.cliques == [["a", "b"]]  # chance may order them
-    assert tested.means == {"a": 18.5, "b": 9.5, "c": 0.5}
-    assert ranks({"a": np.full(5, np.nan), "b": np.arange(5.0)}) is None
+    assert tested.mean_score == {"a": 18.5, "b": 9.5, "c": 0.5}
+    assert ranks({"a": np.full(5, np.nan), "b": np.arange(5.0)}, one_draw) is None
 
 
 def test_a_clique_within_another_is_not_drawn():
