@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.cli.options import complete_dataset
+
 data_app = typer.Typer(help="The corpora on this machine.", no_args_is_help=True)
 
 
@@ -18,13 +20,43 @@ def data() -> None:
     """Look at the corpora on this machine."""
 
 
-@data_app.command("check")
-def check_data(
-    name: Annotated[str, typer.Argument(help="A dataset's name, see bench list datasets.")],
-    data: Annotated[
-        Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
-    ] = Path("data"),
+_Name = Annotated[
+    str,
+    typer.Argument(
+        help="A dataset's name, see bench list datasets.", autocompletion=complete_dataset
+    ),
+]
+_Data = Annotated[
+    Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
+]
+
+
+@data_app.command("export")
+def export_mixtures(
+    name: _Name,
+    folder: Annotated[Path, typer.Argument(help="The folder to write, which must not exist yet.")],
+    data: _Data = Path("data"),
+    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
 ) -> None:
+    """Write the mixtures of a corpus as WAV files, for a system of your own to separate."""
+    from bench.datasets import open_dataset
+    from bench.datasets.mixtures import write_mixtures
+
+    corpus, console = open_dataset(name, data), Console()
+    with console.status("writing") as status:
+        n_tracks = write_mixtures(
+            corpus, split, folder, lambda done, n: status.update(f"writing {done + 1}/{n}")
+        )
+    console.print(
+        Text(
+            f"{n_tracks} mixtures: {folder}/<track>/mixture.wav\n"
+            f"Cite: {corpus.CITATION}\nLicence: {corpus.LICENCE}."
+        )
+    )
+
+
+@data_app.command("check")
+def check_data(name: _Name, data: _Data = Path("data")) -> None:
     """Check a corpus for files that are missing or damaged; exit status 1 if there are any."""
     from bench.datasets import open_dataset
     from bench.datasets.check import check_corpus

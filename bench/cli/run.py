@@ -83,7 +83,7 @@ def run(
     from bench.store.files import server_time
     from bench.store.manifest import load_manifest, save_manifest
     from bench.store.results import read_outcome
-    from bench.store.status import DAMAGED, cell_status
+    from bench.store.status import cell_status
 
     console = Console()
     provenance.code()  # as it is now, whatever is edited while the cells are computed
@@ -137,8 +137,8 @@ def run(
     prepare(HERE.runs)
     save_manifest(HERE.runs, spec, dataset, cells, override or [], file)
     for folder, status in statuses:
-        if status.why == DAMAGED:
-            print(f"{folder.cell.name}: {DAMAGED}")
+        if status.is_damaged:
+            print(f"{folder.cell.name}: {status.why}")
     kept = "bench: stopped; finished cells and checkpoints are kept, the same command goes on"
     with interruptible(kept):
         manifest = load_manifest(HERE.runs, spec.name)
@@ -165,7 +165,9 @@ def _take(reports: Sequence[Path], cells: Sequence[Cell], *, write: bool) -> set
         if write:
             prepare(HERE.runs)
         of_report = take_cells(folder, cells, HERE.runs, write=write) - taken
-        print(f"{'' if write else 'without --dry-run: '}{len(of_report)} cells taken from {folder}")
+        none = "" if of_report else ": all that it has of this experiment is in runs/ already"
+        condition = "" if write else "without --dry-run: "
+        print(f"{condition}{len(of_report)} cells taken from {folder}{none}")
         taken |= of_report
     return taken
 
@@ -229,7 +231,7 @@ def _compute(
     if set_aside:
         warn(set_aside)
     unrecorded = address.unrecorded(results, HERE)
-    if not pending and not unrecorded:
+    if not pending and not unrecorded and address.are_rows_recorded(manifest, HERE):
         if is_current(results, HERE):
             folder = HERE.reports / results.experiment.name
             print_tables(console, read_parts(results, folder), folder)

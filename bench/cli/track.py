@@ -23,6 +23,8 @@ def track(name: NameArgument) -> None:
     tracker = Tracker(manifest, HERE)
     tracker.connect()
     tracker.forget_missing()
+    if tracker.trouble:
+        raise BenchError(tracker.trouble)
     outcomes = manifest.results().outcomes
     folders = zip(manifest.folders, outcomes, strict=True)
     ended = [folder for folder, outcome in folders if outcome.status != "missing"]

@@ -18,6 +18,8 @@ class FitContext:
     ----------
     folder
         Folder in which checkpoints survive a crash, or None: no checkpoint is kept.
+    owns_folder
+        Whether this process may change the folder: a host that joins a training only reads it.
     cache
         Folder of what trainings make of their clips once and share, or None: nothing is kept.
     trainer_options
@@ -26,6 +28,7 @@ class FitContext:
     """
 
     folder: Path | None = None
+    owns_folder: bool = True
     cache: Path | None = None
     trainer_options: Mapping[str, Any] = MappingProxyType({})
 
@@ -69,6 +72,7 @@ class MemberContext(FitContext):
     def __init__(self, ensemble: FitContext, nth: int) -> None:
         self._ensemble, self._nth = ensemble, nth
         self.folder = ensemble.folder and ensemble.folder / f"member-{nth}"
+        self.owns_folder = ensemble.owns_folder
         self.cache, self.trainer_options = ensemble.cache, ensemble.trainer_options
 
     def report_progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:

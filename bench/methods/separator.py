@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import errno
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -240,7 +242,8 @@ class Separator(ABC):
         """Write hyperparameters and what was learnt to `folder`, without pickle.
 
         Arrays, and dicts of arrays, go to ``weights.safetensors``; numbers and strings to
-        ``separator.json``, which is written last.
+        ``separator.json``, which is written last. All of it is on the disk when this returns, so
+        that the caller may delete the checkpoints of the training.
 
         Raises
         ------
@@ -266,6 +269,8 @@ class Separator(ABC):
             "learned": values,
         }
         (folder / "separator.json").write_text(json.dumps(state, indent=1) + "\n")
+        for path in (folder / "weights.safetensors", folder / "separator.json", folder):
+            _flush_to_disk(path)
 
     @classmethod
     def load(cls, folder: Path, **after_training: Any) -> Self:
@@ -411,6 +416,19 @@ class LevelledSeparator(MaskSeparator):
         power = stft.mean_power(blocks, self.n_fft, self.hop)
         vars(prepared)["song_level"] = np.sqrt(power)[:, None, None]
         return prepared
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Wait until a file, or the list of the files in a folder, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems cannot do it for a folder.
+        if not (path.is_dir() and error.errno in (errno.EINVAL, errno.ENOTSUP)):
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def apply(

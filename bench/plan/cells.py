@@ -30,6 +30,8 @@ from bench.scoring.protocols import protocol, scores_pitch
 MADE_ELSEWHERE, IMPORTED = "elsewhere", "imported"
 #: The groups of cells.
 GROUPS = (*registry.GROUPS, MADE_ELSEWHERE, IMPORTED)
+#: Properties of a cell that name its files and its training, and depend on its method's class.
+IDENTITY = ("fingerprint", "training_key", "separated_digest")
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Cell:
             }
         )
 
-    @property
+    @cached_property
     def training_key(self) -> str:
         """Digest that cells have in common whose estimates come from one trained network.
 
@@ -156,6 +158,24 @@ class Cell:
     def _labelled_digest(self) -> str:
         """Digest of the test split with its labels, which cells of older reports do not name."""
         return digest_of([self.digests["test"], self.digests.get("test labels")])
+
+    def identity(self) -> dict[str, str]:
+        """Return the values of `IDENTITY` by name."""
+        return {name: getattr(self, name) for name in IDENTITY}
+
+    def identified(self, identity: Mapping[str, str]) -> Cell:
+        """Return the cell with a recorded identity.
+
+        So the files of a cell are found where the class of its method cannot be imported.
+
+        Parameters
+        ----------
+        identity
+            What `identity` has returned where the class could be imported.
+        """
+        cell = dataclasses.replace(self)
+        vars(cell).update({name: identity[name] for name in IDENTITY})
+        return cell
 
     def build(self) -> Separator:
         """Return the untrained method."""

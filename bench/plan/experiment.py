@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 import pydantic
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from bench import stft
 from bench.errors import BenchError, check_known, check_text
@@ -55,6 +55,13 @@ def _unique(values: list[T]) -> list[T]:
     return values
 
 
+def _number(value: Any) -> Any:
+    """Refuse true and false, which pydantic takes for 1 and 0."""
+    if isinstance(value, bool):
+        raise PydanticKnownError("float_type")
+    return value
+
+
 #: Every metric over tracks that some protocol has.
 METRICS = sorted({metric for name in PROTOCOLS for metric in aggregate.metrics(name)})
 
@@ -66,6 +73,13 @@ def _line(text: str) -> str:
     return line
 
 
+def _label(text: str) -> str:
+    """Refuse a label that shows nothing."""
+    if not text.strip():
+        raise ValueError("the label is empty; name the row")
+    return text
+
+
 def _text(text: str) -> str:
     """Refuse control characters."""
     check_text("the text", text, has_lines=True)
@@ -73,15 +87,20 @@ def _text(text: str) -> str:
 
 
 Line = Annotated[str, AfterValidator(_line)]
+Label = Annotated[Line, AfterValidator(_label)]
 Text = Annotated[str, AfterValidator(_text)]
+Integer = Annotated[int, BeforeValidator(_number)]
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Target = Annotated[str, AfterValidator(_one_of("target", TARGETS))]
 Metric = Annotated[str, AfterValidator(_one_of("metric", METRICS))]
 ProtocolName = Annotated[str, AfterValidator(_one_of("scoring protocol", PROTOCOLS))]
 #: What `MethodEntry.chosen` may be but the name of an experiment.
 CHOICES = ("published", "not tuned")
 Choice = Annotated[str, Field(pattern=rf"^({'|'.join(CHOICES)}|[a-z0-9_]*)$")]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
-PublishedFigures = dict[Target, dict[Metric, float | Literal["not recovered"]]]
+Seed = Annotated[Integer, Field(ge=0, lt=2**31)]
+#: Length of a window or a hop in seconds; an hour is more than any transform takes.
+Seconds = Annotated[Number, Field(gt=0, le=3600)]
+PublishedFigures = dict[Target, dict[Metric, Number | Literal["not recovered"]]]
 
 #: Most combinations of swept values of one method; the largest experiment here has 12.
 MOST_VARIANTS = 10_000
@@ -122,7 +141,7 @@ class MethodEntry(Strict):
     """
 
     method: str
-    label: Line
+    label: Label
     fixed: dict[str, Any] = {}
     sweep: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
     seeds: Annotated[list[Seed], AfterValidator(_unique)] | None = Field(None, min_length=1)
@@ -159,17 +178,17 @@ class Transform(Strict):
         In seconds instead, at the corpus's own rate.
     """
 
-    n_fft: int | None = None
-    hop: int | None = None
-    window_s: float | None = Field(None, gt=0)
-    hop_s: float | None = Field(None, gt=0)
+    n_fft: Integer | None = None
+    hop: Integer | None = None
+    window_s: Seconds | None = None
+    hop_s: Seconds | None = None
 
     @pydantic.model_validator(mode="after")
     def _one_unit(self) -> Self:
-        samples, seconds = (self.n_fft, self.hop), (self.window_s, self.hop_s)
-        if (None in samples) == (None in seconds) or (any(samples) and any(seconds)):
+        given = {name for name, value in self if value is not None}
+        if given not in ({"n_fft", "hop"}, {"window_s", "hop_s"}):
             raise ValueError("give n_fft and hop in samples, or window_s and hop_s in seconds")
-        if self.n_fft and self.hop:
+        if self.n_fft is not None and self.hop is not None:
             stft.check_settings(self.n_fft, self.hop)
         return self
 
@@ -247,6 +266,10 @@ class Experiment(Strict):
         Each method that draws at random runs once with each, but for one with seeds of its own.
     protocols
         Scoring protocols by name.
+    methods
+        The rows of the table: methods with their values.
+    table
+        The layout of the table.
     published_source
         Where the published figures were read.
     stft

@@ -79,13 +79,13 @@ def _part(
         is_published |= any(metric == unread_metric for _, unread_metric in unread)
         published_metrics += [metric] if is_published else []
         lines_of = column.to_dict("index")
-        ranks = _ranks(lines_of, rows, metric)
+        rank_of = _best_and_second(lines_of, rows, metric)
         for row in rows:
             line = lines_of[row.label]
             figure = _figure(line["published"], (row.label, metric) in unread)
             if row.published_note and figure != NOTHING:
                 figure += SET_APART
-            rank = ranks.get(row.label, "")
+            rank = rank_of.get(row.label, "")
             entries[row.label][metric] = _entry(line, rank, figure if is_published else "")
     by_row = dict(list(numbers.groupby("row", sort=False)))
     lines = [Line(row, entries[row.label], _tracks(by_row[row.label], row)) for row in rows]
@@ -170,7 +170,7 @@ def _entry(line: Mapping[Any, Any], rank: str, published: str) -> Entry:
     )
 
 
-def _ranks(
+def _best_and_second(
     column: Mapping[Any, Mapping[Any, Any]], rows: Sequence[Row], metric: str
 ) -> dict[str, str]:
     """Return which rows are best and second in a column, by their numbers as printed."""

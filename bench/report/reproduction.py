@@ -8,7 +8,8 @@ The rule, from strict to lenient:
 - within what trainings differ by: for a row that learns, each mean over tracks is within
   ``3 s sqrt(1/n + 1/m)`` of that in the report, with n trainings there and m here. s is the
   standard deviation over trainings: that of the report's rows with three seeds or more, or, in a
-  report of fewer, `TRAINING_SD_DB`.
+  report of fewer, `TRAINING_SD_DB`. Where the row computed anew is within that of other rows of the
+  report too, the verdict names them: it tells the row from all rows but those.
 
 Everything else is not reproduced.
 """
@@ -16,7 +17,7 @@ Everything else is not reproduced.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -36,6 +37,9 @@ TRAINING_SD_DB = {"gsdr": 0.18, "gnsdr": 0.18, "gsir": 0.32, "gsar": 0.09}
 LEAST_SEEDS = 3
 #: Number of standard deviations by which two means may differ.
 N_SD = 3.0
+
+#: The verdict on a row of other trainings.
+_BY_CHANCE = "within what trainings differ by"
 
 _CELL_KEYS = ["row", "seed"]
 _MEAN_KEYS = ["target", "protocol", "metric"]
@@ -99,7 +103,19 @@ def compare(report: Results, computed: Sequence[Outcome]) -> Iterator[Reproducti
         largest, is_same = _difference(then, now)
         learns = outcomes[0].cell.learns
         means = _row_means(then_means, now_means, row, spread, learns)
-        yield _judged(row, learns, largest, is_same, means)
+        judged = _judged(row, learns, largest, is_same, means)
+        if judged.verdict == _BY_CHANCE:
+            others = [
+                other
+                for other in sorted(learning - {row}, key=list(then_means["row"]).index)
+                if _fits(
+                    _row_means(then_means, _renamed(now_means, row, other), other, spread, True)
+                )
+            ]
+            if others:
+                fits = f"{_BY_CHANCE}, also of {', '.join(others)}"
+                judged = replace(judged, verdict=fits)
+        yield judged
 
 
 def _seed_means(scores: pd.DataFrame) -> pd.DataFrame:
@@ -180,9 +196,7 @@ def _judged(
     if not learns and largest <= PROCESSOR_DB:
         verdict = "same but for another processor's rounding"
         return Reproduction(row, True, verdict, means, largest)
-    both_undefined = means["now"].isna() & means["then"].isna()
-    is_equal = (means["now"] == means["then"]) | both_undefined  # two infinities, too
-    apart = (means["now"] - means["then"]).abs().mask(is_equal, 0.0)
+    apart = _apart_db(means)
     beyond = means[~(apart <= means["allowed_db"])]
     if not learns:
         by = f"by {largest:.2g} dB" if np.isfinite(largest) else "without bound"
@@ -199,4 +213,23 @@ def _judged(
             f"{place['now']:.2f} for {place['then']:.2f}{unit_of(place['metric'])}"
         )
         return Reproduction(row, False, verdict, means, largest)
-    return Reproduction(row, True, "within what trainings differ by", means, largest)
+    return Reproduction(row, True, _BY_CHANCE, means, largest)
+
+
+def _apart_db(means: pd.DataFrame) -> pd.Series:
+    """Return by how much the means in the report and here differ; 0 for two that are alike."""
+    both_undefined = means["now"].isna() & means["then"].isna()
+    is_equal = (means["now"] == means["then"]) | both_undefined  # two infinities, too
+    apart: pd.Series = (means["now"] - means["then"]).abs().mask(is_equal, 0.0)
+    return apart
+
+
+def _fits(means: pd.DataFrame) -> bool:
+    """Return whether all means, of which there are some, are within what is allowed."""
+    return len(means) > 0 and bool((_apart_db(means) <= means["allowed_db"]).all())
+
+
+def _renamed(means: pd.DataFrame, row: str, other: str) -> pd.DataFrame:
+    """Return the means of a row under the name of another."""
+    of_row = means[means["row"] == row]
+    return of_row.assign(row=other)

@@ -135,8 +135,7 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
         "provenance": job.provenance(),
     }
     for name in missing:
-        if not claim.holds():
-            raise BusyError
+        _check_holds(claim)
         frame = pd.concat(rows[name], ignore_index=True)
         folder.write_scores(name, frame, {**facts, "score_s": score_s[name]})
     folder.write_state("done")
@@ -310,6 +309,18 @@ def _train_once(
             raise
 
 
+def _check_holds(claim: Claim) -> None:
+    """Refuse to go on where another process has taken a cell over.
+
+    Raises
+    ------
+    BusyError
+        It has.
+    """
+    if not claim.holds():
+        raise BusyError
+
+
 def _train(job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, part: str) -> None:
     """Train a cell and keep all of it in its folder; see `_train_once`.
 
@@ -325,7 +336,12 @@ def _train(job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, pa
             method = method.join([load_method(member) for member in members])
         else:
             dataset = open_dataset(cell.dataset, job.data)
-            method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
+            try:
+                method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
+            except Exception:
+                _check_holds(claim)  # several processes pass a BusyError on under another name
+                raise
+        _check_holds(claim)
         method.save(training.fit_folder)
     facts_of_members = [member.fit_facts() for member in members]
     facts = {
@@ -338,5 +354,6 @@ def _train(job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, pa
     }
     if members:
         facts["members"] = [fact["provenance"] for fact in facts_of_members]
+    _check_holds(claim)
     training.mark_fitted({**facts, **method.training_facts()})
     shutil.rmtree(training.path / "checkpoints", ignore_errors=True)

@@ -105,7 +105,7 @@ class CellContext(FitContext):
     def call_hosts(self) -> None:
         """Call the other hosts to the training, where there are any."""
         if self.trainer_options.get("num_nodes", 1) > 1:
-            self._training.call()
+            self._training.call(self._claim.path.name)
 
     def report_progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
         """Write the progress; a `total` of 0 says that it is not known yet.
@@ -121,7 +121,7 @@ class CellContext(FitContext):
 
 
 class JoinedContext(FitContext):
-    """Surroundings of a training that another host runs: its checkpoints are read, nothing is kept.
+    """The context of a training that another host runs: its checkpoints are read, nothing is kept.
 
     Parameters
     ----------
@@ -133,4 +133,5 @@ class JoinedContext(FitContext):
 
     def __init__(self, training: CellFolder, trainer_options: Mapping[str, Any]) -> None:
         self.folder, self.cache = training.path, training.copies_folder
+        self.owns_folder = False
         self.trainer_options = trainer_options

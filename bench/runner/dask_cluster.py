@@ -256,8 +256,21 @@ def _free_slots(
 
     It is 1 while there is no worker, since a cluster that adapts to its load grows only when work
     is waiting.
+
+    Raises
+    ------
+    BenchError
+        A worker has several threads: cells of one process would draw from one another's random
+        numbers.
     """
     workers = client.scheduler_info()["workers"].values()
+    several = [worker for worker in workers if worker["nthreads"] > 1]
+    if several:
+        raise BenchError(
+            f"the Dask worker {several[0]['name']} has {several[0]['nthreads']} threads, and cells "
+            "that share a process draw from one another's random numbers: start one worker a core "
+            "by --nthreads 1"
+        )
     n_threads = sum(worker["nthreads"] for worker in workers)
     n_gpus = int(sum(worker["resources"].get("GPU", 0) for worker in workers))
     reserved = min(n_gpus, sum(map(on_gpu, cells)))

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.errors import BenchError
+from bench.errors import BenchError, exception_text
 from bench.runner.job import JobResult
 from bench.store.cell_folder import CellFolder
 from bench.store.files import FolderError
@@ -23,7 +23,7 @@ def record_failure(folder: CellFolder, error: Exception) -> JobResult:
     A cell that a disk has stopped is as good as never begun. Must be called where the error was
     caught, so that the traceback is that of the error.
     """
-    reason = str(error) if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
+    reason = str(error) if isinstance(error, BenchError) else exception_text(error)
     if _is_of_disk(error) or not _is_writable(folder.path):
         return JobResult("stopped", reason)
     try:

@@ -19,7 +19,7 @@ from bench.errors import BenchError
 from bench.runner.context import JoinedContext
 from bench.runner.job import Job, device_here
 from bench.store.cell_folder import CellFolder
-from bench.store.claim import holder
+from bench.store.claim import holder, newest
 from bench.store.files import server_time
 from bench.store.trained import member_folders, training_folder
 
@@ -82,11 +82,12 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
 
     torch.set_num_threads(job.threads)
     places = {folder.path for folder in pending} | trainings.keys()
-    last_held = last_look = server_time(job.runs)
+    last_held = now = server_time(job.runs)
+    next_look = time.monotonic() + SILENT_S / N_LOOKS
     while trainings:
-        now = server_time(job.runs)
-        if now - last_look > SILENT_S / N_LOOKS:
-            last_look = now
+        if time.monotonic() > next_look:
+            next_look = time.monotonic() + SILENT_S / N_LOOKS
+            now = server_time(job.runs)
             if any(holder(path, now) is not None for path in places):
                 last_held = now
             elif now - last_held > SILENT_S:
@@ -95,15 +96,21 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
                     f"{SILENT_S / 60:.0f} minutes: start the same command again on every host"
                 )
         for path, training in list(trainings.items()):
-            call = training.latest_call()
+            claim = newest(path)
+            call = training.latest_call(claim.name) if claim else None
             # The first host begins no training of which no cell is left that waits for it.
             if _has_ended(job, training) or all(_has_ended(job, one) for one in waiting[path]):
                 del trainings[path]
-            elif call is not None and call not in answered and holder(path, now) is not None:
+            elif call is not None and call not in answered and _is_held(path, job.runs):
                 answered.add(call)
                 n_joined += _train_along(job, training)
         time.sleep(CALL_POLL_S)
     return n_joined
+
+
+def _is_held(folder: Path, runs: Path) -> bool:
+    """Return whether a living process computes a cell, by the clock of the file server."""
+    return holder(folder, server_time(runs)) is not None
 
 
 def _has_ended(job: Job, folder: CellFolder) -> bool:

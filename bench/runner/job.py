@@ -13,6 +13,9 @@ from bench import provenance
 from bench.errors import BenchError
 from bench.store.listening import ListeningClip
 
+#: What a device may be called.
+DEVICES = ("auto", "cpu", "cuda")
+
 
 @dataclass(frozen=True)
 class JobResult:
@@ -78,16 +81,29 @@ class Job:
         return {**provenance.capture(device_here(self.device)), "commit": self.commit}
 
 
+def check_device(name: str) -> None:
+    """Refuse a device that is not one of `DEVICES`.
+
+    Raises
+    ------
+    BenchError
+        It is not.
+    """
+    if name not in DEVICES:
+        raise BenchError(f"no device {name!r}; known: {', '.join(DEVICES)}")
+
+
 def device_here(name: str) -> str:
     """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
 
     Raises
     ------
     BenchError
-        CUDA is asked for and there is none.
+        CUDA is asked for and there is none, or the name is another.
     """
     import torch
 
+    check_device(name)
     if name == "cuda" and not torch.cuda.is_available():
         raise BenchError(f"PyTorch finds no CUDA device on {platform.node()}; use --device cpu")
     return "cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"

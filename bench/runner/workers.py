@@ -9,9 +9,8 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.runner.hosts import rank
-from bench.runner.job import device_here
+from bench.runner.job import check_device, device_here
 
-DEVICES = ("auto", "cpu", "cuda")
 STRATEGIES = ("ddp_spawn", "ddp_fork")
 
 
@@ -67,7 +66,7 @@ def parse_workers(
     scheduler
         Address of a Dask scheduler, ``slurm``, or empty.
     device
-        One of `DEVICES`.
+        One of `bench.runner.job.DEVICES`.
     n_cells
         Number of cells to run.
     trainer
@@ -78,8 +77,7 @@ def parse_workers(
     BenchError
         Options contradict each other, or the device is unknown or not here.
     """
-    if device not in DEVICES:
-        raise BenchError(f"no device {device!r}; known: {', '.join(DEVICES)}")
+    check_device(device)
     if scheduler not in ("", "slurm") and n_workers is not None:
         raise BenchError(
             "--workers counts local processes or jobs of SLURM; with --scheduler ADDRESS all "

@@ -74,7 +74,7 @@ def target(rows: pd.DataFrame, name: str) -> dict[str, Any]:
             "time": float(str(window)),
             "duration": 1.0,
             "metrics": {
-                metric.upper(): rounded(float(value))
+                metric.upper(): _five_decimals(float(value))
                 for metric, value in zip(scores["metric"], scores["value"], strict=True)
             },
         }
@@ -83,7 +83,7 @@ def target(rows: pd.DataFrame, name: str) -> dict[str, Any]:
     return {"name": name, "frames": frames}
 
 
-def rounded(value: float) -> float:
+def _five_decimals(value: float) -> float:
     """Return a value with five decimals, NaN for one that is not finite."""
     return round(value, 5) if math.isfinite(value) else math.nan
 

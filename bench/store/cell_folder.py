@@ -11,6 +11,8 @@
         call.json          calls the other hosts to a training on several; see `bench.runner.hosts`
         fit/               the trained method; fit.json beside it is written last
         estimates/         of an experiment that keeps them; see `bench.store.estimates`
+        mlflow.json        ids of the MLflow runs that recorded the cell; see `bench.tracking`
+        mlflow.lock        lock of the process that records it
         scores/<key>.parquet, and <key>.json, written last: the marker of finished scores
 
 A file is written under another name and then renamed, so that it appears whole; ``curves.jsonl``
@@ -143,13 +145,24 @@ class CellFolder:
                 part.unlink(missing_ok=True)
         write_text(self.path / "cell.json", json.dumps(self.cell.to_json(), indent=1) + "\n")
 
-    def call(self) -> None:
-        """Call the other hosts to the training that begins now."""
-        write_text(self.path / "call.json", json.dumps({"call": secrets.token_hex(8)}))
+    def call(self, claim: str) -> None:
+        """Call the other hosts to the training that begins now.
 
-    def latest_call(self) -> str | None:
-        """Return an identifier of the latest call to the other hosts; None if there was none."""
-        identifier: str | None = (read_json(self.path / "call.json") or {}).get("call")
+        Parameters
+        ----------
+        claim
+            File name of the claim under which it is trained.
+        """
+        content = {"call": secrets.token_hex(8), "claim": claim}
+        write_text(self.path / "call.json", json.dumps(content))
+
+    def latest_call(self, claim: str) -> str | None:
+        """Return an identifier of the latest call under a claim; None if there was none.
+
+        A call under another claim is of a run that has ended since.
+        """
+        content = read_json(self.path / "call.json") or {}
+        identifier: str | None = content.get("call") if content.get("claim") == claim else None
         return identifier
 
     def add_metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -163,10 +176,10 @@ class CellFolder:
         path = self.path / "curves.jsonl"
         lines: dict[int, dict[str, Any]] = {}
         if path.is_file():
-            for text in path.read_text().splitlines():
+            for text in path.read_bytes().splitlines():
                 try:
                     line = CurveLine.checked(json.loads(text))
-                except (ValueError, RecursionError):  # empty, or cut by a crash
+                except (ValueError, RecursionError):  # empty, no UTF-8, or cut by a crash
                     continue
                 if line:
                     lines[line["step"]] = line

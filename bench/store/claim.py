@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.store.files import FolderError
+from bench.store.files import FolderError, read_json
 
 #: Interval of heartbeats, and age after which a claim from another machine is dead, in seconds.
 BEAT_S, STALE_S = 5.0, 60.0
@@ -161,11 +161,7 @@ def holder(folder: Path, now: float | None = None) -> dict[str, Any] | None:
 
 def _owner(path: Path) -> dict[str, Any]:
     """Return host, process and machine in a claim; an empty mapping if the file is damaged."""
-    try:
-        value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return read_json(path) or {}
 
 
 def _claims(folder: Path) -> list[Path]:

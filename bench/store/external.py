@@ -181,9 +181,12 @@ def _cell(
     Raises
     ------
     BenchError
-        The label has control characters, or a protocol scores what no audio file holds.
+        The label is empty or has control characters, or a protocol scores what no audio file
+        holds.
     """
     check_text("the row's name", label)
+    if not label.strip():
+        raise BenchError("the row's name is empty; give it one by --as")
     for name in filter(scores_pitch, protocols):
         raise BenchError(
             f"{name} scores the pitch that a method follows, and files hold audio alone"
@@ -355,4 +358,5 @@ def _own_experiment(cell_folder: CellFolder, why: str, corpus: dict[str, Any]) -
 
 def _own_name(cell: Cell) -> str:
     """Return the name of the experiment that holds external scores alone."""
-    return re.sub(r"[^A-Za-z0-9_.-]+", "-", cell.row).strip("-.") or "scores"
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", cell.row)
+    return name.lstrip("_-.").rstrip("-.") or "scores"  # a name begins with a letter or digit

@@ -105,6 +105,55 @@ class Corpus(Facts):
     groups: dict[str, Annotated[list[str], Field(min_length=2, max_length=2)]] = {}
 
 
+class MlflowNote(Facts):
+    """What ``mlflow.json`` of a cell holds of one MLflow store."""
+
+    run_id: str | None = None
+
+
+#: A hash in hexadecimal digits, which names a folder or a file.
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]+$")]
+
+
+class RecordedIdentity(Facts):
+    """The identity of a cell as it was planned; see `bench.plan.cells.Cell.identity`."""
+
+    fingerprint: Digest
+    training_key: Digest
+    separated_digest: Digest
+
+
+class RecordedCell(Facts):
+    """A cell, as far as it is used unparsed; see `bench.plan.cells.Cell`."""
+
+    method: str = ""
+    hyperparameters: dict[str, Any] = {}
+    digests: dict[str, str] | None = None
+
+
+class ExperimentRecord(Facts):
+    """The cells of an experiment and where it came from.
+
+    The list of its cells and ``provenance.json`` of its report hold them under the same names.
+
+    Attributes
+    ----------
+    cells
+        In the order of the experiment file.
+    identities
+        The identity of each cell; None in a report, and where an earlier release wrote the list.
+    file
+        The experiment file; None where an earlier release did not record it.
+    overrides
+        What the command line changed of the file, ``key=value``.
+    """
+
+    cells: list[RecordedCell]
+    identities: list[RecordedIdentity] | None = None
+    file: str | None = None
+    overrides: list[str] = []
+
+
 class State(Facts):
     """The stage of a cell, as ``state.json`` holds it, or why it failed and where."""
 

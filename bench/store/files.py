@@ -26,10 +26,25 @@ def locked(path: Path) -> Iterator[None]:
     The kernel releases the lock with the process, however the process ends. filelock would make the
     same call and add nothing; flufl.lock would block others until the lifetime of a killed
     process's lock is over.
+
+    Raises
+    ------
+    FolderError
+        The file cannot be written, or its file system has no locks.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    make_folder(path.parent)
+    try:
+        file = path.open("a")
+    except OSError as error:
+        raise FolderError(f"{path} cannot be written: {error.strerror}") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            raise FolderError(
+                f"{path} cannot be locked: {error.strerror}; run bench in a folder whose file "
+                "system has locks"
+            ) from None
         yield
 
 

@@ -15,10 +15,13 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import ConfigDict, Field, ValidationError
+from pydantic.dataclasses import dataclass
 
 from bench import stft
 from bench.datasets.dataset import Dataset
@@ -36,7 +39,7 @@ CLIP_VERSION = 1
 ROLES = ("easy", "median", "hard")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid", allow_inf_nan=False))
 class ListeningClip:
     """A part of a test track, and the gain by which all of its signals are scaled.
 
@@ -56,13 +59,13 @@ class ListeningClip:
         Sampling rate in hertz.
     """
 
-    role: str
+    role: Annotated[str, Field(pattern=rf"^({'|'.join(ROLES)})$")]
     track: str
     key: str
-    start: int
-    stop: int
-    gain: float
-    rate: int
+    start: Annotated[int, Field(ge=0)]
+    stop: Annotated[int, Field(gt=0)]
+    gain: Annotated[float, Field(gt=0)]
+    rate: Annotated[int, Field(gt=0)]
 
     def encode(self, audio: Audio) -> bytes:
         """Return the clip of audio ``(channels, samples)`` as 16 bit FLAC, cut at full scale."""
@@ -121,16 +124,24 @@ def prepare_clips(runs: Path, dataset: Dataset, digest: str) -> Sequence[Listeni
 
 
 def read_clips(runs: Path, digest: str) -> Sequence[ListeningClip]:
-    """Return the clips that were chosen for a test split, by its digest; empty if none were."""
+    """Return the clips that were chosen for a test split, by its digest.
+
+    Empty if none were chosen, if their list is damaged, or if a file of a mixture or reference is
+    missing.
+    """
     content = read_json(_list_of(runs, digest)) or {}
     if content.get("version") != CLIP_VERSION:
         return ()
     try:
         clips = [ListeningClip(**clip) for clip in content["clips"]]
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValidationError):
         return ()
     # The key is part of the name of a file, so another one is not taken from the list.
-    are_whole = all(clip.key == _key(digest, clip.track) for clip in clips)
+    are_whole = all(
+        clip.key == _key(digest, clip.track)
+        and all(path.is_file() for path in true_signals(runs, clip).values())
+        for clip in clips
+    )
     return clips if are_whole else ()
 
 

@@ -3,7 +3,8 @@
     runs/experiments/<name>.json    the experiment, its corpus, its cells, and external scores
 
 ``bench run`` writes it before it computes anything; external scores that were added to the
-experiment stay in it.
+experiment stay in it. It records the identity of each cell, so that the files of a cell are found
+after its method's module has gone.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 from bench.datasets import shares_audio
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError
+from bench.methods import registry
 from bench.plan.cells import MADE_ELSEWHERE, Cell
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.store.cell_folder import CellFolder
-from bench.store.facts import Corpus
+from bench.store.facts import Corpus, ExperimentRecord
 from bench.store.files import locked, read_json, write_text
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ def save_manifest(
     Raises
     ------
     BenchError
-        A row has the label of external scores, or these are damaged.
+        A row has the label of external scores, or these cannot be read.
     """
     path = manifest_path(runs, experiment.name)
     n_test = len(dataset.names("test"))
@@ -105,12 +107,12 @@ def save_manifest(
             "groups": dataset.test_groups(),
         },
         "cells": [cell.to_json() for cell in cells],
+        "identities": [cell.identity() for cell in cells],
         "file": file,
         "overrides": list(overrides),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_suffix(".lock")):
-        guests = _guests(path, read_json(path))
+        guests = _guests(path, _content(path))
         for label in sorted({cell.row for cell in cells} & {guest.row for guest in guests}):
             raise BenchError(
                 f"{file}: row {label!r} has the label of scores that were added to the experiment "
@@ -126,14 +128,31 @@ def add_external(runs: Path, name: str, cell: Cell) -> None:
     Raises
     ------
     BenchError
-        Those that were added before are damaged.
+        Those that were added before cannot be read.
     """
     path = manifest_path(runs, name)
     with locked(path.with_suffix(".lock")):
-        value = read_json(path) or {}
+        value = _content(path) or {}
         others = [other for other in _guests(path, value) if other.row != cell.row]
         value["guests"] = [guest.to_json() for guest in [*others, cell]]
         write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def _content(path: Path) -> dict[str, Any] | None:
+    """Return the content of the list of an experiment's cells; None where there is no list.
+
+    Raises
+    ------
+    BenchError
+        The file is there and cannot be read.
+    """
+    value = read_json(path)
+    if value is None and path.exists():
+        raise BenchError(
+            f"{path} is damaged or cannot be read, and it may hold external scores; repair it, or "
+            "remove it, run the experiment and add them again by bench score or bench import"
+        )
+    return value
 
 
 def _guests(path: Path, value: Mapping[str, Any] | None) -> list[Cell]:
@@ -153,7 +172,10 @@ def _guests(path: Path, value: Mapping[str, Any] | None) -> list[Cell]:
     """
     try:
         # The file's word for external scores.
-        return [Cell.from_json(cell) for cell in (value or {}).get("guests", [])]
+        guests = [Cell.from_json(cell) for cell in (value or {}).get("guests", [])]
+        for guest in guests:
+            external_entry(guest)  # refuses a label that no row can have
+        return guests
     except (TypeError, ValueError):
         raise BenchError(
             f"{path}: the external scores in it are damaged; remove the file, run the experiment "
@@ -167,10 +189,11 @@ def load_manifest(runs: Path, name: str) -> Manifest:
     Raises
     ------
     BenchError
-        The experiment was never run here, or its list is damaged.
+        The experiment was never run here, its list is damaged, or the method of a cell cannot be
+        imported and an earlier release wrote the list.
     """
     path = manifest_path(runs, name)
-    value = read_json(path)
+    value = _content(path)
     if value is None:
         raise BenchError(
             f"nothing is tracked of an experiment {name!r} in {runs}; "
@@ -178,7 +201,10 @@ def load_manifest(runs: Path, name: str) -> Manifest:
         )
     guests = _guests(path, value)
     try:
+        record = ExperimentRecord.model_validate(value)
         cells = [Cell.from_json(cell) for cell in value["cells"]]
+        identities = value.get("identities") or [None] * len(cells)
+        pairs = list(zip(cells, identities, strict=True))
         external = [_as_scored_now(guest, cells) for guest in guests]
         experiment = Experiment.model_validate(value["experiment"])
         corpus = value["corpus"]
@@ -190,8 +216,33 @@ def load_manifest(runs: Path, name: str) -> Manifest:
     labels = {label for entry in experiment.methods for label, _ in entry.variants()}
     entries = [external_entry(cell) for cell in external if cell.row not in labels]
     experiment = experiment.model_copy(update={"methods": [*experiment.methods, *entries]})
-    overrides, file = value.get("overrides", []), value.get("file")
-    return Manifest(runs, experiment, corpus, [*cells, *external], overrides, file)
+    planned = [_findable(cell, identity) for cell, identity in pairs]
+    return Manifest(runs, experiment, corpus, [*planned, *external], record.overrides, record.file)
+
+
+def _findable(cell: Cell, identity: Mapping[str, str] | None) -> Cell:
+    """Return a planned cell whose files can be found here.
+
+    Parameters
+    ----------
+    cell
+        The cell.
+    identity
+        Its recorded identity, which counts where its method cannot be imported; None where an
+        earlier release recorded none.
+
+    Raises
+    ------
+    BenchError
+        The method cannot be imported, and no identity was recorded.
+    """
+    try:
+        registry.find_method(cell.method)
+    except BenchError as error:
+        if identity is None:
+            raise BenchError(f"the scores of row {cell.row!r} cannot be found: {error}") from None
+        return cell.identified(identity)
+    return cell
 
 
 def _as_scored_now(cell: Cell, cells: Sequence[Cell]) -> Cell:

@@ -2,21 +2,24 @@
 
 The list of an experiment's cells and ``provenance.json`` of its report name the file. An earlier
 release did not; what it made belongs to ``experiments/<name>.yaml``. A name whose file is gone is
-free.
+free. A record that is damaged says nothing, so that the same ``bench run`` can write it anew.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from bench.errors import BenchError
 from bench.plan.cells import IMPORTED, MADE_ELSEWHERE, Cell
+from bench.store.facts import ExperimentRecord, RecordedCell
 from bench.store.files import read_json
 from bench.store.manifest import manifest_path
 from bench.store.workspace import Workspace
@@ -121,7 +124,7 @@ def check_scores(workspace: Workspace, name: str, cell: Cell) -> None:
         The name belongs to an experiment file, or to other scores.
     """
     owner = _owner(workspace, name)
-    if owner is None or owner.origins == [_origin(cell.to_json())]:
+    if owner is None or owner.origins == [_origin(cell)]:
         return
     whose = owner.file or "other estimates or references"
     raise BenchError(
@@ -130,26 +133,33 @@ def check_scores(workspace: Workspace, name: str, cell: Cell) -> None:
     )
 
 
-def _origin(cell: Mapping[str, Any]) -> list[Any]:
+def _origin(cell: Cell | RecordedCell) -> list[Any]:
     """Return what a cell of external scores was made from: estimates or scores, and references."""
-    values = cell.get("hyperparameters", {})
-    return [values.get("estimates"), values.get("scores"), cell.get("digests")]
+    values = cell.hyperparameters
+    return [values.get("estimates"), values.get("scores"), cell.digests]
 
 
 def _owner(workspace: Workspace, name: str) -> _Owner | None:
     """Return what has a name; None where it is free."""
-    report = read_json(workspace.reports / name / "provenance.json")
-    record = read_json(manifest_path(workspace.runs, name)) or report
+    paths = manifest_path(workspace.runs, name), workspace.reports / name / "provenance.json"
+    record = next((record for path in paths if (record := _record(path))), None)
     if record is None:
         return None
-    cells = record.get("cells", [])
-    is_external = all(cell.get("method") in (MADE_ELSEWHERE, IMPORTED) for cell in cells)
-    default = NO_FILE if cells and is_external else f"experiments/{name}.yaml"
+    is_external = all(cell.method in (MADE_ELSEWHERE, IMPORTED) for cell in record.cells)
+    default = NO_FILE if record.cells and is_external else f"experiments/{name}.yaml"
     return _Owner(
-        record.get("file", default),
-        [word for word in record.get("overrides", []) if not _names(word)],
-        [_origin(cell) for cell in cells],
+        default if record.file is None else record.file,
+        [word for word in record.overrides if not _names(word)],
+        [_origin(cell) for cell in record.cells],
     )
+
+
+def _record(path: Path) -> ExperimentRecord | None:
+    """Return what a file records of an experiment; None where it is missing or damaged."""
+    try:
+        return ExperimentRecord.model_validate(read_json(path))
+    except ValidationError:
+        return None
 
 
 def _names(override: str) -> bool:

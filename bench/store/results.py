@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
 from bench.store.cell_folder import CellFolder
+from bench.store.facts import MlflowNote
 from bench.store.files import read_json
 
 #: Version of the columns of `Results.scores`; raise it with every change of them.
@@ -159,8 +160,12 @@ def parse_scores(content: bytes) -> pa.Table:
 def mlflow_runs(folder: CellFolder, experiment: str) -> Sequence[str]:
     """Return the ids of the MLflow runs that recorded a cell for an experiment."""
     notes = read_json(folder.path / "mlflow.json") or {}
-    notes = {address: n for address, n in notes.items() if address.startswith(f"{experiment} @ ")}
-    return sorted({str(note["run_id"]) for note in notes.values() if note.get("run_id")})
+    of_experiment = [
+        MlflowNote.checked(note)
+        for address, note in notes.items()
+        if address.startswith(f"{experiment} @ ")
+    ]
+    return sorted({note["run_id"] for note in of_experiment if note.get("run_id")})
 
 
 def _repeated(values: Sequence[str], lengths: Sequence[int]) -> pd.Series[Any]:

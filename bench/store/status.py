@@ -13,8 +13,6 @@ from bench.store.trained import training_folder
 if TYPE_CHECKING:
     from bench.store.results import Outcome
 
-DAMAGED = "its scores are damaged and are computed again"
-
 
 @dataclass(frozen=True)
 class CellStatus:
@@ -26,10 +24,13 @@ class CellStatus:
         ``planned`` also for a cell whose process died before it ended.
     why
         What the folder holds, in words; for a failed cell the error.
+    is_damaged
+        Whether the cell is planned because its finished scores differ from what was written.
     """
 
     state: Literal["planned", "running", "done", "failed"]
     why: str
+    is_damaged: bool = False
 
 
 def cell_status(folder: CellFolder, outcome: Outcome | None = None) -> CellStatus:
@@ -54,7 +55,8 @@ def cell_status(folder: CellFolder, outcome: Outcome | None = None) -> CellStatu
     if state.get("stage") == "failed":
         return CellStatus("failed", state.get("error", ""))
     if folder.is_damaged():
-        return CellStatus("planned", DAMAGED)
+        why = "its scores are damaged and are computed again"
+        return CellStatus("planned", why, is_damaged=True)
     if folder.cell.learns and training_folder(folder).is_fitted():
         return CellStatus("planned", "trained, but not scored")
     if progress_text(state):

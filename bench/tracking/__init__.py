@@ -1,1 +1,1 @@
-"""MLflow: what people look at. The only room that imports it; the folders are the truth."""
+"""MLflow, where people look at runs: filled from the cells' folders, imported by no other room."""

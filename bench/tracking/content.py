@@ -95,9 +95,9 @@ class Record:
     Attributes
     ----------
     params, metrics, tags
-        By name. Parameters may be sent again.
+        Values by name. A parameter may be sent again with the same value.
     files
-        Text artifacts by their path.
+        Text artifacts by path.
     """
 
     params: dict[str, str] = field(default_factory=dict)
@@ -126,8 +126,8 @@ class Record:
 def times(folder: CellFolder) -> tuple[int, int] | None:
     """Return when the work of a finished cell began and ended, in milliseconds since 1970.
 
-    The beginning is so long before the end as its training, separation and scoring took. None
-    where that is not known.
+    Between the two lies the time that its training, separation and scoring took. None is returned
+    where the time of the end is not known.
     """
     markers = [facts for name in folder.cell.protocols if (facts := folder.score_facts(name))]
     stamps = [str((facts.get("provenance") or {}).get("time", "")) for facts in markers]
@@ -147,7 +147,7 @@ def finished(folder: CellFolder, *, prefixed: bool) -> Record:
 
     Each protocol gives metrics and two tables: one by track, with the same columns on every run of
     an experiment, so that the UI can compare runs, and one by window. The tables have the format of
-    MLflow's ``log_table``, which itself would append to tables that are there.
+    MLflow's ``log_table``, which is not called since it appends to a table that the run has.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The SQLite file that is the store where no other is named: made whole, set aside when broken.
+"""The default store, a SQLite file: it is made whole or not at all, and set aside when broken.
 
 MLflow makes its tables in some forty steps. A process that is killed among them leaves a file that
 no MLflow opens again, so the tables are made in a file of another name, which is then renamed.
@@ -19,9 +19,9 @@ from bench.store.files import locked
 from bench.store.workspace import Workspace
 from bench.tracking.address import default_uri, without_secret
 
-#: What SQLite calls a file that is no database, or a damaged one.
+#: Codes of SQLite's errors about a file that is no database, or a damaged one.
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
-#: What SQLite says where another process does not let go of a database.
+#: Codes of SQLite's errors about a database that another process holds.
 _HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 #: Files that SQLite keeps beside a database.
 _BESIDE = ("", "-journal", "-wal", "-shm")
@@ -41,13 +41,12 @@ def is_meant(workspace: Workspace) -> bool:
 
 
 def existing(workspace: Workspace) -> str:
-    """Return the URI of the store, the default one ready to be read.
+    """Return the URI of the store. The default store is made ready to be read.
 
     Raises
     ------
     BenchError
-        The store is a SQLite file that is not there, which MLflow would make, or that cannot be
-        used.
+        The store is a SQLite file that is missing, which MLflow would make, or that cannot be used.
     """
     uri = default_uri(workspace)
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
@@ -70,12 +69,13 @@ def make(path: Path) -> None:
 
 
 def set_aside_if_broken(workspace: Workspace) -> str:
-    """Rename the default store where it can never be opened again.
+    """Rename the default store if MLflow can never open it again.
 
     Returns
     -------
     str
-        One line on what was done; empty where the store is sound, is another, or is not there.
+        One line on what was done. It is empty where the default store is sound, is missing, or is
+        not the one that is used.
     """
     path = workspace.database
     if not is_meant(workspace) or not path.is_file():
@@ -96,10 +96,10 @@ def set_aside_if_broken(workspace: Workspace) -> str:
 
 
 def is_broken(path: Path) -> bool:
-    """Tell whether a SQLite file is damaged, or holds the tables of a store that was never made.
+    """Tell whether a SQLite file is damaged, or holds a store that was not made to the end.
 
-    A store that is whole has at least MLflow's default experiment. One that is in use, or of
-    another version of MLflow, is not broken.
+    A whole store has at least MLflow's default experiment. A store that is in use, or that another
+    version of MLflow made, is not broken.
     """
     try:
         with contextlib.closing(sqlite3.connect(path)) as database:
@@ -148,7 +148,8 @@ def _set_places(database: sqlite3.Connection, workspace: Workspace) -> None:
     home = workspace.artifacts.resolve().as_uri()
     place = re.compile(rf"(file://.*/{workspace.artifacts.name})(/(?P<first>[^/]+).*)?")
     tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
-    old_homes = set()  # of experiments of this suite, whose runs need not have artifacts
+    # Places of whole experiments; runs in them are moved also where they have no artifacts.
+    old_homes = set()
     for table, column in _PLACES:
         if table not in tables:
             continue

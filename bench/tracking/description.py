@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 NOTE = "mlflow.note.content"
-#: Number of characters of a tag that every store accepts.
+#: Largest number of characters of a tag that every store accepts.
 _LONGEST = 7500
 
 
@@ -71,7 +71,7 @@ def table_metrics(experiment: Experiment) -> list[str]:
 
 
 def clipped(text: str, longest: int = _LONGEST) -> str:
-    r"""Return text cut at a line's end where a tag could not hold it.
+    r"""Return a text, cut at the end of a line where it is longer than a tag may be.
 
     Examples
     --------

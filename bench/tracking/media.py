@@ -24,7 +24,7 @@ AUDIO, PICTURE = "audio", "spectrogram"
 
 
 def log_pictures(client: MlflowClient, run_id: str, folder: CellFolder) -> None:
-    """Log the pictures of a training by step, but those that the run has already."""
+    """Log those pictures of a training, by step, that the run does not have yet."""
     from PIL import Image
 
     pictures = folder.pictures()

@@ -14,6 +14,7 @@ Examples
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 import warnings
@@ -66,7 +67,7 @@ class StemModel:
         Raises
         ------
         BenchError
-            No rate is given and the method was trained at none, or the audio is empty or not
+            No rate is given and the method has none of its own, or the audio is empty or not
             finite.
         """
         rate = int((params or {}).get("rate") or 0) or self.method.rate
@@ -81,7 +82,7 @@ def _load_pyfunc(path: str) -> StemModel:
 
 
 def signature() -> ModelSignature:
-    """Return the model's signature: one array in, an array a target out, the rate beside it."""
+    """Return the model's signature: an array and a rate in, an array for each target out."""
     from mlflow.models import ModelSignature
     from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
 
@@ -98,7 +99,8 @@ def log_model(
 ) -> None:
     """Log what a cell has learnt as a model of its run, with the row's own way to separate.
 
-    ``runs:/<run>/model`` and ``models:/<id>`` name it. A run that has its model keeps it.
+    ``runs:/<run>/model`` and ``models:/<id>`` name it. A run that has its model keeps it. A model
+    that could not be logged whole is marked as failed, and the next call logs another.
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ def log_model(
     folder
         Folder of the cell.
     metrics
-        The scores of the cell by their names in MLflow, which the model has on the test split.
+        Scores of the cell on the test split by their names in MLflow.
     """
     from mlflow.entities import LoggedModelOutput, Metric
     from mlflow.models import Model
@@ -118,14 +120,6 @@ def log_model(
     cell = folder.cell
     versions = provenance.versions()
     needs = [f"{name}=={versions[name]}" for name in ("torch", "numpy", "scipy")]
-    logged = client.create_logged_model(
-        run.info.experiment_id,
-        name=NAME,
-        source_run_id=run_id,
-        tags={"row": cell.row, "method": cell.method, "fingerprint": cell.fingerprint},
-        params=dict(run.data.params),
-        model_type=cell.method,
-    )
     # MLflow warns of its own type hints, and of an input example that the signature replaces. The
     # filter stays: filters belong to all threads, and a training may run in another one.
     warnings.filterwarnings("ignore", category=UserWarning, module="mlflow")
@@ -134,21 +128,34 @@ def log_model(
 
         saved, model_folder = Path(scratch) / FOLDER, Path(scratch) / NAME
         load_method(folder).save(saved)
-        pyfunc.save_model(
-            model_folder,
-            loader_module=__name__,
-            data_path=str(saved),
-            signature=signature(),
-            mlflow_model=Model(run_id=run_id, model_id=logged.model_id),
-            pip_requirements=[f"singing-voice-bench=={versions['bench']}", *needs],
+        logged = client.create_logged_model(
+            run.info.experiment_id,
+            name=NAME,
+            source_run_id=run_id,
+            tags={"row": cell.row, "method": cell.method, "fingerprint": cell.fingerprint},
+            params=dict(run.data.params),
+            model_type=cell.method,
         )
-        client.log_model_artifacts(logged.model_id, str(model_folder))
-    client.finalize_logged_model(logged.model_id, "READY")
-    now, test = int(1000 * time.time()), f"{cell.dataset}-test"
-    digest = cell.digests["test"][:32]
-    scores = [
-        Metric(key, value, now, 0, logged.model_id, test, digest, run_id)
-        for key, value in metrics.items()
-    ]
-    client.log_batch(run_id, scores)
-    client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        now, test = int(1000 * time.time()), f"{cell.dataset}-test"
+        digest = cell.digests["test"][:32]
+        scores = [
+            Metric(key, value, now, 0, logged.model_id, test, digest, run_id)
+            for key, value in metrics.items()
+        ]
+        try:
+            pyfunc.save_model(
+                model_folder,
+                loader_module=__name__,
+                data_path=str(saved),
+                signature=signature(),
+                mlflow_model=Model(run_id=run_id, model_id=logged.model_id),
+                pip_requirements=[f"singing-voice-bench=={versions['bench']}", *needs],
+            )
+            client.log_model_artifacts(logged.model_id, str(model_folder))
+            client.log_batch(run_id, scores)
+            client.finalize_logged_model(logged.model_id, "READY")
+            client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
+        except BaseException:
+            with contextlib.suppress(Exception):  # the store may be away
+                client.finalize_logged_model(logged.model_id, "FAILED")
+            raise

@@ -17,7 +17,10 @@ from bench.methods.separator import Separator
 from bench.store.trained import cell_folder_at, load_method
 from bench.store.workspace import Workspace
 from bench.tracking import default_store
-from bench.tracking.address import first_line, without_secret
+from bench.tracking.address import first_line, store_client, store_error, without_secret
+
+#: Codes of MLflow's errors about a name or id that a store does not know, or that can be none.
+_UNKNOWN, _INVALID = "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"
 
 
 def method_of_run(run_id: str, workspace: Workspace) -> Separator:
@@ -36,17 +39,21 @@ def method_of_run(run_id: str, workspace: Workspace) -> Separator:
     Raises
     ------
     BenchError
-        There is no such run, it is no run of a cell, or it has no method.
+        The store cannot be used, or it has no such run; or the run is none of a cell, or has no
+        method.
     """
-    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     uri = default_store.existing(workspace)
     run_id, _, artifact = run_id.partition("/")
     try:
-        run = MlflowClient(tracking_uri=uri).get_run(run_id)
-    except MlflowException as error:
-        raise BenchError(f"no run {run_id} at {without_secret(uri)}: {first_line(error)}") from None
+        run = store_client(uri).get_run(run_id)
+    except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
+        if isinstance(error, MlflowException) and error.error_code in (_UNKNOWN, _INVALID):
+            raise BenchError(
+                f"no run {run_id!r} at {without_secret(uri)}; bench ui shows the runs and their ids"
+            ) from None
+        raise store_error(uri, error) from None
     fingerprint = run.data.tags.get("fingerprint", "")
     if not re.fullmatch(r"[0-9a-f]{64}", fingerprint):
         raise BenchError(f"run {run_id} is no cell: it trained no method")
@@ -82,17 +89,27 @@ def download_method(uri: str, workspace: Workspace) -> Separator:
     Raises
     ------
     BenchError
-        The store has no such model, or the model holds no method of this suite.
+        The store cannot be used or has no such model, or the model holds no method of this suite.
     """
     import mlflow
+    from mlflow.exceptions import MlflowException
 
     tracking_uri = default_store.existing(workspace)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with tempfile.TemporaryDirectory() as scratch:
         try:
+            store_client(tracking_uri)  # raises at once where a database is away
             mlflow.artifacts.download_artifacts(uri, dst_path=scratch, tracking_uri=tracking_uri)
         except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
-            raise BenchError(f"no model at {uri}: {first_line(error)}") from None
+            reason = first_line(error)
+            if isinstance(error, MlflowException) and error.error_code == _UNKNOWN:
+                raise BenchError(
+                    f"no model at {uri} ({reason}); bench ui shows the models"
+                ) from None
+            raise BenchError(
+                f"{uri} cannot be read from MLflow at {without_secret(tracking_uri)} ({reason}); "
+                "see that the store can be reached and holds the model"
+            ) from None
         saved = sorted(Path(scratch).rglob("separator.json"))
         if len(saved) != 1:
             raise BenchError(f"{uri} holds {len(saved)} methods, not one: no separator.json")

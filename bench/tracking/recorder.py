@@ -33,7 +33,7 @@ class Recorder:
     tracker
         The connection to the store, which nothing else uses until the context ends.
     ended
-        Folders of cells that have ended before.
+        Folders of cells that had ended before the context begins.
     """
 
     def __init__(self, tracker: Tracker, ended: Sequence[CellFolder]) -> None:

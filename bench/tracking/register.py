@@ -7,7 +7,7 @@ import logging
 from bench.errors import BenchError
 from bench.store.workspace import Workspace
 from bench.tracking import default_store
-from bench.tracking.address import first_line, without_secret
+from bench.tracking.address import first_line, store_client, store_error, without_secret
 from bench.tracking.model import NAME
 
 
@@ -31,15 +31,14 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
     Raises
     ------
     BenchError
-        The store cannot be used, or it has no such run, or that has no model.
+        The store cannot be used, has no such run, or refuses the name; or the run has no model.
     """
-    from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
     uri = default_store.existing(workspace)
     try:
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client = store_client(uri)
         stored = client.get_experiment_by_name(experiment)
         runs = [] if stored is None else client.search_runs(
             [stored.experiment_id], f"tags.`bench.kind` = 'cell' and tags.seed = '{seed}'"
@@ -60,6 +59,12 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
         run_id, model_id = of_row[0].info.run_id, models[0].model_id
         source = f"models:/{model_id}"
         version = client.create_model_version(name, source, run_id=run_id, model_id=model_id)
-    except MlflowException as error:
-        raise BenchError(f"MLflow at {without_secret(uri)}: {first_line(error)}") from None
+    except BenchError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
+        if isinstance(error, MlflowException) and error.error_code == "INVALID_PARAMETER_VALUE":
+            raise BenchError(
+                f"--as: MLflow refuses the name {name!r} ({first_line(error)}); choose another"
+            ) from None
+        raise store_error(uri, error) from None
     return f"models:/{name}/{version.version} (also runs:/{run_id}/{NAME})"

@@ -1,11 +1,11 @@
-"""A run for each row of an experiment, so that MLflow's own UI tells which row is best.
+"""A run for each row of an experiment, so that MLflow's own UI shows which row is best.
 
-A row of several trainings has a run of its own below that of the experiment: its metrics are the
-means over the trainings, beside them their standard deviation and the ends of the 95 % interval
-(``vocals/gnsdr_sd``, ``_low``, ``_high``), ``seeds`` their number, and the runs of its cells lie
-below it. A row of one cell is the run of that cell, which has the interval of the first metric
-beside its scores. ``place`` is a row's place by the first metric of the report: the methods first,
-then imported scores, then bounds.
+A row of several trainings has a run of its own below that of the experiment, and the runs of its
+cells lie below that one. Its metrics are the means over the trainings, their standard deviations
+and the ends of the 95 % intervals (``vocals/gnsdr_sd``, ``_low``, ``_high``), and the number of
+trainings (``seeds``). A row of one cell has no other run than that of its cell, to which the
+interval of the first metric is added. ``place`` is a row's place by the first metric of the report:
+the methods first, then imported scores, then bounds.
 """
 
 from __future__ import annotations
@@ -28,10 +28,11 @@ from bench.tracking.description import NOTE, clipped, table_metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Run
 
-#: The tag that holds a digest of what a run tells of its row.
+#: The tag that holds a digest of the metrics and tags that a run has as the run of a row.
 _DIGEST = "bench.row_digest"
-#: Groups from the first to the last place.
+#: Groups whose places are behind all others, in this order.
 _LAST_GROUPS = (IMPORTED, "bound")
 
 
@@ -66,7 +67,10 @@ def log_rows(
     report: Path,
     runs: Mapping[Path, str],
 ) -> None:
-    """Write the runs of the rows of an experiment; what they say already is not sent again.
+    """Bring the runs of the rows of an experiment up to date; what they have is not sent again.
+
+    The run of a row that the experiment no longer has is deleted, which MLflow can undo. The run of
+    a cell keeps its scores; where it no longer is the run of a row, its place is behind all rows.
 
     Parameters
     ----------
@@ -84,14 +88,17 @@ def log_rows(
     of_rows, of_cells = (
         list(runs_of_kind(client, experiment_id, kind)) for kind in ("row", "cell")
     )
-    row_runs = {run.data.tags["row"]: run for run in of_rows}
-    recorded = {run.info.run_id: run for run in (*of_rows, *of_cells)}
+    active = {run.info.run_id for run in of_cells}  # a deleted run cannot be changed
     cells: dict[str, list[tuple[Cell, str]]] = {}
     for folder in manifest.folders:
-        if folder.path in runs:
-            cells.setdefault(folder.cell.row, []).append((folder.cell, runs[folder.path]))
+        run_id = runs.get(folder.path, "")
+        if run_id in active:
+            cells.setdefault(folder.cell.row, []).append((folder.cell, run_id))
     rows = _read_rows(report / "rows.csv", prefixed=len(manifest.experiment.protocols) > 1)
+    row_runs = _without_stale(client, of_rows, rows, cells)
+    recorded = {run.info.run_id: run for run in (*row_runs.values(), *of_cells)}
     first = table_metrics(manifest.experiment)[0]
+    parents, placed = dict.fromkeys(active, parent_id), set()
     for place, row in enumerate(_placed(rows, first), 1):
         of_row = cells.get(row.label, [])
         if not of_row:
@@ -102,32 +109,62 @@ def log_rows(
             beside = {"place", f"{first}_low", f"{first}_high"}
             record.metrics = {k: v for k, v in record.metrics.items() if k in beside}
         else:
-            params = _shared_params([cell for cell, _ in of_row])
             run = row_runs.get(row.label)
-            if run is not None and run.data.params.items() - params.items():
-                # The row has other hyperparameters now, and MLflow changes none that a run has.
-                client.delete_run(run.info.run_id)
-                recorded.pop(run.info.run_id)
-                run = None
             if run is None:
                 tags = _tags(of_row[0][0], parent_id)
                 run = client.create_run(experiment_id, run_name=row.label, tags=tags)
             run_id = run.info.run_id
             recorded.setdefault(run_id, run)
             record.metrics["seeds"] = row.n_seeds
-            record.params = params
+            record.params = _shared_params([cell for cell, _ in of_row])
             record.tags[NOTE] = _description(row)
-            for _, cell_run in of_row:
-                known = recorded.get(cell_run)
-                if known is None or known.data.tags.get(PARENT) != run_id:
-                    client.set_tag(cell_run, PARENT, run_id)
+            parents |= dict.fromkeys((cell_run for _, cell_run in of_row), run_id)
+        placed.add(run_id)
         digest = hashlib.sha256(json_text([record.metrics, record.tags]).encode()).hexdigest()
-        if run_id in recorded and recorded[run_id].data.tags.get(_DIGEST) == digest:
+        if recorded[run_id].data.tags.get(_DIGEST) == digest:
             continue
         record.tags[_DIGEST] = digest
         record.log(client, run_id)
         if row.n_seeds > 1:
             client.set_terminated(run_id, "FINISHED" if row.is_done else "FAILED")
+    for run_id, parent in parents.items():
+        if recorded[run_id].data.tags.get(PARENT) != parent:
+            client.set_tag(run_id, PARENT, parent)
+    _put_last(client, [run for run in of_cells if run.info.run_id not in placed], len(rows) + 1)
+
+
+def _without_stale(
+    client: MlflowClient,
+    of_rows: Sequence[Run],
+    rows: Sequence[_Row],
+    cells: Mapping[str, Sequence[tuple[Cell, str]]],
+) -> dict[str, Run]:
+    """Delete the runs of rows that the experiment no longer has; return the others by label.
+
+    A row whose hyperparameters have changed is another row, since MLflow changes no parameter that
+    a run has.
+    """
+    labels = {row.label for row in rows if row.n_seeds > 1}
+    kept: dict[str, Run] = {}
+    for run in of_rows:
+        label, params = run.data.tags["row"], run.data.params.items()
+        of_row = [cell for cell, _ in cells.get(label, [])]
+        is_changed = bool(of_row and params - _shared_params(of_row).items())
+        if label not in labels or label in kept or is_changed:
+            client.delete_run(run.info.run_id)
+        else:
+            kept[label] = run
+    return kept
+
+
+def _put_last(client: MlflowClient, of_cells: Sequence[Run], place: int) -> None:
+    """Give a place behind all rows to those runs of cells that have one, since none can be removed.
+
+    Their digests are removed, so that a cell that becomes a row again gets its place again.
+    """
+    for run in of_cells:
+        if run.data.metrics.get("place", place) != place:
+            Record(metrics={"place": place}, tags={_DIGEST: ""}).log(client, run.info.run_id)
 
 
 def _tags(cell: Cell, parent_id: str) -> dict[str, str]:

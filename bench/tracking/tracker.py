@@ -1,7 +1,8 @@
-"""Mirrors the cells' folders into MLflow: a run an experiment, below it its rows and cells.
+"""Mirrors the cells' folders into MLflow.
 
-It reads curves from the folder while a cell runs, so a worker needs no MLflow, and what was
-recorded is noted in the folder, so that nothing is recorded twice.
+An experiment has a run, and below it lie the runs of its rows and cells. The curves of a running
+cell are read from its folder, so that a worker needs no MLflow. What was recorded of a cell is
+noted in its folder, so that nothing is recorded twice.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from bench.tracking.address import (
     is_current,
     json_text,
     recorded_as,
+    rows_note,
+    store_client,
+    store_error,
     store_name,
     without_secret,
 )
@@ -51,8 +55,8 @@ class Tracker:
     Attributes
     ----------
     trouble
-        Empty, or one line on a store that does not answer. What it misses is recorded when it is
-        back, by this run or the next of the experiment, from the folders.
+        One line on a store that does not answer; empty while it does. What the store misses is
+        recorded from the folders once it is back, by this run of the experiment or the next one.
     """
 
     def __init__(self, manifest: Manifest, workspace: Workspace) -> None:
@@ -74,23 +78,24 @@ class Tracker:
         BenchError
             The store cannot be reached or used.
         """
-        from mlflow import MlflowClient
-
-        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         try:
-            with locked(self.workspace.store_lock):  # one process makes the tables
-                database = self.workspace.database
-                if default_store.is_meant(self.workspace) and not database.exists():
-                    default_store.make(database)
-                default_store.follow_move(self.workspace)
-                self.client = MlflowClient(tracking_uri=self.uri)
-                self.store = self._identity()
-                self.experiment_id = self._experiment()
-                self.parent_id = self._parent()
+            self._connect()
+        except BenchError:
+            raise
         except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
-            raise BenchError(
-                f"MLflow cannot be used at {without_secret(self.uri)}: {first_line(error)}"
-            ) from None
+            raise store_error(self.uri, error) from None
+
+    def _connect(self) -> None:
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
+        with locked(self.workspace.store_lock):  # one process makes the tables
+            database = self.workspace.database
+            if default_store.is_meant(self.workspace) and not database.exists():
+                default_store.make(database)
+            default_store.follow_move(self.workspace)
+            self.client = store_client(self.uri)
+            self.store = self._identity()
+            self.experiment_id = self._experiment()
+            self.parent_id = self._parent()
         self.connected = True
 
     def open(self) -> None:
@@ -112,11 +117,14 @@ class Tracker:
     def _identity(self) -> str:
         """Return an identifier of this store, which another store at its address would not have.
 
-        It is written into `Workspace.stores_met`.
+        It is noted in `Workspace.stores_met`, and a note there that the rows are recorded is
+        removed until `close` has recorded them again.
         """
         identity = f"made {self.client.get_experiment('0').creation_time}"
         path = self.workspace.stores_met
-        write_text(path, json_text({**(read_json(path) or {}), store_name(): identity}))
+        notes = {**(read_json(path) or {}), store_name(): identity}
+        notes.pop(self.address, None)
+        write_text(path, json_text(notes))
         return identity
 
     def _experiment(self) -> str:
@@ -173,10 +181,10 @@ class Tracker:
         write_text(folder.path / "mlflow.json", json_text(notes))
 
     def _attempt(self, action: Callable[[], None]) -> bool:
-        """Do something with the store; return whether that went well. No error is raised."""
+        """Act on the store; return whether that went well. An error is noted in `trouble`."""
         try:
             if not self.connected:
-                self.connect()
+                self._connect()
             action()
         except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
             self.trouble = (
@@ -234,12 +242,19 @@ class Tracker:
             action(folder)
 
     def forget_missing(self) -> None:
-        """Forget runs that the store no longer has, so that their cells are recorded again."""
-        recorded = content.runs_of_kind(self.client, self.experiment_id, "cell")
-        known = {run.info.run_id for run in recorded}
-        for folder in self.manifest.folders:
-            if self._note(folder).get("run_id", "") not in {"", *known}:
-                self._write_note(folder, {})
+        """Forget runs that the store no longer has, so that their cells are recorded again.
+
+        An error of the store is noted in `trouble`.
+        """
+
+        def forget() -> None:
+            recorded = content.runs_of_kind(self.client, self.experiment_id, "cell")
+            known = {run.info.run_id for run in recorded}
+            for folder in self.manifest.folders:
+                if self._note(folder).get("run_id", "") not in {"", *known}:
+                    self._write_note(folder, {})
+
+        self._attempt(forget)
 
     def _follow(self, folder: CellFolder) -> None:
         if folder.path not in self.runs:
@@ -291,7 +306,7 @@ class Tracker:
         self._write_note(folder, note | recorded_as(folder, outcome))
 
     def _end(self, run_id: str, begun: int, ended: int) -> int:
-        """Return when a run ended, in milliseconds since 1970: it lasts as long as its cell."""
+        """Return the end of a run, in milliseconds since 1970, so that it lasts as its cell did."""
         return int(self.client.get_run(run_id).info.start_time) + ended - begun
 
     def interrupt(self) -> None:
@@ -310,8 +325,16 @@ class Tracker:
 
         self._attempt(kill)
 
-    def close(self, failed: int, report: Path) -> None:
-        """End the run of the experiment, and log the files of the report as its artifacts."""
+    def close(self, n_failed: int, report: Path) -> None:
+        """Record the report and the rows of the experiment, and end its run.
+
+        Parameters
+        ----------
+        n_failed
+            Number of failed cells; with any, the run of the experiment ends as failed.
+        report
+            Folder of the report.
+        """
 
         def end() -> None:
             self.client.log_artifacts(self.parent_id, str(report), "report")
@@ -329,6 +352,10 @@ class Tracker:
             known = {path: run_id for path, run_id in runs.items() if run_id}
             log_examples(self.client, self.manifest, report, known)
             log_rows(self.client, self.experiment_id, self.parent_id, self.manifest, report, known)
-            self.client.set_terminated(self.parent_id, "FAILED" if failed else "FINISHED")
+            self.client.set_terminated(self.parent_id, "FAILED" if n_failed else "FINISHED")
+            with locked(self.workspace.store_lock):
+                path = self.workspace.stores_met
+                note = rows_note(self.manifest, self.store)
+                write_text(path, json_text({**(read_json(path) or {}), self.address: note}))
 
         self._attempt(end)

@@ -1,8 +1,8 @@
 """The MLflow UI on this machine, with an experiment open: its rows listed under it, best first.
 
-What the page shows at first is a view that MLflow's UI shares by a tag of the experiment
-(``mlflow.sharedViewState.<key>``, the one that its button "Share" writes); an older or later UI
-that does not know it shows its own default.
+The page opens with a view that a tag of the experiment holds (``mlflow.sharedViewState.<key>``),
+which is the tag that the UI's button "Share" writes. A version of the UI that does not know the tag
+opens with its own default view.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError, nearest
 from bench.store.workspace import Workspace
 from bench.tracking import default_store
-from bench.tracking.address import json_text, without_secret
+from bench.tracking.address import json_text, store_client, store_error, without_secret
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Key of the shared view.
 KEY = "bench"
 VIEW = f"mlflow.sharedViewState.{KEY}"
-#: Longest time in seconds that a server may take to answer first; slow machines need a minute.
+#: Longest time in seconds to wait for a server's first answer; slow machines need a minute.
 _PATIENCE_S = 120
 
 
@@ -74,11 +74,12 @@ def page(uri: str, experiment: str | None) -> str:
     Raises
     ------
     BenchError
-        The store holds no experiment of that name.
+        The store cannot be used, or holds no experiment of that name.
     """
-    from mlflow import MlflowClient
-
-    stored = MlflowClient(tracking_uri=uri).search_experiments(order_by=["last_update_time DESC"])
+    try:
+        stored = store_client(uri).search_experiments(order_by=["last_update_time DESC"])
+    except Exception as error:  # noqa: BLE001 - a store fails in many ways, none of them ours
+        raise store_error(uri, error) from None
     ours = {one.name: one for one in stored if one.experiment_id != "0"}
     if experiment is not None and experiment not in ours:
         raise BenchError(f"no experiment {experiment!r} in the store; {nearest(experiment, ours)}")
@@ -109,7 +110,8 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
     Raises
     ------
     BenchError
-        There is no store yet, or no such experiment, or the port is taken.
+        There is no store yet, it cannot be used, it holds no such experiment, or the port is
+        taken.
     """
     uri = default_store.existing(workspace)
     if uri.startswith(("http://", "https://")):
@@ -120,12 +122,14 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
     server = f"http://127.0.0.1:{port}"
     address = server + page(uri, experiment)
     # Python's safe path: no module is taken from the working directory.
-    command = [sys.executable, "-P", "-m", "mlflow", "ui", "--backend-store-uri", uri]
-    command += ["--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-P", "-m", "mlflow", "ui", "--workers", "1"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
     # Nothing here sends jobs to the server; their runner would take a second process's memory.
     without_jobs = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     environment = {**without_jobs, **os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     environment["PYTHONSAFEPATH"] = "1"
+    # Other users see the words of a command in `ps`, and the URI may hold a password.
+    environment["MLFLOW_BACKEND_STORE_URI"] = uri
     ends = (signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, _interrupt) for number in ends]
     # A session of its own: what the server starts is ended with it.
@@ -159,12 +163,12 @@ def _interrupt(*_: object) -> None:
 
 
 def _check_free(port: int) -> None:
-    """Refuse a port that another process listens at.
+    """Refuse a port that cannot be used, such as one that another process listens at.
 
     Raises
     ------
     BenchError
-        It does.
+        The port is taken, or may not be used.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

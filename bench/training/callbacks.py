@@ -36,12 +36,15 @@ class ProgressCallback(Callback):
             self.context.report_progress(trainer.current_epoch, trainer.max_epochs or 0, "epochs")
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Log the epoch's metrics, from the first of several processes alone."""
+        """Log the epoch's metrics, from the first of several processes alone.
+
+        All of them read the metrics, since a metric is put together by all when it is read.
+        """
+        values = {k: float(v) for k, v in trainer.callback_metrics.items()}
         if not trainer.is_global_zero:
             return
         done = trainer.current_epoch + 1
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        values = {k: float(v) for k, v in trainer.callback_metrics.items()}
         self.context.log_metrics(done, values | {"train/learning_rate": rate})
         text = f"loss {values['train/loss']:.3g}" if "train/loss" in values else ""
         self.context.report_progress(done, trainer.max_epochs or done, "epochs", text)
@@ -57,24 +60,33 @@ class ProgressCallback(Callback):
                 self.context.log_picture(done, name, picture)
 
 
-class ElapsedTime(Callback):
-    """Keeps in the checkpoint how many seconds a training took up to it, interruptions left out."""
+class History(Callback):
+    """Keeps in the checkpoint how a training came so far, over all its interruptions.
+
+    Its state has ``seconds``, the time of the training without the interruptions, and
+    ``precisions``, those of its processes.
+    """
 
     def __init__(self) -> None:
-        self._earlier_s = 0.0
+        self._earlier: dict[str, Any] = {"seconds": 0.0, "precisions": []}
         self._start = time.monotonic()
+        self._precision = ""
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._start = time.monotonic()
+        self._precision = cast(TrainingModule, pl_module).layer_precision
 
     def state_dict(self) -> dict[str, Any]:
         """Return the part of a checkpoint that this callback needs."""
-        return {"seconds": self._earlier_s + time.monotonic() - self._start}
+        return {
+            "seconds": self._earlier["seconds"] + time.monotonic() - self._start,
+            "precisions": sorted({*self._earlier["precisions"], self._precision}),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
-        self._earlier_s = state_dict["seconds"]
+        self._earlier = state_dict
 
 
 class SyncCheck(Callback):
@@ -168,7 +180,9 @@ class PeriodicCheckpoint(Checkpoint):
     """Writes a checkpoint at the end of an epoch, as often as its cost allows.
 
     The first and the last epoch end with one. In between, one is written when the last
-    one took less than `CHECKPOINT_SHARE` of the time since.
+    one took less than `CHECKPOINT_SHARE` of the time since. A training whose loss or weights are
+    not finite ends, and leaves the checkpoint as it is: whoever resumes it diverges anew, and does
+    not take the broken weights for a finished training.
 
     Parameters
     ----------
@@ -183,14 +197,28 @@ class PeriodicCheckpoint(Checkpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write a checkpoint if it is due; the first process decides for all of them."""
+        if not has_finite_state(trainer, pl_module):
+            trainer.should_stop = True
+            return
         elapsed = time.monotonic() - self.written
         is_due = elapsed >= self.cost_s / CHECKPOINT_SHARE
         is_last = trainer.current_epoch + 1 == trainer.max_epochs or trainer.should_stop
         if trainer.strategy.broadcast(is_due or is_last):
             start = time.monotonic()
-            trainer.save_checkpoint(self.path)
+            # Lightning writes to the folder for temporary files, and copies where that is another
+            # file system: only a rename puts the whole file in place.
+            part = self.path.with_name(f".{self.path.name}.part")
+            trainer.save_checkpoint(part)
+            if trainer.is_global_zero:
+                part.replace(self.path)
             self.written = time.monotonic()
             self.cost_s = self.written - start
+
+
+def has_finite_state(trainer: pl.Trainer, module: pl.LightningModule) -> bool:
+    """Return whether the last loss and all weights of a training are finite."""
+    loss = float(trainer.callback_metrics.get("train/loss", 0.0))
+    return math.isfinite(loss) and all(bool(w.isfinite().all()) for w in module.parameters())
 
 
 def weights_of(module: pl.LightningModule) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,8 @@ class TrainingModule(pl.LightningModule):
 
     Attributes
     ----------
+    earlier_precisions
+        Precisions of the processes that trained it before this one, where it goes on.
     layer_precision
         Precision of the network's products.
     """
@@ -63,6 +65,7 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.settings, self.network, self.excerpts, self.dev = settings, network, excerpts, dev
         self.layer_precision: UsedPrecision = settings.used_precision()
+        self.earlier_precisions: Sequence[str] = ()
         self.register_buffer("audio", excerpts.audio, persistent=False)
         # It is the same on all devices: DDP need not send it round at each step.
         self._ddp_params_and_buffers_to_ignore = ["audio"]

@@ -130,7 +130,8 @@ class NetworkSeparator(TrainingSettings):
         module = self.module(tracks, dev, context.cache)
         weights = train(module, context, self.device)
         self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}
-        self.precision_: str = module.layer_precision
+        precisions = {*module.earlier_precisions, module.layer_precision}
+        self.precision_ = " and ".join(sorted(precisions))
         self.rate_ = rate
         return self
 

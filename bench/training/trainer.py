@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import math
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -14,17 +14,19 @@ import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.callbacks import Callback, EarlyStopping
 from torch import Tensor
+from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bench.errors import BenchError
+from bench.errors import BenchError, exception_text
 from bench.methods.context import FitContext
 from bench.training.callbacks import (
     BestWeights,
-    ElapsedTime,
+    History,
     PeriodicCheckpoint,
     ProgressCallback,
     SyncCheck,
     WeightAverage,
+    has_finite_state,
     weights_of,
 )
 from bench.training.lightning import DEV_METRIC, TrainingModule
@@ -39,8 +41,8 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
         A training that has not begun.
     context
         Context of the training. Where it has a folder, checkpoints are kept there, and a
-        training resumes from an earlier one. A checkpoint that cannot be read is removed, and the
-        training begins again.
+        training resumes from an earlier one. A damaged checkpoint is set aside, and the training
+        begins again.
     device
         ``cpu`` or ``cuda``.
 
@@ -59,14 +61,16 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
     with tempfile.TemporaryDirectory() as scratch:
         last = (context.folder or Path(scratch)) / "checkpoints" / "last.ckpt"
         selects = bool(module.dev) and module.settings.select == "best"
-        checkpoint = _read(last)
-        context.resume_after(_seconds_in(checkpoint))
+        checkpoint = _read(last, context.owns_folder)
+        history = checkpoint.get("callbacks", {}).get(History.__qualname__, {})
+        context.resume_after(history.get("seconds", 0.0))
+        module.earlier_precisions = history.get("precisions", [])
         if _has_stopped(checkpoint):
             return _weights_in(checkpoint)
         resumed = last if checkpoint else None
         del checkpoint  # the trainer reads it anew; it would take its memory until the end
         has_batch_norm = any(isinstance(part, _BatchNorm) for part in module.network.modules())
-        callbacks: list[Callback] = [ProgressCallback(context), ElapsedTime(), SyncCheck()]
+        callbacks: list[Callback] = [ProgressCallback(context), History(), SyncCheck()]
         callbacks += [best] if selects else []
         callbacks += [average] if module.settings.average else []
         if selects and module.automatic_optimization:
@@ -98,14 +102,15 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
                 trainer.fit(module, ckpt_path=resumed, weights_only=True)
             except SystemExit:  # what Lightning makes of Ctrl-C
                 raise KeyboardInterrupt from None
+            except ProcessRaisedException as error:  # its text is the traceback of the process
+                raise BenchError(_last_line(str(error))) from error
         if trainer.node_rank > 0:
             return weights_of(module)  # the first host has the best ones, and the checkpoint
         weights = best.weights or average.state_dict()["weights"]
         if trainer.world_size > 1:  # other processes have trained
-            weights = weights or _weights_in(_read(last))
+            weights = weights or _weights_in(_read(last, context.owns_folder))
     weights = weights or weights_of(module)
-    finite = all(bool(torch.isfinite(w).all()) for w in weights.values())
-    if not finite or not math.isfinite(float(trainer.callback_metrics.get("train/loss", 0.0))):
+    if not has_finite_state(trainer, module):
         remedy = "; lower learning_rate" if module.settings.recipe == "adam" else ""
         raise BenchError(f"training diverged: its loss or its weights are not finite{remedy}")
     return weights
@@ -121,12 +126,6 @@ def _weights_in(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
     return {}
 
 
-def _seconds_in(checkpoint: dict[str, Any]) -> float:
-    """Return how many seconds a training took up to a checkpoint; 0 where it does not say."""
-    state = checkpoint.get("callbacks", {}).get(ElapsedTime.__qualname__, {})
-    return float(state.get("seconds", 0.0))
-
-
 def _has_stopped(checkpoint: dict[str, Any]) -> bool:
     """Return whether a training had stopped early when it wrote a checkpoint.
 
@@ -138,16 +137,46 @@ def _has_stopped(checkpoint: dict[str, Any]) -> bool:
     )
 
 
-def _read(checkpoint: Path) -> dict[str, Any]:
-    """Return a checkpoint; an empty mapping where there is none. A damaged one is removed."""
+def _read(checkpoint: Path, is_own: bool) -> dict[str, Any]:
+    """Return a checkpoint; an empty mapping where there is none or it is damaged.
+
+    A damaged one is set aside under another name if it `is_own`, and said to be. A disk that cannot
+    be read or too little memory does not make a checkpoint damaged.
+
+    Raises
+    ------
+    OSError, MemoryError
+        The file cannot be read now.
+    """
     if not checkpoint.is_file():
         return {}
     try:
         content: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, it is of no use
-        checkpoint.unlink(missing_ok=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with its content
+        if is_own:
+            aside = checkpoint.replace(checkpoint.with_suffix(".damaged"))
+            print(
+                f"bench: {checkpoint} is damaged ({exception_text(error)}): it is kept as "
+                f"{aside.name}, and the training begins again",
+                file=sys.stderr,
+                flush=True,
+            )
         return {}
     return content
+
+
+def _last_line(text: str) -> str:
+    r"""Return the last line of a traceback: what went wrong, a BenchError without its name.
+
+    Examples
+    --------
+    >>> _last_line("Traceback\n  at 1\nbench.errors.BenchError: no space")
+    'no space'
+    """
+    lines = [line for line in text.splitlines() if line.strip()] or [""]
+    return lines[-1].removeprefix(f"{BenchError.__module__}.{BenchError.__qualname__}: ")
 
 
 def _quiet_trainer(**options: Any) -> pl.Trainer:

@@ -19,7 +19,16 @@ def answer_text(results: Results, part: Part) -> str:
     scope = f"On {corpus['n_test']} of {corpus['n_full']} test tracks of {corpus['title']}"
     first = _best(part, part.metrics[0])
     if first is None:
+        if not ranked and not unfinished:
+            return f"{scope} there is no method to rank: all rows are bounds or imported scores."
         return f"{scope} no method has a score of its {part.target} yet."
+    if len(ranked) == 1:
+        values = [
+            f"{metric_name(metric)} {first.entries[metric].text}{unit_of(metric)}"
+            for metric in part.metrics
+        ]
+        sentences = [f"{scope}, {first.row.label} has for the {part.target}: {', '.join(values)}."]
+        return " ".join([*sentences, *_best_bound(part, first), *_published(part, first)])
     sentences = [f"{scope}, {_best_sentence(part, part.metrics[0], ranked)}"]
     for metric in part.metrics[1:]:
         best = _best(part, metric)

@@ -367,6 +367,12 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(workspace, capsys
     assert not list(Path("runs").glob("*/cell.json"))
 
 
+def test_a_device_that_has_no_such_name_is_refused_by_separate_too(workspace, capsys):
+    soundfile.write("song.wav", np.zeros((8_000, 1)), 16_000)
+    assert bench("separate", "song.wav", "--with", "rpca", "--device", "gpu") == 2
+    assert "no device 'gpu'; known: auto, cpu, cuda" in capsys.readouterr().err
+
+
 def test_runs_may_be_a_link_and_a_reports_folder_may_not(workspace, tmp_path_factory, capsys):
     elsewhere = tmp_path_factory.mktemp("disk")
     Path("tiny.yaml").write_text(TINY.split("  - {method: ideal")[0])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -126,8 +127,18 @@ def test_a_changed_label_of_a_training_track_changes_what_is_learnt_from_labels_
 
 
 def test_a_cell_comes_back_from_json(planned):
-    assert Cell(**planned[1].to_json()) == planned[1]
-    assert Cell(**planned[1].to_json()).fingerprint == planned[1].fingerprint
+    for cell in planned:
+        read_back = Cell.from_json(json.loads(json.dumps(cell.to_json())))
+        assert read_back == cell
+        assert read_back.fingerprint == cell.fingerprint
+
+
+def test_a_recorded_identity_stands_for_that_of_a_method_that_cannot_be_imported(planned):
+    cell = planned[1]
+    absent = replace(cell, method="absent_method:Absent")
+    identified = absent.identified(cell.identity() | {"row": "another"})
+    assert identified == absent
+    assert identified.identity() == cell.identity() != absent.identity()
 
 
 def test_cells_that_differ_in_separation_alone_share_one_training(planned):

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from bench.errors import BenchError
-from bench.plan.experiment import MethodEntry
+from bench.plan.experiment import CHOICES, Experiment, MethodEntry
 from bench.plan.experiment_file import read_experiment
 
 GOOD = """\
@@ -99,6 +99,44 @@ def test_a_sweep_gives_all_combinations_each_with_its_label(write):
         ("dataset:", "stft: {n_fft: 1023, hop: 2}\ndataset:", "exp.yaml:3: stft: n_fft must be"),
         ("dataset:", "stft: {n_fft: 1024}\ndataset:", "exp.yaml:3: stft: give n_fft and hop"),
         ("dataset:", "stft: {window: 3}\ndataset:", "unknown key 'window'; did you mean 'win"),
+        (
+            "dataset:",
+            "stft: {n_fft: 0, hop: 0}\ndataset:",
+            "stft: n_fft must be an even number of s",
+        ),
+        (
+            "dataset:",
+            "stft: {n_fft: 4, hop: true}\ndataset:",
+            "stft.hop = True: it should be a val",
+        ),
+        (
+            "dataset:",
+            "stft: {window_s: 0.064, hop_s: .inf}\ndataset:",
+            "exp.yaml:3: stft.hop_s = inf: it should be a finite number",
+        ),
+        (
+            "dataset:",
+            "stft: {window_s: 1.0e+308, hop_s: 0.01}\ndataset:",
+            "exp.yaml:3: stft.window_s = 1e+308: it should be less than or equal to 3600",
+        ),
+        ("[0, 1]", "[true]", "exp.yaml:4: seeds.0 = True: it should be a valid number"),
+        ("label: Mixture", "label: ''", "exp.yaml:7: methods.0.label: the label is empty; name"),
+        ("label: Mixture", "label: ' '", "exp.yaml:7: methods.0.label: the label is empty; name"),
+        (
+            "label: DNN",
+            "label: DNN\n    published: {vocals: {gnsdr: .nan}}",
+            "exp.yaml:10: methods.1.published.vocals.gnsdr = nan: it should be a finite number",
+        ),
+        (
+            "label: DNN",
+            "label: DNN\n    published: {vocals: {gnsdr: -.inf}}",
+            "exp.yaml:10: methods.1.published.vocals.gnsdr = -inf: it should be a finite number",
+        ),
+        (
+            "label: DNN",
+            "label: DNN\n    published: {vocals: {gnsdr: true}}",
+            "exp.yaml:10: methods.1.published.vocals.gnsdr = True: it should be a valid number",
+        ),
         ("dataset:", "figure: {ower: a}\ndataset:", "unknown key 'ower'; did you mean 'over'"),
         ("dataset:", "figure: {over: hidden}\ndataset:", "no swept hyperparameter 'hidden'; kn"),
         ("table:", "table:\n  rows: sorted", "table.rows = 'sorted': it should be 'listed' or"),
@@ -112,6 +150,12 @@ def test_a_sweep_gives_all_combinations_each_with_its_label(write):
 def test_a_mistake_is_refused_with_its_line_and_the_nearest_name(write, old, new, message):
     assert old in GOOD
     assert message in refused(write(GOOD.replace(old, new)))
+
+
+def test_an_experiment_comes_back_from_json(write):
+    transform = "stft: {window_s: 64e-3, hop_s: 0.016}\npublished_source: A paper\n"
+    experiment = read_experiment(write(transform + GOOD))
+    assert Experiment.model_validate(json.loads(json.dumps(experiment.model_dump()))) == experiment
 
 
 def test_two_rows_of_one_name_are_refused(write):
@@ -244,7 +288,9 @@ def test_the_experiments_of_the_project_are_valid():
     paths = sorted((Path(__file__).parents[3] / "experiments").glob("*.yaml"))
     assert len(paths) >= 2
     for path in paths:
-        read_experiment(path)
+        for entry in read_experiment(path).methods:
+            if entry.chosen not in ("", *CHOICES):
+                assert path.with_name(f"{entry.chosen}.yaml").is_file(), path
 
 
 def faults(path, *overrides) -> list[str]:

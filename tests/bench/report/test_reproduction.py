@@ -89,6 +89,19 @@ def test_a_trained_row_may_differ_by_what_its_seeds_do(report, planned):
     assert one_seed.verdict == "within what trainings differ by"
 
 
+def test_other_rows_that_the_trainings_would_do_for_are_named(planned):
+    """The allowance is 0.24 dB: a second row is 0.1 dB away, a third 9 dB."""
+    near, far = (
+        [dataclasses.replace(cell, row=name) for cell in planned[1:]] for name in ("Near", "Far")
+    )
+    outcomes = [outcome(cell) for cell in planned]
+    outcomes += [outcome(cell, 0.1) for cell in near] + [outcome(cell, 9.0) for cell in far]
+    report = Results(EXPERIMENT, {}, outcomes)
+    (row,) = compare(report, [outcome(cell, 0.05) for cell in planned[1:]])
+    assert row.is_reproduced
+    assert row.verdict == "within what trainings differ by, also of Near"
+
+
 def test_a_report_of_one_seed_is_judged_by_the_committed_spread(planned):
     report = Results(EXPERIMENT, {}, [outcome(cell) for cell in planned[:2]])
     allowed = {name: 3 * sd * 2**0.5 for name, sd in reproduction.TRAINING_SD_DB.items()}

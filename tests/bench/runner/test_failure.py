@@ -37,6 +37,10 @@ def test_a_cell_that_fails_by_itself_keeps_its_reason_and_traceback(folder):
     assert "raise error from cause" in state["traceback"]
 
 
+def test_a_reason_is_one_line(folder):
+    assert outcome_of(folder, RuntimeError("first\nsecond\nthird")).why == "RuntimeError: first"
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
 def test_a_disk_is_known_by_the_number_of_the_error_however_far_back(folder, code):
     disk = OSError(code, "words that nobody reads")

@@ -18,6 +18,7 @@ from bench.store.cell_folder import CellFolder
 from bench.store.claim import claimed
 from bench.store.files import server_time
 from bench.store.trained import member_folders, training_folder
+from tests.command import wait_until
 
 
 @pytest.fixture
@@ -49,6 +50,50 @@ def test_a_host_waits_for_no_training_whose_cells_have_failed(tmp_path, pending)
     thread.join(30)
     assert joined == [0]
     assert not second.path.exists()
+
+
+def test_a_host_answers_only_a_call_under_the_claim_in_force(tmp_path, pending, monkeypatch):
+    ensemble, late = pending
+    first, _ = member_folders(ensemble)
+    joined: list[Path] = []
+    monkeypatch.setattr(hosts, "_train_along", lambda _, folder: joined.append(folder.path) or 1)
+    monkeypatch.setattr(hosts, "CALL_POLL_S", 0.01)
+    job = Job(tmp_path, Path(), "cpu", 1, "commit", began=server_time(tmp_path) - 60)
+    first.begin()
+    first.call("claim.1.json")  # by a run that was killed
+    thread = threading.Thread(target=hosts.join, args=(job, pending), daemon=True)
+    with claimed(first.path), claimed(first.path.parent / "other"):
+        (first.path / "claim.1.json").rename(first.path / "claim.2.json")
+        thread.start()
+        thread.join(0.5)
+        assert joined == []
+        first.call("claim.2.json")
+        wait_until(lambda: joined, "the call to be answered")
+        thread.join(0.5)
+    assert joined == [first.path]
+    ensemble.fail("Error: out of memory", "")
+    late.fail("Error: no test track", "")
+    thread.join(30)
+
+
+def test_a_waiting_host_seldom_asks_the_clock_of_the_file_server(tmp_path, pending, monkeypatch):
+    n_asked = 0
+
+    def asked(folder: Path) -> float:
+        nonlocal n_asked
+        n_asked += 1
+        return server_time(folder)
+
+    monkeypatch.setattr(hosts, "server_time", asked)
+    monkeypatch.setattr(hosts, "CALL_POLL_S", 0.01)
+    job = Job(tmp_path, Path(), "cpu", 1, "commit", began=server_time(tmp_path) - 60)
+    thread = threading.Thread(target=hosts.join, args=(job, pending), daemon=True)
+    thread.start()
+    thread.join(1)
+    for folder in pending:
+        folder.fail("Error: out of memory", "")
+    thread.join(30)
+    assert n_asked == 1
 
 
 def test_a_host_stops_with_a_line_once_the_first_host_computes_nothing(

@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from distributed import Client
 
+from baselines.networks.drnn.separator import DRNN
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
 from bench.methods.separator import Separator
@@ -33,7 +35,7 @@ from bench.store import claim
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import newest
 from bench.store.trained import member_folders
-from tests.command import bench, cluster, wait_until
+from tests.command import bench, cluster, end, start, wait_until
 
 SLOW = """\
 import os, time
@@ -245,6 +247,20 @@ def test_a_sweep_over_a_scheduler_ends_complete_though_a_worker_is_killed(sweep,
     assert np.abs(both[0][finite] - both[1][finite]).max() < 1e-6
 
 
+def test_a_worker_of_several_threads_is_refused_in_one_line(sweep, capsys):
+    with cluster([]) as dask:
+        end(dask.workers.pop())
+        words = ["worker", dask.address, "--host", "127.0.0.1", "--no-dashboard", "--no-nanny"]
+        dask.workers.append(start(*words, "--nthreads", "3", "--name", "wide", module="dask"))
+        with Client(dask.address) as client:
+            wait_until(lambda: client.nthreads(), "a worker")
+        assert bench("run", "sweep.yaml", "--scheduler", dask.address) == 2
+    err = capsys.readouterr().err
+    assert "the Dask worker wide has 3 threads" in err
+    assert err.count("\n") == 1
+    assert not Path("log").exists()
+
+
 def test_a_scheduler_that_does_not_answer_is_named(sweep, capsys):
     assert bench("run", "sweep.yaml", "--scheduler", "tcp://127.0.0.1:9") == 2
     err = capsys.readouterr().err
@@ -402,6 +418,31 @@ def test_each_protocol_has_the_time_of_its_own_scores(sweep, monkeypatch):
     folder = CellFolder(Path("runs"), cell)
     seconds = {name: folder.score_facts(name)["score_s"] for name in cell.protocols}
     assert seconds["si_sdr"] > 0.3 * N_TRACKS > seconds["usdr"] > 0
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_training_that_was_taken_over_changes_nothing_more(workspace, monkeypatch, failing):
+    """Another machine has waited for this one in vain, and has trained the cell itself."""
+    Path("one.yaml").write_text(ENSEMBLE)
+    cell = cells(read_experiment(Path("one.yaml")), Synthetic())[-1]
+    folder = CellFolder(Path("runs").resolve(), cell)
+    folder.path.parent.mkdir()
+
+    def fit(method, *_):
+        os.utime(newest(folder.path), (0, 0))
+        with claim.claimed(folder.path) as other:
+            assert other is not None
+        if failing:
+            raise RuntimeError("the context of the other process")
+        return method
+
+    monkeypatch.setattr(DRNN, "fit", fit)
+    job = Job(folder.path.parent, Path("data"), "cpu", 1, "")
+    result = cell_module.compute(job, cell)
+    assert (result.status, result.why) == ("busy", "")
+    assert not folder.is_fitted()
+    assert not folder.fit_folder.exists()
+    assert folder.state().get("stage") != "failed"
 
 
 def test_a_failure_is_recorded_before_another_process_can_begin_the_cell(sweep, monkeypatch):

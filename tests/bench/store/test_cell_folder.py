@@ -80,6 +80,16 @@ def test_what_was_learnt_counts_only_while_its_files_are_as_they_were_written(fo
     assert not folder.is_fitted()
 
 
+def test_curves_pass_over_a_line_with_a_damaged_byte(folder):
+    for step in (1, 2, 3):
+        folder.add_metrics(step, {"loss": 1.0})
+    path = folder.path / "curves.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"step": 2', b'"step": \xff'))
+    assert [line["step"] for line in folder.curves()] == [1, 3]
+    path.write_bytes(path.read_bytes().replace(b'{"loss": 1.0}}', b'{"lo\xffs": 1.0}}', 1))
+    assert [line["step"] for line in folder.curves()] == [3]
+
+
 def test_curves_keep_the_last_of_a_repeated_step_and_pass_over_a_cut_line(folder):
     folder.add_metrics(1, {"loss": 3.0})
     folder.add_metrics(2, {"loss": 2.5})

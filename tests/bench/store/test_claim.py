@@ -98,7 +98,7 @@ def test_a_claim_that_was_let_go_is_free_for_every_machine(tmp_path, monkeypatch
         assert own_claim is not None
 
 
-@pytest.mark.parametrize("content", ['{"machine": "another"}', "", "[]", "{"])
+@pytest.mark.parametrize("content", ['{"machine": "another"}', "", "[]", "{", "[" * 100_000])
 def test_from_another_machine_a_claim_lives_by_its_heartbeat(tmp_path, content):
     folder = tmp_path / "cell"
     write_foreign(folder, claim.STALE_S / 2, content)
@@ -152,6 +152,23 @@ def test_one_that_was_taken_over_finds_so(tmp_path, monkeypatch):
             assert other is not None
             assert not own_claim.holds()
             assert other.holds()
+
+
+def test_a_late_process_takes_no_number_below_that_of_a_living_claim(tmp_path, monkeypatch):
+    write_foreign(tmp_path, 2 * claim.STALE_S)
+    is_alive = claim._is_alive
+
+    def held_up(path, now):
+        """Let two others take the cell over after this process has seen that the claim is dead."""
+        alive = is_alive(path, now)
+        path.rename(tmp_path / "claim.3.json")
+        os.utime(tmp_path / "claim.3.json")
+        return alive
+
+    monkeypatch.setattr(claim, "_is_alive", held_up)
+    with claimed(tmp_path) as late:
+        assert late is None
+    assert [path.name for path in tmp_path.iterdir()] == ["claim.3.json"]
 
 
 def test_a_claim_names_host_and_process(tmp_path):

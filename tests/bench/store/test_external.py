@@ -13,7 +13,10 @@ import pytest
 import soundfile
 
 from bench.datasets.synthetic import Synthetic
+from bench.errors import BenchError
+from bench.plan.cells import Cell
 from bench.scoring.protocols import BssEvalV3, score_track
+from bench.store.manifest import add_external
 from bench.track import TARGETS, Track
 from tests.command import bench
 
@@ -79,6 +82,19 @@ def test_flac_is_read_and_a_name_given(folders):
     assert run.data.metrics["vocals/gsir"] > 0
 
 
+def test_a_folder_whose_name_begins_with_an_underscore_gets_a_report(folders):
+    Path("my system").rename("_mine")
+    assert bench("score", "references", "_mine") == 0
+    assert "| \\_mine |" in Path("reports/mine/table.md").read_text()
+
+
+def test_a_row_without_a_name_is_refused_before_anything_is_scored(folders, capsys):
+    before = sorted(folders.rglob("*"))
+    assert bench("score", "references", "my system", "--as", " ") == 2
+    assert capsys.readouterr().err == "bench: the row's name is empty; give it one by --as\n"
+    assert sorted(folders.rglob("*")) == before
+
+
 def test_a_guest_stands_in_the_tables_of_an_experiment_and_stays(workspace, capsys):
     Path("host.yaml").write_text(HOST)
     assert bench("run", "host.yaml", "--workers", "0") == 0
@@ -124,11 +140,23 @@ def test_damaged_guests_are_named_and_stay_as_they_are(workspace, capsys):
     Path("host.yaml").write_text(HOST)
     assert bench("run", "host.yaml", "--workers", "0") == 0
     path = Path("runs/experiments/host.json")
-    for guests in ([{"row": "Guest"}], [1], None):
+    nameless = Cell("", "elsewhere", "elsewhere", 1, {}, None, "synthetic", {"test": "d"}, {})
+    nameless = nameless.to_json() | {"protocols": {"bss_eval_v3": 1}}
+    for guests in ([{"row": "Guest"}], [1], None, [nameless]):
         text = json.dumps(json.loads(path.read_text()) | {"guests": guests})
         path.write_text(text)
         assert bench("run", "host.yaml", "--workers", "0") == 2
         assert "the external scores in it are damaged; remove the file" in capsys.readouterr().err
+        assert path.read_text() == text
+    for text in ('{"guests": [', "[]", ""):
+        path.write_text(text)
+        for command in (["run", "host.yaml", "--workers", "0"], ["report", "host"]):
+            assert bench(*command) == 2
+            err = capsys.readouterr().err
+            assert "host.json is damaged or cannot be read, and it may hold external scores" in err
+            assert err.count("\n") == 1
+        with pytest.raises(BenchError, match="cannot be read"):
+            add_external(Path("runs"), "host", Cell.from_json(nameless))
         assert path.read_text() == text
 
 

@@ -31,15 +31,33 @@ def tone(hertz, seconds=2.0, rate=8000):
     return 0.1 * np.sin(2 * np.pi * hertz * np.arange(int(seconds * rate)) / rate)[None]
 
 
-def test_a_list_of_clips_whose_keys_lead_elsewhere_is_not_taken(tmp_path):
+def test_a_list_of_clips_with_other_fields_than_were_written_is_not_taken(tmp_path):
     chosen = prepare_clips(tmp_path, Synthetic(), DIGEST)
     assert list(read_clips(tmp_path, DIGEST)) == list(chosen)
     (path,) = (tmp_path / "examples").glob("*.json")
     content = json.loads(path.read_text())
-    for change in ({"key": "../../outside"}, {"another": 1}):
+    for change in (
+        {"key": "../../outside"},
+        {"another": 1},
+        {"start": "0"},
+        {"start": -1},
+        {"gain": float("nan")},
+        {"role": "../outside"},
+        {"rate": None},
+    ):
         clips = [{**clip, **change} for clip in content["clips"]]
         path.write_text(json.dumps({**content, "clips": clips}))
         assert read_clips(tmp_path, DIGEST) == ()
+
+
+def test_a_deleted_file_of_a_clip_is_written_again(tmp_path):
+    clips = prepare_clips(tmp_path, Synthetic(), DIGEST)
+    path = true_signals(tmp_path, clips[1])["mixture"]
+    content = path.read_bytes()
+    path.unlink()
+    assert read_clips(tmp_path, DIGEST) == ()
+    assert prepare_clips(tmp_path, Synthetic(), DIGEST) == clips
+    assert path.read_bytes() == content
 
 
 def test_sources_in_other_bands_do_not_overlap_and_equal_ones_do_whole():

@@ -7,6 +7,7 @@ import pytest
 
 from bench.errors import BenchError
 from bench.plan.cells import Cell
+from bench.store.manifest import manifest_path
 from bench.store.owner import check_file, check_scores, file_in
 from bench.store.workspace import Workspace
 from tests.command import bench
@@ -99,6 +100,44 @@ def test_the_order_of_overrides_and_links_to_a_file_make_no_other_owner():
     assert check_file(here, "y", "x.yaml", ["table={}", "table.rows=ranked"]) == ""
     with pytest.raises(BenchError, match="would replace its report"):
         check_file(here, "y", "x.yaml", ["table.rows=ranked", "table={}"])
+
+
+@pytest.mark.usefixtures("bare_workspace")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"cells": [1]},
+        {"cells": None},
+        {"cells": [{"method": "elsewhere", "hyperparameters": 3}]},
+        {"file": 3},
+        {"overrides": 3},
+        {"overrides": [3]},
+    ],
+)
+def test_a_damaged_record_says_nothing_of_the_owner(damage):
+    here = Workspace()
+    path = manifest_path(here.runs, "x")
+    path.parent.mkdir(parents=True)
+    record = {"cells": [], "file": "other.yaml", "overrides": [], **damage}
+    path.write_text(json.dumps(record))
+    assert check_file(here, "x", "x.yaml", []) == ""
+    report("x", file="mine/x.yaml", overrides=[])
+    Path("mine").mkdir()
+    Path("mine/x.yaml").write_text("")
+    with pytest.raises(BenchError, match=r"belongs to mine/x\.yaml"):
+        check_file(here, "x", "x.yaml", [])
+    (Path("reports/x") / "provenance.json").write_text(json.dumps(record))
+    assert check_file(here, "x", "x.yaml", []) == ""
+    check_scores(here, "x", external("a"))
+
+
+@pytest.mark.usefixtures("bare_workspace")
+def test_a_record_whose_file_is_null_is_one_of_an_earlier_release():
+    report("x", file=None)
+    Path("experiments").mkdir()
+    Path("experiments/x.yaml").write_text("")
+    with pytest.raises(BenchError, match=r"belongs to experiments/x\.yaml"):
+        check_file(Workspace(), "x", "x.yaml", [])
 
 
 def test_a_dry_run_says_that_the_run_would_be_refused(bare_workspace, capsys):

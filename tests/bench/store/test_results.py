@@ -88,6 +88,9 @@ def test_the_runs_of_an_outcome_are_those_of_its_experiment(folder):
         "x @ a": {"run_id": "1"},
         "y @ a": {"run_id": "3"},
         "x @ c": {},
+        "x @ d": 1,
+        "x @ e": {"run_id": [1]},
+        "x @ f": {"run_id": None},
     }
     write_text(folder.path / "mlflow.json", json.dumps(notes))
     assert read_outcome(folder, "x").mlflow_runs == ["1", "2"]

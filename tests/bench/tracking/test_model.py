@@ -16,6 +16,8 @@ from bench.methods import chunks
 from bench.methods.saved import load_saved
 from bench.store.manifest import load_manifest
 from bench.track import TARGETS
+from bench.tracking import model
+from bench.tracking.model import log_model
 from tests.command import run_in
 
 TRAINED = """\
@@ -88,6 +90,51 @@ def test_the_signature_says_audio_in_and_stems_out(runs):
 def test_a_method_that_learns_nothing_has_no_model(runs):
     outputs = run_of(runs, "Mixture").outputs
     assert not (outputs and outputs.model_outputs)
+
+
+@pytest.fixture
+def new_run(runs):
+    """A store, a run without a model in it, and the folder of a trained cell."""
+    client = mlflow.MlflowClient()
+    trained = client.get_experiment_by_name("failing")
+    experiment = trained.experiment_id if trained else client.create_experiment("failing")
+    run = client.create_run(experiment)
+    (folder,) = [f for f in load_manifest(Path("runs"), "trained").folders if "none" in f.cell.row]
+    return client, run, folder
+
+
+def statuses(client, run) -> list[str]:
+    """Return the status of each model that was logged of a run, ready or not."""
+    models = client.search_logged_models([run.info.experiment_id])
+    return [str(model.status) for model in models if model.source_run_id == run.info.run_id]
+
+
+@pytest.mark.parametrize("step", ["log_model_artifacts", "log_batch", "log_outputs"])
+def test_a_model_that_could_not_be_logged_whole_is_marked_as_failed(new_run, monkeypatch, step):
+    client, run, folder = new_run
+
+    def away(*_: object, **__: object) -> None:
+        raise ConnectionError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, step, away)
+        with pytest.raises(ConnectionError, match="away"):
+            log_model(client, run.info.run_id, folder, {})
+    assert statuses(client, run) == ["FAILED"]
+    log_model(client, run.info.run_id, folder, {})
+    assert sorted(statuses(client, run)) == ["FAILED", "READY"]
+
+
+def test_a_method_that_cannot_be_read_leaves_no_model_behind(new_run, monkeypatch):
+    client, run, folder = new_run
+
+    def damaged(_: object) -> None:
+        raise BenchError("damaged")
+
+    monkeypatch.setattr(model, "load_method", damaged)
+    with pytest.raises(BenchError, match="damaged"):
+        log_model(client, run.info.run_id, folder, {})
+    assert statuses(client, run) == []
 
 
 def test_a_folder_that_names_no_separator_is_refused(tmp_path):

@@ -240,6 +240,8 @@ def test_the_model_is_loaded_and_registered_on_request(
     assert bench("register", "tracked", "DNN", "--seed", "7") == 2
     assert bench("register", "tracked", "Mixture") == 2
     assert "has no run of row 'Mixture', seed 0" in capsys.readouterr().err
+    assert bench("register", "tracked", "DNN", "--as", "a/b") == 2
+    assert "--as: MLflow refuses the name 'a/b' (" in capsys.readouterr().err
 
 
 def test_the_page_that_the_ui_opens_lists_the_cells(client, store):

@@ -8,12 +8,18 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 from playwright.sync_api import expect
 
+from bench.store.workspace import Workspace
+from bench.tracking import ui
+from tests.bench.tracking import postgres
 from tests.browser import ROOT, chromium, shoot, wait_for
-from tests.command import bench, free_port
+from tests.command import bench, free_port, wait_until
 
 #: As the file has it, but with networks that train in a moment.
 SMALLER = [
@@ -75,6 +81,42 @@ def test_a_port_that_is_taken_is_refused_at_once(workspace, capsys):
         f"bench: port {port} of 127.0.0.1 cannot be used (Address already in use); name another by "
         "--port\n"
     )
+
+
+def test_the_uri_of_a_store_is_no_word_of_a_command_that_others_see(workspace, monkeypatch):
+    uri = "postgresql://bench:s3cret@db.example.org/mlflow"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setattr(ui, "page", lambda *_: "/")
+    started = []
+    popen = subprocess.Popen
+
+    def note(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
+        started.append((command, settings["env"]))
+        return popen([sys.executable, "-c", ""], **settings)
+
+    monkeypatch.setattr(subprocess, "Popen", note)
+    ui.serve(Workspace(), None, free_port(), show=False)
+    ((command, environment),) = started
+    assert "s3cret" not in " ".join(command)
+    assert environment["MLFLOW_BACKEND_STORE_URI"] == uri
+
+
+def test_the_ui_shows_a_database_without_telling_others_its_password(workspace, begin):
+    pytest.importorskip("psycopg", reason="needs psycopg[binary], which is not installed")
+    with postgres.server() as database:
+        uri = database.replace("bench@", "bench:s3cret@")
+        MlflowClient(uri).create_experiment("shared")
+        port = free_port()
+        served = begin("ui", "shared", "--port", str(port), MLFLOW_TRACKING_URI=uri)
+        wait_until(lambda: "end it with Ctrl-C" in served.log.read_text(), "the server")
+        commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+        assert any(str(port).encode() in command for command in commands)
+        assert not [command for command in commands if b"s3cret" in command]
+        served_store = MlflowClient(f"http://127.0.0.1:{port}")
+        assert served_store.get_experiment_by_name("shared") is not None
+        served.send_signal(signal.SIGINT)
+        said, _ = served.communicate(60)
+        assert "s3cret" not in said
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
 import yaml
 from torch.nn.utils import parameters_to_vector
@@ -17,8 +18,8 @@ from bench.errors import BenchError
 from bench.methods.context import FitContext
 from bench.track import Track
 from bench.training import callbacks
-from bench.training.lightning import TrainingModule
-from bench.training.trainer import train
+from bench.training.lightning import MiniBatches, TrainingModule
+from bench.training.trainer import _read, train
 from tests import manual
 from tests.command import ROOT, end, free_port, start
 
@@ -89,8 +90,8 @@ def test_no_epoch_is_lost_where_the_best_is_long_ago_and_a_moved_folder_changes_
     assert same(resumed.weights_, weights)
 
 
-def test_a_checkpoint_that_a_crash_has_cut_is_dropped_and_training_begins_again(
-    tracks, dev, tmp_path
+def test_a_damaged_checkpoint_is_set_aside_with_a_line_and_training_begins_again(
+    tracks, dev, tmp_path, capsys
 ):
     values = {**SMALL, "epochs": 3}
     with pytest.raises(KilledError):
@@ -101,6 +102,87 @@ def test_a_checkpoint_that_a_crash_has_cut_is_dropped_and_training_begins_again(
     resumed = DRNN(**values).fit(tracks, dev, log)
     assert min(log.curve) == 1
     assert same(resumed.weights_, DRNN(**values).fit(tracks, dev).weights_)
+    assert (path.parent / "last.damaged").stat().st_size == 1000
+    assert f"{path} is damaged (" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), MemoryError()])
+def test_a_checkpoint_that_cannot_be_read_now_is_kept(tracks, dev, tmp_path, monkeypatch, error):
+    values = {**SMALL, "epochs": 3}
+    with pytest.raises(KilledError):
+        DRNN(**values).fit(tracks, dev, Kept(tmp_path, last=1))
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    content = path.read_bytes()
+
+    def refuse(*_, **__):
+        raise error
+
+    with monkeypatch.context() as patch, pytest.raises(type(error)):
+        patch.setattr(torch, "load", refuse)
+        DRNN(**values).fit(tracks, dev, Kept(tmp_path))
+    assert path.read_bytes() == content
+    log = Kept(tmp_path)
+    DRNN(**values).fit(tracks, dev, log)
+    assert min(log.curve) == 2, "it began again in place of going on"
+
+
+def test_a_host_that_joins_leaves_a_damaged_checkpoint_where_it_is(tracks, dev, tmp_path):
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    path.parent.mkdir()
+    path.write_bytes(b"cut")
+    assert _read(path, is_own=False) == {}
+    assert path.read_bytes() == b"cut"
+
+
+def test_a_diverged_training_is_never_taken_for_finished(tracks, dev, tmp_path, monkeypatch):
+    values = {**SMALL, "epochs": 5, "patience": 5}
+    plain = MiniBatches.training_step
+
+    def diverging(module, *batch):
+        loss = plain(module, *batch)
+        return loss * float("nan") if module.current_epoch >= 3 else loss
+
+    monkeypatch.setattr(MiniBatches, "training_step", diverging)
+    for _ in range(3):
+        with pytest.raises(BenchError, match="training diverged"):
+            DRNN(**values).fit(tracks, dev, Kept(tmp_path))
+
+
+@pytest.mark.usefixtures("checkpoint_each_epoch")
+def test_a_checkpoint_is_renamed_into_place(tracks, dev, tmp_path, monkeypatch):
+    written = []
+    plain = pl.Trainer.save_checkpoint
+
+    def save(trainer, path, *rest, **options):
+        written.append(Path(path).name)
+        plain(trainer, path, *rest, **options)
+
+    monkeypatch.setattr(pl.Trainer, "save_checkpoint", save)
+    DRNN(**{**SMALL, "epochs": 2}).fit(tracks, dev, Kept(tmp_path))
+    assert set(written) == {".last.ckpt.part"}
+    assert [file.name for file in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.usefixtures("checkpoint_each_epoch")
+def test_a_resumed_training_tells_of_all_its_parts(tracks, dev, tmp_path, monkeypatch):
+    values = {**SMALL, "epochs": 4}
+    with pytest.raises(KilledError):
+        DRNN(**values).fit(tracks, dev, Kept(tmp_path, last=2))
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    history = content["callbacks"]["History"]
+    assert 0 < history["seconds"] < 60
+    assert history["precisions"] == ["float32"]
+    content["callbacks"]["History"] = {"seconds": 1000.0, "precisions": ["bfloat16"]}
+    torch.save(content, path)
+    log = Kept(tmp_path)
+    log.resume_after = lambda seconds: log.curve.update(earlier=seconds)
+    resumed = DRNN(**values).fit(tracks, dev, log)
+    assert log.curve["earlier"] == 1000
+    assert resumed.training_facts()["precision"] == "bfloat16 and float32"
+    last = torch.load(path, weights_only=True)["callbacks"]["History"]
+    assert last["precisions"] == ["bfloat16", "float32"]
+    assert last["seconds"] > 1000
 
 
 def test_training_lowers_the_loss_and_separates_what_it_has_heard(tracks):
@@ -346,13 +428,15 @@ def test_cuda_trains_and_separates_as_the_cpu_does(tracks, dev, test_track):
 
 
 class OnTwo(FitContext):
-    """Trains on two devices, and notes what it is told."""
+    """Trains on two devices, and notes what it is told; with `error`, raises it in a process."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, error: Exception | None = None) -> None:
+        self.folder, self.error = folder, error
         self.trainer_options = {"devices": 2, "strategy": "ddp_spawn"}
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        if self.error:
+            raise self.error
         with (self.folder / "curves").open("a") as file:
             file.write(f"{step} {values['train/loss']} {os.getpid()}\n")
 
@@ -375,6 +459,22 @@ def test_two_devices_give_the_training_of_one(tracks, dev, tmp_path):
     )
     assert np.quantile(apart, 0.999) < 1e-5
     assert apart.max() < 2e-4
+
+
+@pytest.mark.slow
+def test_two_devices_without_a_dev_clip_or_a_choice_of_epoch_end(tracks, dev, tmp_path):
+    """One process alone that reads a metric of both would wait for ever."""
+    settings = {"hidden": 16, "layers": 2, "epochs": 2, "batch_size": 4, "precision": "float32"}
+    DRNN(**settings, select="last").fit(tracks, dev, OnTwo(tmp_path))
+    assert len(np.loadtxt(tmp_path / "curves")) == 2
+
+
+@pytest.mark.slow
+def test_an_error_in_a_process_of_several_is_one_line(tracks, tmp_path):
+    settings = {"hidden": 16, "layers": 2, "epochs": 2, "batch_size": 4, "precision": "float32"}
+    with pytest.raises(BenchError) as caught:
+        DRNN(**settings).fit(tracks, [], OnTwo(tmp_path, BenchError("no space is left")))
+    assert str(caught.value) == "no space is left"
 
 
 #: Trains on one of two hosts; the word is γ.
