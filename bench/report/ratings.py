@@ -16,13 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.agreement import FEWEST_ROWS, kendall, measure_name
+from bench.report.agreement import kendall, measure_name
 from bench.report.numbers import correlation
 from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import merit, over_seeds
 
 #: Least rating of the hidden reference, and the share of trials in which a lower one is forgiven.
 LEAST_OF_REFERENCE, FORGIVEN = 90, 0.15
+
+#: With fewer rows than this no order of measures is compared with that of the ratings. It is less
+#: than in the tables, since a listening test has 12 signals at most.
+FEWEST_RATED = 4
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def _agreement(
     A measure that is infinite or undefined for a row is left out, so that all are compared over the
     same rows.
     """
-    if len(ratings) < FEWEST_ROWS:
+    if len(ratings) < FEWEST_RATED:
         return {}
     measures: dict[str, dict[str, float]] = {}
     for part in tables.parts:

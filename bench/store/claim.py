@@ -30,12 +30,28 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bench.store.files import FolderError, read_json
 
 #: Interval of heartbeats, and age after which a claim from another machine is dead, in seconds.
 BEAT_S, STALE_S = 5.0, 60.0
+
+#: Files whose locks keep the claims of this process alive.
+_HELD: set[IO[str]] = set()
+
+
+def _let_go() -> None:
+    """Close the claims of the parent in a process that was forked.
+
+    A lock lives as long as any process has its file open, and a training on several devices forks.
+    """
+    for file in _HELD:
+        file.close()
+    _HELD.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,7 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
         if claim is None:
             yield None
             return
+        _HELD.add(file)
         released = threading.Event()
         thread = threading.Thread(target=claim._send_heartbeats, args=[released], daemon=True)
         thread.start()
@@ -94,6 +111,7 @@ def claimed(folder: Path) -> Iterator[Claim | None]:
         finally:
             released.set()
             thread.join()
+            _HELD.discard(file)
             with contextlib.suppress(OSError):
                 os.utime(claim.path, (0, 0))
 

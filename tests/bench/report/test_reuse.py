@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
+from bench.provenance import short
 from bench.report.committed import load_committed, load_provenance
+from bench.report.formats.markdown import escape_markdown
 from tests.command import bench, run_in
 
 FIRST = """\
@@ -72,7 +74,8 @@ def test_only_the_new_row_is_computed_and_the_scores_are_the_same_to_the_bit(
     assert before.equals(after.loc[before.index])
     assert bench("report", "more", "--check") == 0
     text = (workspace / "reports" / "more" / "table.md").read_text()
-    assert "| Ours | taken from an earlier report |" in text
+    commit = escape_markdown(short(load_provenance(report)["report"]["commit"]))
+    assert f"| Ours | taken from shared ({commit}) |" in text
     assert "| Ideal ratio mask | computed here |" in text
 
 

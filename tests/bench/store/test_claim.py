@@ -89,6 +89,27 @@ def test_a_killed_process_loses_its_claim_at_once(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["claim.2.json"]
 
 
+def test_a_process_that_was_forked_does_not_keep_the_claim_of_its_parent(tmp_path):
+    """A killed parent may leave such a process, for example of a training on two devices."""
+    forking = HOLD.replace("print(", "os.fork() or time.sleep(600)\n    print(", 1)
+    assert forking != HOLD
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"import os, time\n{forking}", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        process.stdout.readline()
+        assert holder(tmp_path)["pid"] == process.pid
+        process.kill()
+        process.wait()
+        wait_until(lambda: holder(tmp_path) is None, "the claim to be free")
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.stdout.close()
+
+
 def test_a_claim_that_was_let_go_is_free_for_every_machine(tmp_path, monkeypatch):
     with claimed(tmp_path) as own_claim:
         assert own_claim is not None
