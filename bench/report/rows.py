@@ -226,11 +226,7 @@ def aggregates(
                 for row in done
                 if (row.label, metric) in tables  # imported scores have one protocol only
             }
-            of_trainings = {
-                row.label: _trainings(row, by_column[protocol, target, metric, row.label])
-                for row in done
-                if row.label in numbers
-            }
+            of_trainings = trainings_of(done, seeds, protocol, target, metric)
             p_best = _p_best(done, metric, numbers, tables, of_trainings)
             for row in rows:
                 figure = published.get((row.label, target, metric), np.nan)
@@ -303,9 +299,13 @@ def _row_numbers(seeds: pd.DataFrame, tracks: TrackTable, protocol: str) -> dict
     }
 
 
-def _trainings(row: Row, seeds: pd.DataFrame) -> Trainings:
-    """Return the trainings of a row, from its numbers under one metric by seed."""
-    return Trainings(seeds.sort_values("seed")["value"].to_list(), row.networks)
+def column_of(numbers: pd.DataFrame, protocol: str, target: str, metric: str) -> pd.DataFrame:
+    """Return the lines of one column of a table, from aggregates of rows or of seeds."""
+    return numbers[
+        (numbers["protocol"] == protocol)
+        & (numbers["target"] == target)
+        & (numbers["metric"] == metric)
+    ]
 
 
 def trainings_of(
@@ -322,11 +322,11 @@ def trainings_of(
     protocol, target, metric
         The column.
     """
-    of_column = seeds[
-        (seeds["protocol"] == protocol) & (seeds["target"] == target) & (seeds["metric"] == metric)
-    ]
-    by_row = dict(list(of_column.groupby("row", sort=False)))
-    return {row.label: _trainings(row, by_row[row.label]) for row in rows if row.label in by_row}
+    of_column = column_of(seeds, protocol, target, metric).sort_values("seed")
+    values = of_column.groupby("row", sort=False)["value"].agg(list)
+    return {
+        row.label: Trainings(values[row.label], row.networks) for row in rows if row.label in values
+    }
 
 
 def best_label(values: Mapping[str, float], metric: str) -> str | None:

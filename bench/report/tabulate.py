@@ -11,7 +11,15 @@ import pandas as pd
 
 from bench.report.groups import GroupFacts, group_facts
 from bench.report.layout import table_parts
-from bench.report.rows import UNRANKED, Row, TrackTables, aggregates, best_label, table_rows
+from bench.report.rows import (
+    UNRANKED,
+    Row,
+    TrackTables,
+    aggregates,
+    best_label,
+    column_of,
+    table_rows,
+)
 from bench.report.table import Part
 from bench.report.track_tables import track_tables
 from bench.scoring.aggregate import over_tracks, track_values
@@ -86,12 +94,8 @@ def tabulate(results: Results) -> ReportTables:
     groups = {}
     for (protocol, target), tables in tracks.items():
         metric = experiment.metrics(protocol)[0]
-        column = numbers[
-            (numbers["protocol"] == protocol)
-            & (numbers["target"] == target)
-            & (numbers["metric"] == metric)
-            & ~numbers["group"].isin(UNRANKED)
-        ]
+        column = column_of(numbers, protocol, target, metric)
+        column = column[~column["group"].isin(UNRANKED)]
         best = best_label(dict(zip(column["row"], column["value"], strict=True)), metric)
         groups[protocol, target] = group_facts(rows, metric, tables, best)
     units = {key: facts.unit for key, facts in groups.items()}

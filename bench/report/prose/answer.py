@@ -28,9 +28,9 @@ def answer_text(results: Results, part: Part) -> str:
             for metric in part.metrics
         ]
         sentences = [f"{scope}, {first.row.label} has for the {part.target}: {', '.join(values)}."]
-        return " ".join([*sentences, *_best_bound(part, first), *_published(part, first)])
-    sentences = [f"{scope}, {_best_sentence(part, part.metrics[0], ranked)}"]
-    for metric in part.metrics[1:]:
+    else:
+        sentences = [f"{scope}, {_best_sentence(part, part.metrics[0], ranked)}"]
+    for metric in part.metrics[1:] if len(ranked) > 1 else []:
         best = _best(part, metric)
         if best is not None:
             entry = best.entries[metric]

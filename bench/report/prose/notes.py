@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from bench import provenance
 from bench.plan.cells import IMPORTED, MADE_ELSEWHERE
 from bench.report.numbers import unit_of
-from bench.report.rows import UNRANKED, Row, best_label, is_tested
+from bench.report.rows import UNRANKED, Row, best_label, column_of, is_tested
 from bench.report.statistics import ALPHA, least_p_value
 from bench.report.table import CLOSE, SET_APART
 from bench.report.tabulate import ReportTables
@@ -147,13 +147,8 @@ def _about_groups(tables: ReportTables) -> list[str]:
 def _about_singers(tables: ReportTables) -> list[str]:
     """Return how the intervals over singers are read."""
     (protocol, target), facts = next(iter(tables.groups.items()))
-    numbers = tables.aggregates
-    column = numbers[
-        (numbers["protocol"] == protocol)
-        & (numbers["target"] == target)
-        & (numbers["metric"] == facts.metric)
-        & ~numbers["group"].isin(UNRANKED)
-    ]
+    column = column_of(tables.aggregates, protocol, target, facts.metric)
+    column = column[~column["group"].isin(UNRANKED)]
     widths = (column["high_singers"] - column["low_singers"]) / (column["high"] - column["low"])
     if not math.isfinite(widths.median()):
         return []
@@ -169,19 +164,14 @@ def _about_singers(tables: ReportTables) -> list[str]:
 def _unmarked(tables: ReportTables) -> list[str]:
     """Return why a table has no marks of significance, where it has too few songs for any."""
     (protocol, target), facts = next(iter(tables.groups.items()))
-    numbers = tables.aggregates
-    column = numbers[
-        (numbers["protocol"] == protocol)
-        & (numbers["target"] == target)
-        & (numbers["metric"] == facts.metric)
-    ]
+    column = column_of(tables.aggregates, protocol, target, facts.metric)
     values = column.dropna(subset="value").set_index("row")["value"]
     scored = [row for row in tables.rows if row.group != "bound" and row.label in values.index]
     ranked = [row for row in scored if row.ranked]
     if column["p_best"].notna().any() or not ranked:
         return []
-    best_value = best_label({row.label: values[row.label] for row in ranked}, facts.metric)
-    best = next(row for row in ranked if row.label == best_value)
+    label = best_label({row.label: values[row.label] for row in ranked}, facts.metric)
+    best = next(row for row in ranked if row.label == label)
     n_pairs = sum(is_tested(row, best) for row in scored)
     if n_pairs < 1 or least_p_value(facts.n_songs, n_pairs) < ALPHA:
         return []

@@ -149,6 +149,17 @@ def test_two_rows_that_print_the_same_share_the_best_value():
     assert "as B has to two decimals" in answer
 
 
+def test_one_method_alone_is_not_called_the_best_and_what_failed_is_named():
+    results = results_of({"A": {None: BASE}, "B": {None: NEAR}})
+    bound = replace(results.outcomes[1].cell, group="bound")
+    outcomes = [results.outcomes[0], Outcome(bound, "failed", "no memory")]
+    tables = tabulate(replace(results, outcomes=outcomes))
+    answer = answer_text(tables.results, tables.parts[0])
+    assert "A has for the vocals: GNSDR" in answer
+    assert "highest" not in answer
+    assert "Failed or not finished, and left out: B." in answer
+
+
 def test_undefined_scores_are_those_of_one_training():
     holes = np.where(np.arange(20) == 3, np.nan, BASE)
     results = results_of({"A": {0: holes, 1: holes, 2: holes}})
