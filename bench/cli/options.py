@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench.errors import BenchError, nearest
+from bench.errors import BenchError, check_known, nearest
 from bench.store.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -94,8 +94,29 @@ def manifest_of(name: str) -> Manifest:
     Raises
     ------
     BenchError
-        The experiment was never run here.
+        There is no such experiment, or it was never run here.
     """
     from bench.store.manifest import load_manifest
 
-    return load_manifest(HERE.runs, experiment_name(name))
+    name = experiment_name(name)
+    known = {*complete_experiment(""), *(Path(path).stem for path in complete_file(""))}
+    if known:
+        check_known("experiment", name, known)
+    return load_manifest(HERE.runs, name)
+
+
+def report_folder(report: Path) -> Path:
+    """Return the folder of a report that is given by its folder, or its name in ``reports/``.
+
+    Raises
+    ------
+    BenchError
+        There are reports, and none has that name.
+    """
+    if report.is_dir():
+        return report
+    parent = report.parent if len(report.parts) > 1 else HERE.reports
+    known = [path.parent.name for path in sorted(parent.glob("*/provenance.json"))]
+    if known and report.name not in known:
+        raise BenchError(f"no report {report.name!r} in {parent}; {nearest(report.name, known)}")
+    return parent / report.name

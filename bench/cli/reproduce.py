@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from bench.cli.options import HERE, DataOption
+from bench.cli.options import DataOption, report_folder
 from bench.errors import BenchError, nearest
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def reproduce(
     from bench.store.workspace import Workspace
 
     console = Console()
-    folder = report if report.is_dir() else HERE.reports / report
+    folder = report_folder(report)
     results = load_committed(folder)
     outcomes = _chosen(results, rows or [])
     recorded = [outcome.cell for outcome in outcomes]

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from bench.cli.compute import Tally, compute_cells, interruptible, job_of
-from bench.cli.options import HERE, DataOption, complete_file, experiment_path
+from bench.cli.options import HERE, DataOption, complete_file, experiment_path, report_folder
 from bench.cli.tables import prepare, prepare_report, print_tables
 from bench.cli.warn import warn
 from bench.errors import BenchError
@@ -161,7 +161,7 @@ def _take(reports: Sequence[Path], cells: Sequence[Cell], *, write: bool) -> set
     for report in reports:
         from bench.report.reuse import take_cells
 
-        folder = report if report.is_dir() else HERE.reports / report
+        folder = report_folder(report)
         if write:
             prepare(HERE.runs)
         of_report = take_cells(folder, cells, HERE.runs, write=write) - taken

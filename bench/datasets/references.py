@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.datasets import DATASETS, folder, open_dataset
 from bench.datasets.dataset import Groups
-from bench.errors import BenchError
+from bench.errors import BenchError, nearest
 from bench.track import Track
 
 
@@ -64,7 +64,8 @@ def find_references(source: str, data: Path) -> ReferenceTracks:
     root = Path(source)
     if not root.is_dir():
         raise BenchError(
-            f"no references {source!r}: expected a folder of tracks or one of {', '.join(DATASETS)}"
+            f"no references {source!r}: neither a folder of tracks nor a corpus; "
+            f"{nearest(source, DATASETS)}"
         )
     names = folder.track_names(root)
     return ReferenceTracks(

@@ -463,6 +463,7 @@ def test_the_folder_of_the_corpora_may_come_from_the_environment(workspace, monk
         (["run", "tiny.yaml", "-o", "sedes=1"], "unknown key 'sedes'; did you mean 'seeds'?"),
         (["run", "tiny.yaml", "--device", "gpu"], "no device 'gpu'"),
         (["list", "method"], "did you mean 'methods'?"),
+        (["score", "syntetic", "theirs", "--as", "Theirs"], "did you mean 'synthetic'?"),
     ],
 )
 def test_a_wrong_command_is_refused_in_one_line(bare_workspace, capsys, words, message):
@@ -480,12 +481,19 @@ def test_an_experiment_may_be_named_without_its_file(copy, capsys):
     assert bench("run", "tinny") == 2
     err = capsys.readouterr().err
     assert err == "bench: no experiment 'tinny' in experiments/; did you mean 'tiny'?\n"
+    for command in ("status", "report", "track", "listen"):
+        assert bench(command, "tinny") == 2
+        assert capsys.readouterr().err == "bench: no experiment 'tinny'; did you mean 'tiny'?\n"
+    for words in (["reproduce", "tinny"], ["run", "tiny", "--reuse", "reports/tinny"]):
+        assert bench(*words) == 2
+        err = capsys.readouterr().err
+        assert err == "bench: no report 'tinny' in reports; did you mean 'tiny'?\n"
 
 
 def test_lists_name_what_files_may_name(copy, capsys):
     assert bench("list") == 0
     out = capsys.readouterr().out
-    for word in ("tiny.yaml", "Tiny", "drnn", "rpca", "mir1k", "synthetic"):
+    for word in ("tiny ", "Tiny", "drnn", "rpca", "mir1k", "synthetic"):
         assert word in out
     assert bench("list", "datasets") == 0
     assert "rpca" not in capsys.readouterr().out

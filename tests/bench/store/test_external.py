@@ -230,7 +230,10 @@ def linked_report(root):
         (mono, "the estimate of vocals of track 'two two' has shape (1, 17000), not (2, samples)"),
         (nan, "the estimate of vocals of track 'two two' has samples that are NaN"),
         (short, "vocals in my system/two two is 0.5 s shorter than its reference of 2.12 s"),
-        (no_references, "no references 'references': expected a folder of tracks or one of mir1k"),
+        (
+            no_references,
+            "no references 'references': neither a folder of tracks nor a corpus; known: ",
+        ),
     ],
 )
 def test_files_that_cannot_be_scored_are_refused_in_one_line_with_nothing_written(
