@@ -148,6 +148,8 @@ def run(
         print(f"see why cells failed: bench status {spec.name} --traceback")
     if n_failed:
         print(f"{n_failed} failed before and were not tried again: --retry-failed tries them")
+    if spec.keep_estimates:
+        _print_without_estimates(folders)
     print(
         f"{len(cells)} cells: {tally.computed} computed, {n_done + tally.elsewhere} reused, "
         f"{n_failed + tally.failed} failed"
@@ -170,6 +172,18 @@ def _take(reports: Sequence[Path], cells: Sequence[Cell], *, write: bool) -> set
         print(f"{condition}{len(of_report)} cells taken from {folder}{none}")
         taken |= of_report
     return taken
+
+
+def _print_without_estimates(folders: Sequence[CellFolder]) -> None:
+    """Print which finished cells have no estimates, though the experiment asks to keep them."""
+    from bench.store.estimates import has_kept
+
+    for folder in folders:
+        if folder.is_done() and not has_kept(folder):
+            print(
+                f"{folder.cell.name}: has no estimates, since its scores were there before "
+                f"keep_estimates was set; to have them, remove {folder.path} and run again"
+            )
 
 
 def _print_plan(

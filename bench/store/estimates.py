@@ -63,7 +63,15 @@ def kept(folder: CellFolder, track: Track) -> tuple[dict[str, Audio], float] | N
     marker = read_json(place / "kept.json")
     if marker is None or marker.get("files") != wav_hashes(place):
         return None
-    return load_estimates(place.parent, track), float(marker["separate_s"])
+    seconds = marker.get("separate_s")
+    if not isinstance(seconds, int | float):  # damaged
+        return None
+    return load_estimates(place.parent, track), float(seconds)
+
+
+def has_kept(folder: CellFolder) -> bool:
+    """Return whether a cell has kept estimates, of any of its tracks."""
+    return any((folder.path / "estimates").glob("*/*/kept.json"))
 
 
 def wav_hashes(place: Path) -> dict[str, str]:

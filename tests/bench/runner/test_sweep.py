@@ -362,6 +362,20 @@ def test_kept_estimates_are_scored_by_a_new_protocol_to_the_same_bits(sweep, mon
     assert bench("score", "synthetic", str(kept), "--as", "Kept") == 0
 
 
+def test_cells_that_were_finished_before_estimates_were_kept_are_named(sweep, capsys):
+    keep = ["-o", "keep_estimates=true", "-o", "name=sweep"]
+    assert bench("run", "sweep.yaml", "--workers", "0") == 0
+    assert "has no estimates" not in capsys.readouterr().out
+    assert bench("run", "sweep.yaml", "--workers", "0", *keep) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if "has no estimates" in line]
+    assert len(lines) == 4
+    shutil.rmtree(lines[0].split("remove ")[1].split(" and run again")[0])
+    assert bench("run", "sweep.yaml", "--workers", "0", *keep) == 0
+    out = capsys.readouterr().out
+    assert "4 cells: 1 computed, 3 reused, 0 failed" in out
+    assert out.count("has no estimates") == 3
+
+
 def test_a_cell_that_failed_on_a_host_whose_clock_is_ahead_is_tried_again(sweep, capsys):
     (cell, *_) = cells(read_experiment(Path("sweep.yaml")), Synthetic())
     folder = CellFolder(Path("runs").resolve(), cell)
