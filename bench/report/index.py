@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from bench import provenance
+from bench.report.aggregates import best_label
 from bench.report.committed import load_provenance
 from bench.report.numbers import rounded, unit_of
-from bench.report.rows import UNRANKED, best_label
+from bench.report.rows import UNRANKED
 from bench.scoring.aggregate import metric_name
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from bench.report.aggregates import not_recovered
 from bench.report.numbers import NOTHING, in_unit, interval_text, rounded
-from bench.report.rows import GROUP_TITLES, Row, not_recovered
+from bench.report.rows import GROUP_TITLES, Row
 from bench.report.statistics import ALPHA
 from bench.report.table import SET_APART, Entry, Grid, Line, Part
 from bench.scoring.aggregate import merit, metric_name
@@ -37,7 +38,7 @@ def table_parts(
     rows
         Its rows.
     aggregates
-        The numbers of each row, from `bench.report.rows.aggregates`.
+        The numbers of each row, from `bench.report.aggregates.aggregates`.
     units
         By protocol and target, what intervals are over; see `bench.report.table.Part`.
     """

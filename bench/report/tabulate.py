@@ -9,17 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from bench.report.aggregates import TrackTables, aggregates, best_label, column_of
 from bench.report.groups import GroupFacts, group_facts
 from bench.report.layout import table_parts
-from bench.report.rows import (
-    UNRANKED,
-    Row,
-    TrackTables,
-    aggregates,
-    best_label,
-    column_of,
-    table_rows,
-)
+from bench.report.rows import UNRANKED, Row, table_rows
 from bench.report.table import Part
 from bench.report.track_tables import track_tables
 from bench.scoring.aggregate import over_tracks, track_values

@@ -11,11 +11,12 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from bench.report.aggregates import trainings_of
 from bench.report.cost import Cost
 from bench.report.curves import FigureData
 from bench.report.numbers import axis_name, heading, in_unit, p_value, rounded
 from bench.report.plots import charts
-from bench.report.rows import Row, trainings_of
+from bench.report.rows import Row
 from bench.report.statistics import ALPHA, Ranks, ranks
 from bench.report.table import Part
 from bench.report.tabulate import ReportTables

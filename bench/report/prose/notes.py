@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from bench import provenance
 from bench.plan.cells import IMPORTED, MADE_ELSEWHERE
+from bench.report.aggregates import best_label, column_of
 from bench.report.numbers import unit_of
-from bench.report.rows import UNRANKED, Row, best_label, column_of, is_tested
+from bench.report.rows import UNRANKED, Row, is_tested
 from bench.report.statistics import ALPHA, least_p_value
 from bench.report.table import CLOSE, SET_APART
 from bench.report.tabulate import ReportTables

@@ -16,11 +16,11 @@ import pytest
 from bench import provenance
 from bench.plan.cells import Cell
 from bench.plan.experiment import Experiment
+from bench.report.aggregates import COLUMNS
 from bench.report.committed import load_committed
 from bench.report.formats.latex import escape_latex, latex
 from bench.report.formats.markdown import escape_markdown, markdown
 from bench.report.numbers import rounded
-from bench.report.rows import COLUMNS
 from bench.report.tabulate import read_parts, tabulate
 from bench.report.write import is_current, write_report
 from bench.store.cell_folder import CellFolder
