@@ -41,12 +41,12 @@ class HPSS(Separator):
     Parameters
     ----------
     long_ms, short_ms
-        Windows of the two stages in milliseconds, each taken to the nearest power of two.
+        Windows of the two stages in milliseconds, each taken to the nearest power of two of them.
     kernel
         Length of the medians in bins and in frames, odd.
     """
 
-    VERSION: ClassVar[int] = 1
+    VERSION: ClassVar[int] = 2
 
     long_ms: float = Field(LONG_MS, gt=0)
     short_ms: float = Field(SHORT_MS, gt=0)

@@ -7,9 +7,10 @@ accompaniment's mask; below `CUTOFF` it is 1, since no voice sounds there. The o
 period and the median over all its repeats; the adaptive form takes the period around each frame and
 the median over its nearest repeats, for songs whose accompaniment changes.
 
-Differences from the papers: the suite's transform; the periods of the adaptive form are sought in
-windows that overlap by half, and interpolated between their centres; a clip too short for three
-repeats of any period in the range takes the shortest period.
+Differences from the papers: the suite's transform; the adaptive form has the mask of the original,
+where its paper makes a mask of how far the mixture deviates from the pattern; its periods are
+sought in windows that overlap by half, and interpolated between their centres; a clip too short for
+any period in the range takes the shortest.
 
 References
 ----------

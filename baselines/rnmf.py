@@ -6,7 +6,9 @@ The ridge on W and H is the nuclear norm of the accompaniment in its Frobenius f
 voice. `RNMF` minimises it on each mixture by multiplicative updates, which never raise the cost.
 `baselines.networks.rnmf` unrolls the solver into a network and trains it.
 
-Differences from the paper: the constants that it leaves open are chosen on training songs.
+Of the constants that the paper leaves open, the number of components and the weight on the voice
+were compared on training songs held out (`select_rnmf`); the ridge and the number of updates are
+not tuned.
 
 References
 ----------

@@ -8,7 +8,8 @@ thresholding; two multipliers. Robust PCA alone puts drums into S and a steady v
 prior pulls S back to what is harmonic.
 
 Differences from the paper: its regulariser could not be recovered; this is the one of the same
-laboratory's later work, on magnitudes whose largest value is 1. That work's constants (k 1, pull 2,
+laboratory's later work, on magnitudes whose largest value is 1, so that one loud event weakens the
+prior, and with it the voice, in the whole clip. That work's constants (k 1, pull 2,
 teeth of 60 to 80 Hz) gave way to those that separate training songs held out best. The track is
 pYIN's on the first separation's voice.
 

@@ -25,8 +25,8 @@ from bench.track import Audio
 #: Windows of the two stages in milliseconds, and length of the medians in bins and in frames: those
 #: that `experiments/select_hpss.yaml` chose.
 LONG_MS, SHORT_MS, KERNEL = 512.0, 64.0, 17
-#: Window and step in samples of the transform in which low frequencies are taken out.
-CUT_WINDOW, CUT_HOP = 1024, 512
+#: Window in milliseconds of the transform in which low frequencies are taken out; its hop is half.
+CUT_MS = 64.0
 
 
 def harmonic_and_percussive(audio: Audio, n_fft: int, kernel: int) -> tuple[Audio, Audio]:
@@ -37,7 +37,7 @@ def harmonic_and_percussive(audio: Audio, n_fft: int, kernel: int) -> tuple[Audi
     audio
         ``(channels, samples)``.
     n_fft
-        Window length of the transform in samples, a power of two; the hop is a quarter of it.
+        Window length of the transform in samples, a multiple of 4; the hop is a quarter of it.
     kernel
         Length of the medians in bins and in frames, odd.
 
@@ -59,13 +59,23 @@ def harmonic_and_percussive(audio: Audio, n_fft: int, kernel: int) -> tuple[Audi
 
 
 def window_length(length_ms: float, rate: int) -> int:
-    """Return the power of two that is nearest to a window's length, in samples; at least 4."""
-    return int(max(4, 2 ** round(np.log2(length_ms * rate / 1000))))
+    """Return a window's length in samples: the nearest power of two in milliseconds, at least 4.
+
+    A millisecond is rounded to whole samples, so that the hops of several windows share a small
+    multiple at every rate.
+
+    Examples
+    --------
+    >>> [window_length(64.0, rate) for rate in (16_000, 44_100)]
+    [1024, 2816]
+    """
+    return max(1, round(rate / 1000)) * int(max(4, 2 ** round(np.log2(length_ms))))
 
 
 def alignment(rate: int, long_ms: float, short_ms: float) -> int:
     """Return the samples at whose multiples the frames of all transforms begin."""
-    return math.lcm(CUT_HOP, *(window_length(ms, rate) // 4 for ms in (long_ms, short_ms)))
+    hops = (window_length(ms, rate) // 4 for ms in (long_ms, short_ms))
+    return math.lcm(window_length(CUT_MS, rate) // 2, *hops)
 
 
 def lookahead(rate: int, long_ms: float, short_ms: float, kernel: int) -> int:
@@ -76,14 +86,16 @@ def lookahead(rate: int, long_ms: float, short_ms: float, kernel: int) -> int:
     out.
     """
     each = [window_length(ms, rate) for ms in (long_ms, short_ms)]
-    return CUT_WINDOW + sum(kernel // 2 * (length // 4) + length for length in each)
+    reach = sum(kernel // 2 * (length // 4) + length for length in each)
+    return window_length(CUT_MS, rate) + reach
 
 
 def high_pass(audio: Audio, rate: int) -> Audio:
     """Return audio ``(channels, samples)`` without the frequencies below `CUTOFF`."""
-    spectrogram = stft.forward(audio, CUT_WINDOW, CUT_HOP)
+    n_fft = window_length(CUT_MS, rate)
+    spectrogram = stft.forward(audio, n_fft, n_fft // 2)
     spectrogram[:, np.linspace(0.0, rate / 2, spectrogram.shape[1]) < CUTOFF] = 0.0
-    return stft.inverse(spectrogram, audio.shape[-1], CUT_WINDOW, CUT_HOP)
+    return stft.inverse(spectrogram, audio.shape[-1], n_fft, n_fft // 2)
 
 
 def two_stage_voice(
@@ -102,7 +114,7 @@ def two_stage_voice(
     rate
         Sampling rate in hertz.
     long_ms, short_ms
-        Windows of the two stages in milliseconds, each taken to the nearest power of two.
+        Windows of the two stages in milliseconds; see `window_length`.
     kernel
         Length of the medians in bins and in frames, odd.
 

@@ -26,7 +26,8 @@ Vector = NDArray[np.float64]
 VERSION = 1
 #: Range in which the pitch of a singer is searched, in hertz.
 LOWEST, HIGHEST = 80.0, 800.0
-#: Length of pYIN's frames in samples at 16 kHz; it grows in proportion to the sampling rate.
+#: Length of pYIN's frames in samples at 16 kHz; at other rates as long in seconds, or up to twice,
+#: since it is a power of two.
 FRAME = 2048
 
 
@@ -78,8 +79,8 @@ def pitch_of_sparse_voice(
 ) -> Vector:
     """Return the pitch track of the voice that robust PCA finds in one channel of a mixture.
 
-    pYIN hears the accompaniment in a mixture as often as the voice; in the sparse part the voice is
-    nearly alone. The rows of one table that need a track compute it once
+    On a mixture pYIN's pitch is that of the voice in far fewer frames than on the sparse part
+    (`experiments/pitch.yaml`). Rows of one table that need the same track compute it once
     (`bench.methods.shared_work`).
 
     Parameters

@@ -19,6 +19,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.algorithms.harmonic_percussive import window_length
 from bench import stft
 from bench.track import hertz_of
 
@@ -32,8 +33,8 @@ SEMITONES = np.arange(38.0, 82.0, STEP)
 N_HARMONICS, DECAY = 10, 0.8
 #: Frequency in hertz from which on harmonics do not count.
 HIGHEST = 4_000.0
-#: Length of the analysis window in seconds, taken to the nearest power of two.
-WINDOW_S = 0.128
+#: Length of the analysis window in milliseconds.
+WINDOW_MS = 128.0
 #: Largest step between two frames in semitones.
 LARGEST_STEP = 12.0
 
@@ -57,7 +58,7 @@ def harmonic_salience(audio: Vector, rate: int, n_fft: int, hop: int) -> NDArray
     """
     import librosa
 
-    length = 2 ** round(np.log2(WINDOW_S * rate))
+    length = window_length(WINDOW_MS, rate)
     padded = np.pad(audio, (0, max(0, 2 * length - len(audio))))  # to a whole window at least
     magnitude = np.abs(
         librosa.stft(padded, n_fft=2 * length, win_length=length, hop_length=hop, window="hann")

@@ -50,7 +50,8 @@ def repeating_period(beat: Vector, shortest: int, longest: int) -> int:
     beat
         Beat spectrum, ``(frames,)``; see `beat_spectrum`.
     shortest, longest
-        Range of the search in frames. A period of fewer than three repeats is never taken.
+        Range of the search in frames. A period above a quarter of the frames is never taken; where
+        all in the range are above it, the result is the shortest.
     """
     beat = beat[: max(1, 3 * len(beat) // 4)]  # few frames lie behind the longest delays
     longest = min(longest, len(beat) // 3)

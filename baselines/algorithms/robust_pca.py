@@ -7,7 +7,7 @@ values, with one multiplier. The singular values are thresholded by `low_rank`, 
 value decomposition.
 
 The penalty on L + S - X grows by the factor `rho` in each step. With 1.5, as in the reference, the
-path ends short of the optimum: the objective is about 1e-4 above its minimum and part of L is left
+path ends short of the optimum: the objective is about 5e-4 above its minimum and part of L is left
 in S. With 1.1 it ends at the optimum in three times the steps. ``make benchmark`` measures both.
 
 References

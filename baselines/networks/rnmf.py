@@ -8,11 +8,11 @@ few steps
 `SupervisedRNMF` unrolls ten such steps into a network whose matrices and thresholds are its
 own in every layer, starts it at the solver's, and trains it on the training clips to give the true
 voice and accompaniment: the form to which the published score belongs. Masks are in proportion to
-both parts.
+both parts; with ``mask: none`` the parts are the estimates themselves and need not add up to the
+mixture.
 
 Differences from the paper: Adam on excerpts with fresh shifts in place of stochastic gradients on
-clips; one threshold for each bin; the constants that the paper leaves open are chosen on training
-songs.
+clips; one threshold for each bin. The constants that the paper leaves open are not tuned.
 
 References
 ----------

@@ -138,7 +138,8 @@ def compute_cells(
                     f"{outcome.why}; stopped at {cell.name}; what is finished is kept, and the "
                     "same command goes on"
                 )
-            if outcome.status == "failed" and folder.state().get("stage") != "failed":
+            state = folder.state_after(job.began)  # one from before is of an earlier run
+            if outcome.status == "failed" and state.get("stage") != "failed":
                 folder.fail(outcome.why, outcome.why)  # its own process was killed
             counts[outcome.status] += 1
             monitor.end(folder, words[outcome.status] + outcome.why)

@@ -20,7 +20,9 @@ def listen(
     ] = None,
     answers: Annotated[
         Path | None,
-        typer.Option(help="Folder of the answers that listeners have saved: into the report."),
+        typer.Option(
+            help="Folder of the files that listeners saved; adds their ratings to the report."
+        ),
     ] = None,
 ) -> None:
     """Write the page of a blind listening test, or put its answers into the report."""
@@ -28,7 +30,10 @@ def listen(
     from bench.report.tabulate import tabulate
 
     if answers is not None and rows:
-        raise BenchError("--rows is for the making of a test; --answers takes all of its rows")
+        raise BenchError(
+            "--rows and --answers exclude each other: --rows chooses the rows of a new test, "
+            "--answers reads the answers to a test that is there"
+        )
     manifest = manifest_of(name)
     experiment = manifest.experiment.name
     console = Console()
@@ -54,7 +59,10 @@ def listen(
     from bench.store.ratings import read_ratings, take_answers
 
     cells = [folder.cell.fingerprint for folder in manifest.folders]
-    before = read_ratings(HERE.runs, experiment, cells)
+    try:
+        before = read_ratings(HERE.runs, experiment, cells)
+    except BenchError:
+        before = None  # damaged; the answers replace it
     ratings = take_answers(HERE.runs, experiment, answers)
     folder = write_report(tables, HERE)
     replaced = f", in place of {len(before['ratings'])}" if before else ""
@@ -62,7 +70,10 @@ def listen(
     facts = {"listening": read_ratings(HERE.runs, experiment, cells)}
     result = listening_result(tables, facts)
     if result is not None and result.n_left_out:
-        print(f"{result.n_left_out} left out: they did not hear the hidden reference")
+        print(
+            f"{result.n_left_out} left out: they rated the hidden reference below 90 in more than "
+            "15 % of the tracks"
+        )
     for stimulus in result.stimuli if result and result.n_listeners else ():
         print(f"{rating(stimulus.mean):>6}  {stimulus.label}")
     print(f"report: {folder}/index.html")

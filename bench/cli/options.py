@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: The working directory in which a command is run.
 HERE = Workspace()
+#: Endings of experiment files.
+YAML = (".yaml", ".yml")
 
 
 def complete_experiment(incomplete: str) -> Iterator[str]:
@@ -63,7 +65,7 @@ RecordOption = Annotated[bool, typer.Option("--record", help="Record it in MLflo
 
 def experiment_name(name: str) -> str:
     """Return the name of an experiment that is given by its name or its file."""
-    if not name.endswith((".yaml", ".yml")):
+    if Path(name).suffix not in YAML:
         return name
     from bench.plan import experiment_file
 
@@ -98,11 +100,10 @@ def manifest_of(name: str) -> Manifest:
     """
     from bench.store.manifest import load_manifest
 
-    name = experiment_name(name)
     known = {*complete_experiment(""), *(Path(path).stem for path in complete_file(""))}
-    if known:
+    if known and Path(name).suffix not in YAML:
         check_known("experiment", name, known)
-    return load_manifest(HERE.runs, name)
+    return load_manifest(HERE.runs, experiment_name(name))
 
 
 def report_folder(report: Path) -> Path:

@@ -67,7 +67,12 @@ def reproduce(
     _warn_of_changes(recorded, cells, console)
     if pending:
         where = parse_workers(workers, 1, "", "cpu", len(pending))
-        with interruptible("bench: stopped; what is finished is kept, the same command goes on"):
+        goes_on = (
+            "what is finished is kept, the same command goes on"
+            if provenance.is_exact(provenance.commit())
+            else f"remove {place.root} before the next try, since the code is of no exact commit"
+        )
+        with interruptible(f"bench: stopped; {goes_on}"):
             compute_cells(job_of(place.runs, data, where), pending, where, console)
     name = results.experiment.name
     computed = [

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from bench.cli.compute import Tally, compute_cells, interruptible, job_of
 from bench.cli.options import HERE, DataOption, complete_file, experiment_path, report_folder
-from bench.cli.tables import prepare, prepare_report, print_tables
+from bench.cli.tables import prepare, prepare_report, print_tables, set_aside_broken_store
 from bench.cli.warn import warn
 from bench.errors import BenchError
 
@@ -236,14 +236,12 @@ def _compute(
     from bench.report.write import is_current, write_report
     from bench.runner.order import longest_first
     from bench.store.listening import prepare_clips
-    from bench.tracking import address, default_store
+    from bench.tracking import address
     from bench.tracking.recorder import Recorder
     from bench.tracking.tracker import Tracker
 
     results = manifest.results(outcomes)
-    set_aside = default_store.set_aside_if_broken(HERE)
-    if set_aside:
-        warn(set_aside)
+    set_aside_broken_store()
     unrecorded = address.unrecorded(results, HERE)
     if not pending and not unrecorded and address.are_rows_recorded(manifest, HERE):
         if is_current(results, HERE):

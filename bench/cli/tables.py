@@ -63,16 +63,39 @@ def finish_external(console: Console, row: ExternalRow, record: bool) -> None:
     """Write the report of external scores, record them in MLflow if asked, and print the tables."""
     from bench.report.tabulate import tabulate
     from bench.report.write import write_report
-    from bench.tracking.tracker import Tracker
 
     results = row.manifest.results()
     tables = tabulate(results)
     report_folder = write_report(tables, HERE)
     if record:
-        tracker = Tracker(row.manifest, HERE)
-        tracker.open()
-        tracker.finish(row.folder)
-        tracker.close(results.n_failed, report_folder)
-        if tracker.trouble:
-            warn(tracker.trouble)
+        _record_external(row, results.n_failed, report_folder)
     print_tables(console, tables.parts, report_folder)
+
+
+def _record_external(row: ExternalRow, n_failed: int, report_folder: Path) -> None:
+    """Record external scores and their report in MLflow; say what to do where that fails."""
+    from bench.tracking.tracker import Tracker
+
+    set_aside_broken_store()
+    tracker = Tracker(row.manifest, HERE)
+    try:
+        tracker.connect()
+    except BenchError as error:
+        warn(
+            f"{error}; the scores and the report are kept, and "
+            f"bench track {row.manifest.experiment.name} records them"
+        )
+        return
+    tracker.finish(row.folder)
+    tracker.close(n_failed, report_folder)
+    if tracker.trouble:
+        warn(tracker.trouble)
+
+
+def set_aside_broken_store() -> None:
+    """Set the default MLflow store aside where it is broken, and say so."""
+    from bench.tracking import default_store
+
+    set_aside = default_store.set_aside_if_broken(HERE)
+    if set_aside:
+        warn(set_aside)

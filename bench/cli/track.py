@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from bench.cli.options import HERE, NameArgument, manifest_of
-from bench.cli.tables import prepare_report
-from bench.cli.warn import warn
+from bench.cli.tables import prepare_report, set_aside_broken_store
 from bench.errors import BenchError
 
 
@@ -12,14 +11,11 @@ def track(name: NameArgument) -> None:
     """Record in MLflow, from the cells' folders, what the store does not have."""
     from bench.report.tabulate import tabulate
     from bench.report.write import write_report
-    from bench.tracking import default_store
     from bench.tracking.tracker import Tracker
 
     manifest = manifest_of(name)
     prepare_report(manifest.experiment.name)
-    set_aside = default_store.set_aside_if_broken(HERE)
-    if set_aside:
-        warn(set_aside)
+    set_aside_broken_store()
     tracker = Tracker(manifest, HERE)
     tracker.connect()
     tracker.forget_missing()

@@ -32,7 +32,7 @@ def load_saved(folder: Path, **after_training: Any) -> Separator:
     if not path.is_file():
         raise BenchError(f"no saved method in {folder}: separator.json is missing")
     try:
-        class_path = str(json.loads(path.read_text())["class"])
+        class_path = str(json.loads(path.read_text(encoding="utf-8"))["class"])
     except (ValueError, KeyError, TypeError):
         class_path = ""
     if ":" not in class_path:

@@ -284,7 +284,7 @@ class Separator(ABC):
         path = folder / "separator.json"
         if not path.is_file():
             raise BenchError(f"no saved method in {folder}: separator.json is missing")
-        state = json.loads(path.read_text())
+        state = json.loads(path.read_text(encoding="utf-8"))
         saved_class = state["class"].partition(":")[2]  # its module may have moved since
         if (saved_class, state["version"]) != (cls.__qualname__, cls.VERSION):
             raise BenchError(

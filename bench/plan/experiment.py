@@ -94,9 +94,11 @@ Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 Target = Annotated[str, AfterValidator(_one_of("target", TARGETS))]
 Metric = Annotated[str, AfterValidator(_one_of("metric", METRICS))]
 ProtocolName = Annotated[str, AfterValidator(_one_of("scoring protocol", PROTOCOLS))]
-#: What `MethodEntry.chosen` may be but the name of an experiment.
+#: Pattern of an experiment's name, which names files and folders.
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+#: What `MethodEntry.chosen` may be beside the name of an experiment.
 CHOICES = ("published", "not tuned")
-Choice = Annotated[str, Field(pattern=rf"^({'|'.join(CHOICES)}|[a-z0-9_]*)$")]
+Choice = Annotated[str, Field(pattern=rf"^({'|'.join(CHOICES)}|{_NAME}|)$")]
 Seed = Annotated[Integer, Field(ge=0, lt=2**31)]
 #: Length of a window or a hop in seconds; an hour is more than any transform takes.
 Seconds = Annotated[Number, Field(gt=0, le=3600)]
@@ -284,7 +286,7 @@ class Experiment(Strict):
         a target: a protocol that is added later scores them without separating again.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field(pattern=rf"^{_NAME}$")
     title: Line
     why: Text
     dataset: str

@@ -99,7 +99,8 @@ def figure_data(tables: ReportTables, figure: Figure) -> FigureData:
     curves: dict[str, list[Point]] = {}
     for entry in experiment.methods:
         for label, hyperparameters in entry.variants():
-            if label not in done or (over and over not in entry.sweep):
+            is_scored = label in done and label in by_row  # external scores may have no pitch
+            if not is_scored or (over and over not in entry.sweep):
                 continue
             others = [f"{k} = {hyperparameters[k]}" for k in entry.sweep if k != over]
             curve = ", ".join([without_value(entry.label, over), *others]) if over else ""

@@ -92,11 +92,14 @@ def _part(
     lines = [Line(row, entries[row.label], _tracks(by_row[row.label], row)) for row in rows]
     grids = [_grid(results, metric, entries) for metric in metrics]
     several = len(experiment.protocols) > 1
+    corpus = results.corpus
+    tracks = f"{corpus['title']}, {corpus['n_test']} of {corpus['n_full']} test tracks"
     return Part(
         protocol,
         target,
         target.capitalize() + (f", {protocol}" if several else ""),
-        _caption(results, protocol, target, metrics),
+        f"{target.capitalize()}, {tracks}. {PROTOCOLS[protocol].description}{in_unit(metrics)}",
+        tracks,
         metrics,
         _ordered(lines, metrics[0], experiment.table.rows == "ranked"),
         published_metrics,
@@ -141,15 +144,6 @@ def _folded(part: Part, other: Part) -> Part:
         part,
         title=f"{part.title} and {other.protocol}",
         caption=f"{part.caption}; {other.protocol} gives the same figures{exceptions}",
-    )
-
-
-def _caption(results: Results, protocol: str, target: str, metrics: Sequence[str]) -> str:
-    """Return the caption of a table: target, corpus, number of tracks, protocol."""
-    corpus = results.corpus
-    return (
-        f"{target.capitalize()}, {corpus['title']}, {corpus['n_test']} of {corpus['n_full']} test "
-        f"tracks. {PROTOCOLS[protocol].description}{in_unit(metrics)}"
     )
 
 

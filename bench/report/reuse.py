@@ -16,7 +16,7 @@ import pandas as pd
 from bench.errors import BenchError
 from bench.plan.cells import Cell
 from bench.report.committed import load_committed, load_provenance
-from bench.scoring.aggregate import over_tracks
+from bench.scoring.aggregate import over_seeds, over_tracks
 from bench.store.cell_folder import CellFolder
 from bench.store.claim import claimed
 from bench.store.results import Outcome, Results
@@ -90,7 +90,8 @@ def _check_numbers(report: Path, results: Results) -> None:
         raise BenchError(f"{path} cannot be read: {error}") from None
     seeds = over_tracks(results.scores, ["row", "seed"]).astype(dict.fromkeys(keys, str))
     of_rows = seeds.groupby(keys)
-    values, n_tracks = of_rows["value"].mean().reindex(written.index), of_rows["n_tracks"].min()
+    means = of_rows["value"].agg(lambda values: over_seeds(values.to_list()).mean)
+    values, n_tracks = means.reindex(written.index), of_rows["n_tracks"].min()
     is_same = np.isclose(values, written, rtol=0, atol=1e-6, equal_nan=True)
     is_same &= n_tracks.reindex(written.index).to_numpy() == n_written.to_numpy()
     if not is_same.all():

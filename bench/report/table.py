@@ -121,6 +121,8 @@ class Part:
         What it shows.
     title, caption
         Both in words; the title names the protocols where the experiment has several.
+    tracks
+        The corpus, and how many of its test tracks the table rests on, in words.
     metrics
         Its columns.
     lines
@@ -137,6 +139,7 @@ class Part:
     target: str
     title: str
     caption: str
+    tracks: str
     metrics: Sequence[str]
     lines: Sequence[Line]
     published_metrics: Sequence[str]

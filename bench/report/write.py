@@ -197,10 +197,8 @@ def _kept_examples(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     if not facts["experiment"]["examples"] or _identity(before) != _identity(facts):
         _remove_examples(folder)
         return {"examples": [], "example_files": {}}
-    return {
-        "examples": before.get("examples", []),
-        "example_files": before.get("example_files", {}),
-    }
+    none: dict[str, Any] = {"examples": [], "example_files": {}, "rows_without_clips": 0}
+    return {name: before.get(name, empty) for name, empty in none.items()}
 
 
 def _kept_ratings(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -37,6 +37,8 @@ _PREPARED: dict[str, Prepared] = {}
 PREPARED_BYTES = 1 << 29
 #: Cache of the mixture's SDR by track: it takes as long to compute as the score of an estimate.
 _MIXTURE_SDR: dict[str, NDArray[np.float64]] = {}
+#: Digest of the test split to which both caches belong.
+_CACHED_SPLIT = [""]
 
 
 def compute(job: Job, cell: Cell) -> JobResult:
@@ -104,14 +106,15 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
         Another process has taken the cell over, or runs its training.
     """
     cell = folder.cell
+    _clear_caches_of_other_splits(cell.digests["test"])
     tracks = open_dataset(cell.dataset, job.data).tracks("test")
-    separation = Separation(job, folder, claim)
     missing = [name for name in cell.protocols if folder.scores_bytes(name) is None]
     rows: dict[str, list[pd.DataFrame]] = {name: [] for name in missing}
     score_s = dict.fromkeys(missing, 0.0)
     audio_s = 0.0
     is_followed = any(scores_pitch(name) for name in missing)
     with Usage() as usage:
+        separation = Separation(job, folder, claim, usage)
         for n_done, track in enumerate(tracks):
             estimates = separation.estimates(track, n_done, len(tracks))
             followed = separation.followed_pitch(track) if is_followed else None
@@ -139,6 +142,17 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
         frame = pd.concat(rows[name], ignore_index=True)
         folder.write_scores(name, frame, {**facts, "score_s": score_s[name]})
     folder.write_state("done")
+
+
+def _clear_caches_of_other_splits(digest: str) -> None:
+    """Empty the caches unless they hold tracks of this test split.
+
+    A worker of a scheduler outlives a run, and may compute cells of another corpus next.
+    """
+    if _CACHED_SPLIT[0] != digest:
+        _PREPARED.clear()
+        _MIXTURE_SDR.clear()
+        _CACHED_SPLIT[0] = digest
 
 
 def _prepared(cell: Cell, track: Track) -> Prepared:
@@ -172,6 +186,9 @@ class Separation:
         Folder of the cell.
     claim
         Claim on the folder.
+    usage
+        Measures this process. It begins anew once the method is trained, so that the memory of a
+        separation is not that of the training before it.
 
     Attributes
     ----------
@@ -180,8 +197,8 @@ class Separation:
         includes the time that computing them took there (`bench.methods.shared_work`).
     """
 
-    def __init__(self, job: Job, folder: CellFolder, claim: Claim) -> None:
-        self._job, self._folder, self._claim = job, folder, claim
+    def __init__(self, job: Job, folder: CellFolder, claim: Claim, usage: Usage) -> None:
+        self._job, self._folder, self._claim, self._usage = job, folder, claim, usage
         self._progress = ProgressWriter(folder)
         self._method: Separator | None = None
         self.seconds = 0.0
@@ -218,6 +235,7 @@ class Separation:
         """Return the method, which is trained first if it has to be."""
         if self._method is None:
             self._method = _trained(self._job, self._folder, self._claim)
+            self._usage.restart()
         return self._method
 
     def _separate(self, track: Track, n_done: int, n_tracks: int) -> dict[str, Audio]:

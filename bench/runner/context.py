@@ -99,8 +99,13 @@ class CellContext(FitContext):
         self._training.add_picture(step, name, values)
 
     def resume_after(self, seconds: float) -> None:
-        """Add the seconds that the training took before it was interrupted."""
+        """Add the seconds that the training took before it was interrupted.
+
+        Without any it begins anew, and the curves of a training that was given up are removed.
+        """
         self.earlier_s += seconds
+        if not seconds:
+            self._training.clear_curves()
 
     def call_hosts(self) -> None:
         """Call the other hosts to the training, where there are any."""

@@ -44,7 +44,9 @@ def connected(
     """Yield a Dask client of the workers.
 
     Local workers and SLURM's jobs are ended at the end; those of another scheduler are left alone.
-    With it comes a function that replaces workers that have ended, where Dask does not.
+    With the client comes a function to call while cells run. For SLURM it submits jobs in place of
+    those that have ended; for local workers it raises an error if none can start; for any other
+    scheduler it does nothing.
 
     Parameters
     ----------
@@ -222,11 +224,12 @@ def run_on(
     running: dict[Any, Cell] = {}
     while waiting or running:
         keep_workers()
-        slots = _free_slots(client, [*running.values(), *(cell for _, cell in waiting)], on_gpu)
+        ready = [item for item in waiting if item[0] <= time.monotonic()]
+        slots = _free_slots(client, [*running.values(), *(cell for _, cell in ready)], on_gpu)
         for cell in running.values():
             slots[on_gpu(cell)] -= 1
-        for item in [item for item in waiting if item[0] <= time.monotonic()]:
-            if sum(slots.values()) <= 0:
+        for item in ready:
+            if max(slots.values()) <= 0:
                 break
             cell = item[1]
             if slots[on_gpu(cell)] > 0:
@@ -255,7 +258,17 @@ def _free_slots(
     """Return the number of cells that the workers can compute at once, on a GPU (True) or not.
 
     It is 1 while there is no worker, since a cluster that adapts to its load grows only when work
-    is waiting.
+    is waiting; and 1 for cells that ask for a GPU while no worker offers one.
+
+    Parameters
+    ----------
+    client
+        Client of the workers.
+    cells
+        The cells that run or could begin now. Those among them that ask for a GPU have the workers
+        that offer one to themselves.
+    on_gpu
+        Tells whether a cell asks for a GPU.
 
     Raises
     ------
@@ -273,8 +286,8 @@ def _free_slots(
         )
     n_threads = sum(worker["nthreads"] for worker in workers)
     n_gpus = int(sum(worker["resources"].get("GPU", 0) for worker in workers))
-    reserved = min(n_gpus, sum(map(on_gpu, cells)))
-    return {True: max(1, n_gpus), False: max(1, n_threads - reserved)}
+    n_reserved = min(n_gpus, sum(map(on_gpu, cells)))
+    return {True: max(1, n_gpus), False: n_threads - n_reserved if workers else 1}
 
 
 @contextlib.contextmanager

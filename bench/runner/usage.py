@@ -17,12 +17,13 @@ class Usage:
     Attributes
     ----------
     peak_bytes
-        The largest resident memory met so far, of the whole process.
+        The largest resident memory of the whole process since `__enter__` or `restart`.
     """
 
     def __init__(self) -> None:
         self.process = psutil.Process()
         self.peak_bytes = 0
+        self.lock = threading.Lock()
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -37,15 +38,22 @@ class Usage:
         self.thread.join()
         self._sample()
 
+    def restart(self) -> None:
+        """Forget the peak so far, so that what follows is measured alone."""
+        with self.lock:
+            self.peak_bytes = 0
+        self._sample()
+
     def _sample(self) -> None:
-        self.peak_bytes = max(self.peak_bytes, self.process.memory_info().rss)
+        with self.lock:
+            self.peak_bytes = max(self.peak_bytes, self.process.memory_info().rss)
 
     def _watch(self) -> None:
         while not self.ended.wait(PERIOD_S):
             self._sample()
 
     def metrics(self) -> dict[str, float]:
-        """Return memory and processor time since the last call, by the names MLflow's UI groups.
+        """Return memory and processor time since the last call, by MLflow's system metrics.
 
         100 % is one core.
         """

@@ -27,6 +27,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -184,6 +185,11 @@ class CellFolder:
                 if line:
                     lines[line["step"]] = line
         return list(lines.values())
+
+    def clear_curves(self) -> None:
+        """Remove the curves and pictures of a training that begins anew."""
+        (self.path / "curves.jsonl").unlink(missing_ok=True)
+        shutil.rmtree(self.path / "pictures", ignore_errors=True)
 
     def add_picture(self, step: int, name: str, values: NDArray[np.floating]) -> None:
         """Keep values in [0, 1], ``(bins, frames)``, as a grey picture of a step of training."""

@@ -30,6 +30,7 @@ from bench.scoring import museval_json
 from bench.scoring.prepared import Prepared
 from bench.scoring.protocols import Museval, protocol, score_track, scores_pitch
 from bench.store.cell_folder import CellFolder
+from bench.store.claim import claimed
 from bench.store.files import refuse_link
 from bench.store.listening import read_clips, write_estimates
 from bench.store.manifest import Manifest, add_external, external_entry, load_manifest
@@ -319,7 +320,13 @@ def _score(
 def _keep(
     cell_folder: CellFolder, scores: Mapping[str, pd.DataFrame], audio_s: float, n_tracks: int
 ) -> None:
-    """Write external scores into the folder of their cell."""
+    """Write external scores into the folder of their cell.
+
+    Raises
+    ------
+    BenchError
+        Another process writes them now.
+    """
     facts = {
         "fit": {},
         "separate_s": None,
@@ -327,10 +334,13 @@ def _keep(
         "n_tracks": n_tracks,
         "provenance": provenance.capture("cpu"),
     }
-    cell_folder.begin()
-    for protocol_name, frame in scores.items():
-        cell_folder.write_scores(protocol_name, frame, facts)
-    cell_folder.write_state("done")
+    with claimed(cell_folder.path) as claim:
+        if claim is None:
+            raise BenchError(f"another process writes {cell_folder.path} now; run this again")
+        cell_folder.begin()
+        for protocol_name, frame in scores.items():
+            cell_folder.write_scores(protocol_name, frame, facts)
+        cell_folder.write_state("done")
 
 
 def _added(cell_folder: CellFolder, name: str) -> ExternalRow:

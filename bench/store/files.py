@@ -133,7 +133,7 @@ def make_folder(path: Path) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """Return the mapping in a JSON file, or None where it is missing or damaged."""
     try:
-        value = json.loads(path.read_text())
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -262,9 +262,11 @@ def read_ratings(runs: Path, experiment: str, cells: Collection[str]) -> dict[st
     """
     path = _folder(runs, experiment) / "ratings.json"
     content = read_json(path)
-    if content is None:
-        return None
     damaged = f"{path} is damaged, or its key is missing: take the answers in again"
+    if content is None:
+        if path.exists():
+            raise BenchError(damaged)
+        return None
     try:
         taken = _Taken.model_validate(content)
     except ValidationError:

@@ -165,10 +165,12 @@ def finished(folder: CellFolder, *, prefixed: bool) -> Record:
         protocols[protocol] = rows = over_tracks(scores, tracks=tracks).to_dict("records")
         prefix = f"{protocol}/" if prefixed else ""
         record.metrics |= _row_metrics(rows, prefix) | _time_metrics(facts)
-        record.tags["commit"] = facts["provenance"]["commit"]
+        captured = facts.get("provenance") or {}  # a report of an earlier release may have none
+        if "commit" in captured:
+            record.tags["commit"] = captured["commit"]
+            record.files["provenance.json"] = json.dumps(captured, indent=2)
         if "precision" in facts.get("fit", {}):
             record.tags["precision"] = facts["fit"]["precision"]
-        record.files["provenance.json"] = json.dumps(facts["provenance"], indent=2)
         finite = scores.astype({"value": "float64"}).replace([math.inf, -math.inf], math.nan)
         for kind, table in (("tracks", _by_track(tracks, protocol)), ("scores", finite)):
             name = f"{kind}/{protocol}.json"
@@ -193,13 +195,16 @@ def _row_metrics(rows: Sequence[Mapping[Any, Any]], prefix: str) -> dict[str, fl
 
 def _time_metrics(facts: Mapping[str, Any]) -> dict[str, float]:
     """Return the times and counts of a cell that are known."""
-    fit_s, separate_s = facts.get("fit", {}).get("fit_s"), facts["separate_s"]
-    metrics: dict[str, float] = {"n_tracks": facts["n_tracks"]}
+    fit_s, separate_s = facts.get("fit", {}).get("fit_s"), facts.get("separate_s")
+    metrics: dict[str, float] = {}
+    if facts.get("n_tracks") is not None:
+        metrics["n_tracks"] = facts["n_tracks"]
     if fit_s is not None:
         metrics["time/fit_s"] = fit_s
     if separate_s is not None:
         metrics["time/separate_s"] = separate_s
-        metrics["time/real_time_factor"] = separate_s / max(facts["audio_s"], 1e-9)
+        if facts.get("audio_s"):
+            metrics["time/real_time_factor"] = separate_s / facts["audio_s"]
     return metrics
 
 

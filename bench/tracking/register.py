@@ -8,6 +8,7 @@ from bench.errors import BenchError
 from bench.store.workspace import Workspace
 from bench.tracking import default_store
 from bench.tracking.address import first_line, store_client, store_error, without_secret
+from bench.tracking.content import runs_of_kind
 from bench.tracking.model import NAME
 
 
@@ -26,7 +27,7 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
     Returns
     -------
     str
-        ``models:/NAME/VERSION``.
+        ``models:/NAME/VERSION``, and in brackets the address of the model in its run.
 
     Raises
     ------
@@ -40,10 +41,13 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
     try:
         client = store_client(uri)
         stored = client.get_experiment_by_name(experiment)
-        runs = [] if stored is None else client.search_runs(
-            [stored.experiment_id], f"tags.`bench.kind` = 'cell' and tags.seed = '{seed}'"
-        )  # fmt: skip
-        of_row = [run for run in runs if run.data.tags.get("row") == row]
+        runs = [] if stored is None else runs_of_kind(client, stored.experiment_id, "cell")
+        seeds = (str(seed), "none")  # a method that does not draw has no seed
+        of_row = [
+            run
+            for run in runs
+            if run.data.tags.get("row") == row and run.data.tags.get("seed") in seeds
+        ]
         if not of_row:
             raise BenchError(
                 f"{without_secret(uri)} has no run of row {row!r}, seed {seed}, of experiment "

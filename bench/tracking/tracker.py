@@ -267,8 +267,10 @@ class Tracker:
         from mlflow.entities import Metric
 
         run_id = self._run(folder)
-        sent = int(self._note(folder).get("sent", 0))
-        new = [line for line in folder.curves() if line["step"] > sent]
+        lines, sent = folder.curves(), int(self._note(folder).get("sent", 0))
+        if lines and lines[-1]["step"] < sent:  # the training has begun anew
+            sent = 0
+        new = [line for line in lines if line["step"] > sent]
         if not new:
             return
         metrics = [

@@ -10,9 +10,10 @@ Differences from the paper: by default Adam on mini-batches, every voice over th
 any training clip, drawn anew each epoch, the loss a mean over frames and bins (``recipe: lbfgs``
 with a fixed `shift` is the authors' full-batch L-BFGS on fixed mixtures, the loss a sum); the best
 epoch by the voice's gain in signal-to-noise ratio on dev, where the paper takes GNSDR; every clip
-is scaled to one level before the network (the paper feeds raw magnitudes of unit-norm clips, which
-are nearly of one level), so that a louder mixture gives the same masks; in separation too the
-recurrent state starts anew every `frames` frames, after a run-in of as many; the transform is
+is scaled to one level before the network, 100 times that of the paper's, which feeds raw magnitudes
+of unit-norm clips, so that a louder mixture gives the same masks; sequences of 50 frames, where the
+authors' have up to 100; in separation too the recurrent state starts anew every `frames` frames,
+after a run-in of as many; the transform is
 padded and gives back every sample.
 
 References

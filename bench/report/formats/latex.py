@@ -84,7 +84,6 @@ def _caption(
     part: Part, what: str, columns: Sequence[Sequence[Entry]], with_intervals: bool
 ) -> str:
     """Return a caption: what a table shows, and what its marks mean as far as they are there."""
-    corpus = part.caption.partition(", ")[2].partition(". ")[0]
     entries = [entry for column in columns for entry in column]
     words = ["bold: best", "italic: second"] if any(entry.rank for entry in entries) else []
     words += ["≈: not told apart from the best"] if any(entry.close for entry in entries) else []
@@ -92,7 +91,7 @@ def _caption(
     words += [f"brackets: 95 % interval over {part.unit}"] if with_intervals else []
     text = "; ".join(words)
     legend = f" {text[:1].upper()}{text[1:]}." if text else ""
-    return escape_latex(f"{what} on {corpus}{in_unit(part.metrics)}.{legend}")
+    return escape_latex(f"{what} on {part.tracks}{in_unit(part.metrics)}.{legend}")
 
 
 def _is_wide(

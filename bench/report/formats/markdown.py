@@ -41,7 +41,7 @@ def markdown(
     out += [f"**{escape_markdown(warning)}**", ""] if warning else []
     for part in tables.parts:
         out += [f"## {part.title}", ""]
-        out += [f"{part.caption}.", ""]
+        out += [f"{escape_markdown(part.caption)}.", ""]
         for grid in part.grids:
             out += [*_grid_table(grid), ""]
         out += [*_table(part), ""] if part.listed else []
@@ -104,7 +104,7 @@ def _spreads(part: Part) -> list[str]:
 
 def _listening_section(result: ListeningResult) -> list[str]:
     """Return the lines of a section on what listeners said."""
-    out = ["## Listening test", "", result.sentence, ""]
+    out = ["## Listening test", "", escape_markdown(result.sentence), ""]
     if not result.n_listeners:
         return out
     out += _heading(["signal", "mean rating", "95 % over listeners", "95 % over tracks"])

@@ -57,7 +57,9 @@ def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
         steps = [b - a for a, b in itertools.pairwise(means)]
         rises = sum(step > 0 for step in steps)
         one_seed = any(_is_one_draw(point, metric) for point in points)
-        if one_seed:
+        if one_seed and means[-1] == means[0]:
+            verb = "stays the same"
+        elif one_seed:
             verb = "goes up" if means[-1] > means[0] else "goes down"
         elif not _apart(points[0], points[-1], metric):
             verb = "does not change beyond what the seeds explain"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.report import rows
+from bench.report import aggregates
 from tests.command import bench
 
 
 def test_a_run_computes_each_interval_once_for_all_formats_and_the_terminal(workspace, monkeypatch):
     calls = []
-    compute = rows.bootstrap_interval
+    compute = aggregates.bootstrap_interval
 
     def counted(*arguments):
         calls.append(arguments)
         return compute(*arguments)
 
-    monkeypatch.setattr(rows, "bootstrap_interval", counted)
+    monkeypatch.setattr(aggregates, "bootstrap_interval", counted)
     Path("two.yaml").write_text(
         "title: T\nwhy: W.\ndataset: synthetic\nexamples: false\ntable: {targets: [vocals]}\n"
         "methods:\n  - {method: mixture, label: Mixture}\n  - {method: repet, label: REPET}\n"

@@ -161,3 +161,29 @@ def test_cells_for_a_gpu_queue_for_the_one_that_is_offered_and_others_go_on(work
     on_gpu = sorted(times[cell] for cell in cells if cell.startswith("gpu"))
     assert on_gpu[0][1] <= on_gpu[1][0] < on_gpu[1][1] <= on_gpu[2][0]
     assert min(times[cell][0] for cell in ("cpu 1", "cpu 2")) < on_gpu[1][0]
+
+
+class _Cluster:
+    """A client of workers of one thread, some of which offer a GPU."""
+
+    def __init__(self, gpus):
+        workers = [{"name": n, "nthreads": 1, "resources": {"GPU": g}} for n, g in enumerate(gpus)]
+        self.info = {"workers": dict(enumerate(workers))}
+
+    def scheduler_info(self):
+        return self.info
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cells", "on_gpu", "others"),
+    [
+        ([], "gcc", 1, 1),  # a cluster grows once work waits
+        ([1, 1], "ggc", 2, 0),  # no cell queues behind another
+        ([1, 0], "gc", 1, 1),
+        ([1, 0], "cc", 1, 2),  # a GPU that no cell asks for
+        ([0, 0], "gc", 1, 2),
+    ],
+)
+def test_no_cell_is_sent_to_a_worker_that_has_one(gpus, cells, on_gpu, others):
+    free = dask_cluster._free_slots(_Cluster(gpus), cells, lambda cell: cell == "g")
+    assert free == {True: on_gpu, False: others}
