@@ -484,6 +484,9 @@ def test_an_experiment_may_be_named_without_its_file(copy, capsys):
     for command in ("status", "report", "track", "listen"):
         assert bench(command, "tinny") == 2
         assert capsys.readouterr().err == "bench: no experiment 'tinny'; did you mean 'tiny'?\n"
+    Path("other.yaml").write_text(TINY + "name: another\n")
+    assert bench("status", "other.yaml") == 2
+    assert "nothing is tracked of an experiment 'another'" in capsys.readouterr().err
     for words in (["reproduce", "tinny"], ["run", "tiny", "--reuse", "reports/tinny"]):
         assert bench(*words) == 2
         err = capsys.readouterr().err

@@ -159,6 +159,12 @@ def test_rows_that_draw_nothing_are_compared_as_they_are():
     assert "GNSDR is highest for 5.0 (5.00 dB), 2.00 dB above 3.0 (neither draws" in lines[0]
 
 
+def test_what_stays_the_same_does_not_go_down():
+    points = [Point(str(x), x, {"gnsdr": [7.0]}, "a") for x in (1, 2)]
+    (line,) = findings(FigureData([Curve("Net", points)], ["gnsdr"], "γ", "vocals"))
+    assert line.removeprefix("Net: ").startswith("GNSDR stays the same as γ goes from 1 to 2")
+
+
 def test_rows_without_a_finite_mean_are_left_out_and_named():
     nothing, less, more = float("nan"), 5.0, 6.0
     rows = [Point(n, n, {"gnsdr": [v]}) for n, v in zip("abc", (nothing, less, more), strict=True)]

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from bench.datasets.synthetic import Synthetic
 from bench.plan.cells import cells
 from bench.plan.experiment import Experiment
+from bench.runner.context import CellContext
+from bench.runner.usage import Usage
 from bench.store.cell_folder import CellFolder
 from bench.store.results import read_outcome
 
@@ -88,6 +91,19 @@ def test_curves_pass_over_a_line_with_a_damaged_byte(folder):
     assert [line["step"] for line in folder.curves()] == [1, 3]
     path.write_bytes(path.read_bytes().replace(b'{"loss": 1.0}}', b'{"lo\xffs": 1.0}}', 1))
     assert [line["step"] for line in folder.curves()] == [3]
+
+
+def test_a_training_that_begins_anew_has_none_of_the_curves_of_the_one_before(folder):
+    folder.add_metrics(1, {"loss": 2.0})
+    folder.add_picture(1, "dev", np.zeros((2, 2)))
+    context = CellContext(folder, folder, None, {}, Usage())
+    context.resume_after(3.0)
+    assert folder.curves()
+    assert folder.pictures()
+    context.resume_after(0.0)
+    assert not folder.curves()
+    assert not folder.pictures()
+    assert context.earlier_s == 3.0
 
 
 def test_curves_keep_the_last_of_a_repeated_step_and_pass_over_a_cut_line(folder):

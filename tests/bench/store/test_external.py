@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import mlflow
@@ -161,9 +162,8 @@ def test_damaged_guests_are_named_and_stay_as_they_are(workspace, capsys):
 
 
 def test_files_are_scored_into_an_experiment_that_scores_pitch_too(workspace):
-    text = HOST.replace(
-        "dataset: synthetic", "dataset: synthetic\nprotocols: [bss_eval_v3, melody]"
-    )
+    protocols = "protocols: [melody, bss_eval_v3]\nfigure: {}"
+    text = HOST.replace("dataset: synthetic", f"dataset: synthetic\n{protocols}")
     text = text.replace("method: mixture", "method: pitch_oracle")
     Path("host.yaml").write_text(text)
     assert bench("run", "host.yaml", "--workers", "0") == 0
@@ -171,6 +171,14 @@ def test_files_are_scored_into_an_experiment_that_scores_pitch_too(workspace):
         write_folder(Path("guest"), track.name, track.references, track.rate)
     assert bench("score", "synthetic", "guest", "--as", "Guest", "--into", "host") == 0
     assert "| Guest | **" in Path("reports/host/table.md").read_text()
+
+
+def test_two_commands_that_score_the_same_files_do_not_write_at_once(folders, capsys, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.store.external.claimed", lambda folder: nullcontext(None))
+        assert bench("score", "references", "my system", "--as", "Ours") == 2
+    assert "another process writes" in capsys.readouterr().err
+    assert bench("score", "references", "my system", "--as", "Ours") == 0
 
 
 def no_track(root):

@@ -137,6 +137,9 @@ def test_damaged_files_are_named(tmp_path, key):
     (folder / "ratings.json").write_text(json.dumps(content))
     with pytest.raises(BenchError, match="is no name of a listening test"):
         read_ratings(tmp_path, "mine", [])
+    (folder / "ratings.json").write_text('{"version": 1, "te')
+    with pytest.raises(BenchError, match=r"ratings\.json is damaged.*take the answers in again"):
+        read_ratings(tmp_path, "mine", [])
 
 
 @pytest.mark.parametrize(
