@@ -28,7 +28,7 @@ class Tally:
     """How many of the pending cells were computed here, done by another process, or failed."""
 
     computed: int = 0
-    elsewhere: int = 0
+    by_others: int = 0
     failed: int = 0
 
 
@@ -131,17 +131,17 @@ def compute_cells(
             on_begin(folder_of[id(cell)])
 
         cells = [folder.cell for folder in pending]
-        for cell, outcome in executor.run_cells_of(job, cells, workers, begin):
+        for cell, result in executor.run_cells_of(job, cells, workers, begin):
             folder = folder_of[id(cell)]
-            if outcome.status == "stopped":
+            if result.status == "stopped":
                 raise BenchError(
-                    f"{outcome.why}; stopped at {cell.name}; what is finished is kept, and the "
+                    f"{result.why}; stopped at {cell.name}; what is finished is kept, and the "
                     "same command goes on"
                 )
             state = folder.state_after(job.began)  # one from before is of an earlier run
-            if outcome.status == "failed" and state.get("stage") != "failed":
-                folder.fail(outcome.why, outcome.why)  # its own process was killed
-            counts[outcome.status] += 1
-            monitor.end(folder, words[outcome.status] + outcome.why)
+            if result.status == "failed" and state.get("stage") != "failed":
+                folder.fail(result.why, result.why)  # its own process was killed
+            counts[result.status] += 1
+            monitor.end(folder, words[result.status] + result.why)
             on_end(folder)
     return Tally(counts["done"], counts["found"], counts["failed"])

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.cli.options import complete_dataset
+from bench.cli.options import DataOption, complete_dataset
 
 data_app = typer.Typer(help="The corpora on this machine.", no_args_is_help=True)
 
@@ -26,16 +26,13 @@ _Name = Annotated[
         help="A dataset's name, see bench list datasets.", autocompletion=complete_dataset
     ),
 ]
-_Data = Annotated[
-    Path, typer.Option(envvar="BENCH_DATA", help="The folder that holds the corpora.")
-]
 
 
 @data_app.command("export")
 def export_mixtures(
     name: _Name,
     folder: Annotated[Path, typer.Argument(help="The folder to write, which must not exist yet.")],
-    data: _Data = Path("data"),
+    data: DataOption = Path("data"),
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
 ) -> None:
     """Write the mixtures of a corpus as WAV files, for a system of your own to separate."""
@@ -56,7 +53,7 @@ def export_mixtures(
 
 
 @data_app.command("check")
-def check_data(name: _Name, data: _Data = Path("data")) -> None:
+def check_data(name: _Name, data: DataOption = Path("data")) -> None:
     """Check a corpus for files that are missing or damaged; exit status 1 if there are any."""
     from bench.datasets import open_dataset
     from bench.datasets.check import check_corpus

@@ -56,11 +56,11 @@ DataOption = Annotated[
 IntoOption = Annotated[
     str | None,
     typer.Option(
-        help="An experiment in whose tables and MLflow runs it appears.",
+        help="Name of the experiment to whose tables and MLflow runs the row is added.",
         autocompletion=complete_experiment,
     ),
 ]
-RecordOption = Annotated[bool, typer.Option("--record", help="Record it in MLflow.")]
+RecordOption = Annotated[bool, typer.Option("--record", help="Record the scores in MLflow.")]
 
 
 def experiment_name(name: str) -> str:

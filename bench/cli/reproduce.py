@@ -60,9 +60,9 @@ def reproduce(
     with console.status("comparing the corpus with the report's"):
         _check_corpus(recorded, dataset)
     cells = [_cell_for_here(cell) for cell in recorded]
-    place = Workspace(into or Path("reproduced") / results.experiment.name)
-    _check_fresh(place, provenance.commit())
-    folders = [CellFolder(place.runs, cell) for cell in cells]
+    workspace = Workspace(into or Path("reproduced") / results.experiment.name)
+    _check_fresh(workspace, provenance.commit())
+    folders = [CellFolder(workspace.runs, cell) for cell in cells]
     pending = [f for f in folders if not f.is_done()]
     _warn_of_changes(recorded, cells, console)
     if pending:
@@ -70,10 +70,10 @@ def reproduce(
         goes_on = (
             "what is finished is kept, the same command goes on"
             if provenance.is_exact(provenance.commit())
-            else f"remove {place.root} before the next try, since the code is of no exact commit"
+            else f"remove {workspace.root} before the next try: the code is of no exact commit"
         )
         with interruptible(f"bench: stopped; {goes_on}"):
-            compute_cells(job_of(place.runs, data, where), pending, where, console)
+            compute_cells(job_of(workspace.runs, data, where), pending, where, console)
     name = results.experiment.name
     computed = [
         dataclasses.replace(read_outcome(f, name), cell=cell)
@@ -174,7 +174,7 @@ def _warn_of_changes(recorded: Sequence[Cell], cells: Sequence[Cell], console: C
         console.print(change, markup=False)
 
 
-def _check_fresh(place: Workspace, commit: str) -> None:
+def _check_fresh(workspace: Workspace, commit: str) -> None:
     """Refuse a folder that holds cells of other code.
 
     Raises
@@ -185,14 +185,14 @@ def _check_fresh(place: Workspace, commit: str) -> None:
     from bench import provenance
     from bench.store.files import read_json
 
-    markers = [*place.runs.glob("*/scores/*.json"), *place.runs.glob("*/fit.json")]
+    markers = [*workspace.runs.glob("*/scores/*.json"), *workspace.runs.glob("*/fit.json")]
     for path in sorted(markers):
         facts = read_json(path) or {}
         then = (facts.get("provenance") or {}).get("commit")
         if then != commit or not provenance.is_exact(commit):
             raise BenchError(
-                f"{place.root} holds cells of commit {str(then)[:12]}, and this is {commit[:12]}"
-                f"{', with uncommitted changes' if provenance.has_changes(commit) else ''}; "
+                f"{workspace.root} holds cells of commit {str(then)[:12]}, and this is "
+                f"{commit[:12]}{', with uncommitted changes' if provenance.has_changes(commit) else ''}; "
                 "remove the folder, or name another by --into"
             )
 

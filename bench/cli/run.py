@@ -57,7 +57,8 @@ def run(
         typer.Option(help="key=value for Lightning's Trainer, as devices=4; repeatable."),
     ] = None,
     override: Annotated[
-        list[str] | None, typer.Option("-o", help="key=value over the file's, repeatable.")
+        list[str] | None,
+        typer.Option("-o", help="key=value that replaces a value of the file; repeatable."),
     ] = None,
     reuse: Annotated[
         list[Path] | None,
@@ -151,7 +152,7 @@ def run(
     if spec.keep_estimates:
         _print_without_estimates(folders)
     print(
-        f"{len(cells)} cells: {tally.computed} computed, {n_done + tally.elsewhere} reused, "
+        f"{len(cells)} cells: {tally.computed} computed, {n_done + tally.by_others} reused, "
         f"{n_failed + tally.failed} failed"
     )
     raise typer.Exit(1 if n_failed + tally.failed else 0)
@@ -191,7 +192,7 @@ def _print_plan(
 ) -> None:
     """Print each cell, whether it would be computed, and why."""
     for folder, status in statuses:
-        words = {"done": "reused: ", "running": "computed elsewhere: "}.get(status.state)
+        words = {"done": "reused: ", "running": "computed by another process: "}.get(status.state)
         if status.state == "failed":
             words = "to compute: failed before: " if retry_failed else "left alone: failed before: "
         text = f"{folder.cell.name}: {words or 'to compute: '}{status.why}"

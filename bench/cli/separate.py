@@ -127,7 +127,10 @@ def _is_song(path: Path) -> bool:
 
 
 def _choose(songs: list[Path]) -> tuple[str, str]:
-    """Return the method for songs of these rates, and why; see `bench.songs.choose`."""
+    """Return the method for songs, by the highest of their rates, and why it is taken.
+
+    See `bench.songs.choose`.
+    """
     from bench import audio
     from bench.songs.choose import chosen_method
 

@@ -14,7 +14,7 @@ from bench.errors import printable
 def status(
     name: NameArgument,
     traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where failed cells failed.")
+        bool, typer.Option("--traceback", help="Show the traceback of each failed cell.")
     ] = False,
 ) -> None:
     """Say how far an experiment has come, while it runs or after."""

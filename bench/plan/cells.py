@@ -26,7 +26,8 @@ from bench.methods.separator import Separator
 from bench.plan.experiment import Experiment, MethodEntry
 from bench.scoring.protocols import protocol, scores_pitch
 
-#: The methods and groups of cells of external scores: estimates scored here, scores from elsewhere.
+#: Method and group of cells of external scores: estimates of another system that were scored here,
+#: and scores that were computed elsewhere.
 MADE_ELSEWHERE, IMPORTED = "elsewhere", "imported"
 #: The groups of cells.
 GROUPS = (*registry.GROUPS, MADE_ELSEWHERE, IMPORTED)
@@ -164,14 +165,14 @@ class Cell:
         return {name: getattr(self, name) for name in IDENTITY}
 
     def identified(self, identity: Mapping[str, str]) -> Cell:
-        """Return the cell with a recorded identity.
+        """Return a copy of the cell that has a recorded identity in place of computing it.
 
-        So the files of a cell are found where the class of its method cannot be imported.
+        With it the files of a cell are found where the class of its method cannot be imported.
 
         Parameters
         ----------
         identity
-            What `identity` has returned where the class could be imported.
+            The result of `identity` in the run that planned the cell.
         """
         cell = dataclasses.replace(self)
         vars(cell).update({name: identity[name] for name in IDENTITY})

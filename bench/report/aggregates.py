@@ -186,7 +186,9 @@ def trainings_of(
     of_column = column_of(seeds, protocol, target, metric).sort_values("seed")
     values = of_column.groupby("row", sort=False)["value"].agg(list)
     return {
-        row.label: Trainings(values[row.label], row.networks) for row in rows if row.label in values
+        row.label: Trainings(values[row.label], row.training_keys)
+        for row in rows
+        if row.label in values
     }
 
 
@@ -228,10 +230,10 @@ def _p_best(
     best = best_label({r.label: numbers[r.label]["value"] for r in scored if r.ranked}, metric)
     if best is None:
         return {}
-    songs = list(tracks[best, metric].over_songs)
+    songs = list(tracks[best, metric].song_means)
     best_row = next(row for row in scored if row.label == best)
     compared = {
-        row.label: tracks[row.label, metric].on(songs)
+        row.label: tracks[row.label, metric].means_on(songs)
         for row in scored
         if row is best_row or is_tested(row, best_row)
     }

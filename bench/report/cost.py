@@ -10,7 +10,7 @@ from typing import Any
 from bench.report.numbers import NOTHING
 from bench.report.tabulate import ReportTables
 
-#: What the table of cost shows, where any row has it; what is below says how it is read.
+#: Headings of the table of cost; a column that no row fills is left out.
 COLUMNS = (
     "Parameters",
     "Training",
@@ -22,9 +22,9 @@ COLUMNS = (
 #: Those of them that hold words, set from the left; all others hold numbers.
 COLUMNS_OF_WORDS = ("Precision of the training",)
 CAPTION = (
-    "Medians over seeds, as measured on a machine that did other work too: times differ by as much "
-    "as its load does. Real-time factor: seconds of separation a second of audio, on one core or "
-    "the device that the provenance names. Memory: the largest of the whole process, sampled. "
+    "Medians over seeds. The machine did other work too, so that times vary with its load. "
+    "Real-time factor: seconds of separation a second of audio, on one core or the device that the "
+    "provenance names. Memory: the largest of the whole process, sampled. "
     f"{NOTHING}: nothing to train, or not measured."
 )
 

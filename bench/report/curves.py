@@ -24,7 +24,7 @@ class Point:
         The value of the swept hyperparameter, or the label where there is none.
     seeds
         For each metric the value of each seed, in the order of the seeds.
-    networks
+    training_keys
         What was trained with each seed; empty for a method that does not draw, whose one value is
         exact. See `bench.report.trainings.Trainings`.
     """
@@ -32,16 +32,16 @@ class Point:
     row: str
     x: Any
     seeds: Mapping[str, Sequence[float]]
-    networks: Sequence[str] = ()
+    training_keys: Sequence[str] = ()
 
     @property
-    def draws(self) -> bool:
+    def is_stochastic(self) -> bool:
         """Whether its method draws at random."""
-        return bool(self.networks)
+        return bool(self.training_keys)
 
     def trainings(self, metric: str) -> Trainings:
         """Return the value of a metric for each training."""
-        return Trainings(self.seeds[metric], self.networks)
+        return Trainings(self.seeds[metric], self.training_keys)
 
     def over_seeds(self, metric: str) -> OverSeeds:
         """Return mean, spread and interval of a metric."""
@@ -107,7 +107,7 @@ def figure_data(tables: ReportTables, figure: Figure) -> FigureData:
             row = by_row[label].sort_values("seed")
             values = {m: row[row["metric"] == m]["value"].to_list() for m in metrics}
             x = hyperparameters[over] if over else label
-            curves.setdefault(curve, []).append(Point(label, x, values, done[label].networks))
+            curves.setdefault(curve, []).append(Point(label, x, values, done[label].training_keys))
     return FigureData(
         [Curve(label, ordered(points)) for label, points in curves.items()],
         metrics,

@@ -81,12 +81,12 @@ def group_facts(
     """
     done = [row for row in rows if row.status == "done" and (row.label, metric) in tables]
     by_label = {row.label: tables[row.label, metric] for row in done if row.ranked}
-    by_label = {k: table for k, table in by_label.items() if not np.isnan(table.over_seeds).all()}
+    by_label = {k: table for k, table in by_label.items() if not np.isnan(table.seed_mean).all()}
     ranked = list(by_label.values())
     shown = ranked or [tables[row.label, metric] for row in done]
     songs = dict(zip(shown[0].names, shown[0].songs, strict=True)) if shown else {}
     singers = {singer for table in shown[:1] for singer in table.singers} - {""}
-    correlation = _median([intraclass_correlation(t.over_seeds, t.songs) for t in ranked])
+    correlation = _median([intraclass_correlation(t.seed_mean, t.songs) for t in ranked])
     sizes = np.unique(list(songs.values()), return_counts=True)[1] if songs else np.ones(1)
     effect = 1 + (float((sizes**2).sum()) / max(len(songs), 1) - 1) * correlation
     return GroupFacts(
@@ -95,7 +95,7 @@ def group_facts(
         len(set(songs.values())),
         len(singers),
         correlation,
-        _median([intraclass_correlation(t.over_seeds, t.singers) for t in ranked]),
+        _median([intraclass_correlation(t.seed_mean, t.singers) for t in ranked]),
         effect,
         _median(_least_differences(by_label.get(best or ""), ranked)),
     )
@@ -141,13 +141,13 @@ def _least_differences(best: TrackTable | None, ranked: Sequence[TrackTable]) ->
     """Return the least difference from the best row that can be told apart, for each other row."""
     if best is None:
         return []
-    songs = list(best.over_songs)
+    songs = list(best.song_means)
     least = []
     for table in ranked:
         if table is best:
             continue
         with np.errstate(invalid="ignore"):
-            differences = best.on(songs) - table.on(songs)
+            differences = best.means_on(songs) - table.means_on(songs)
         differences = differences[np.isfinite(differences)]
         n = len(differences)
         if n < 2:

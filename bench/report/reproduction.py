@@ -5,8 +5,8 @@ The rule, from strict to lenient:
 - same to the bit: every score of every track is the same number;
 - same but for rounding: no score of a track differs by more than `ROUNDING_DB`, or, for a row that
   learns nothing, by more than `PROCESSOR_DB`: another processor adds in another order;
-- within what trainings differ by: for a row that learns, each mean over tracks is within
-  ``3 s sqrt(1/n + 1/m)`` of that in the report, with n trainings there and m here. s is the
+- reproduced within the spread over trainings: for a row that learns, each mean over tracks is
+  within ``3 s sqrt(1/n + 1/m)`` of that in the report, with n trainings there and m here. s is the
   standard deviation over trainings: that of the report's rows with three seeds or more, or, in a
   report of fewer, `TRAINING_SD_DB`. Where the row computed anew is within that of other rows of the
   report too, the verdict names them: it tells the row from all rows but those.
@@ -39,7 +39,7 @@ LEAST_SEEDS = 3
 N_SD = 3.0
 
 #: The verdict on a row of other trainings.
-_BY_CHANCE = "within what trainings differ by"
+_BY_CHANCE = "reproduced within the spread over trainings"
 
 _CELL_KEYS = ["row", "seed"]
 _MEAN_KEYS = ["target", "protocol", "metric"]
@@ -113,7 +113,7 @@ def compare(report: Results, computed: Sequence[Outcome]) -> Iterator[Reproducti
                 )
             ]
             if others:
-                fits = f"{_BY_CHANCE}, also of {', '.join(others)}"
+                fits = f"{_BY_CHANCE}, which does not tell it from {', '.join(others)}"
                 judged = replace(judged, verdict=fits)
         yield judged
 

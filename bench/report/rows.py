@@ -36,7 +36,7 @@ class Row:
         where there are several.
     n_seeds
         Number of its cells; its numbers are means over them, once all are done.
-    networks
+    training_keys
         What was trained with each seed, in the order of the seeds, see
         `bench.plan.cells.Cell.training_key`; empty for a method that does not draw.
     taken
@@ -50,7 +50,7 @@ class Row:
     note: str
     status: str
     n_seeds: int
-    networks: Sequence[str] = ()
+    training_keys: Sequence[str] = ()
     published_note: str = ""
     chosen: str = ""
     taken: Sequence[str] = ()
@@ -69,14 +69,14 @@ class Row:
         return f"selected by {self.chosen}"
 
     @property
-    def draws(self) -> bool:
+    def is_stochastic(self) -> bool:
         """Whether its method draws at random, so that its cells have seeds."""
-        return bool(self.networks)
+        return bool(self.training_keys)
 
     @property
-    def has_one_draw(self) -> bool:
+    def has_one_training(self) -> bool:
         """Whether nothing is known of its spread over seeds: it draws, and has one seed."""
-        return self.draws and self.n_seeds == 1
+        return self.is_stochastic and self.n_seeds == 1
 
     @property
     def ranked(self) -> bool:
@@ -103,7 +103,7 @@ def table_rows(results: Results) -> list[Row]:
                 entries[label].note,
                 _row_status(outcomes),
                 n_seeds,
-                _networks(outcomes),
+                _training_keys(outcomes),
                 entries[label].published_note,
                 entries[label].chosen,
                 _taken(outcomes),
@@ -124,13 +124,13 @@ def _taken(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     return tuple(sorted(sources))
 
 
-def _networks(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """Return what was trained with each seed of a row; see `Row.networks`."""
+def _training_keys(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """Return what was trained with each seed of a row; see `Row.training_keys`."""
     by_seed = {o.cell.seed: o.cell.training_key for o in outcomes if o.cell.seed is not None}
     return tuple(by_seed[seed] for seed in sorted(by_seed))
 
 
-def rows_of_note(rows: Sequence[Row]) -> Sequence[Row]:
+def rows_with_origin(rows: Sequence[Row]) -> Sequence[Row]:
     """Return the rows whose origin the report states: all of them, or none.
 
     None where all are computed here and no entry states how its constants were chosen.
@@ -149,6 +149,9 @@ def _row_status(outcomes: Sequence[Outcome]) -> str:
 
 
 def is_tested(row: Row, best: Row) -> bool:
-    """Return whether a row is tested against the best: no bound, no two of one training each."""
-    by_chance = best.has_one_draw and row.has_one_draw
+    """Return whether a row is tested against the best.
+
+    No bound is, and no row of one training where the best has one training too.
+    """
+    by_chance = best.has_one_training and row.has_one_training
     return row is not best and row.group != "bound" and not by_chance

@@ -14,8 +14,8 @@ as in a critical-difference diagram (Demsar, JMLR 7, 2006), which joins rows if 
 Holm's adjustment over all pairs finds no difference among them (Benavoli, Corani, Mangili, JMLR 17,
 2016).
 
-A song counts for a pair if both scores are defined. Of the chance in training these tests know
-nothing: `bench.report.trainings` asks for that, and two rows are told apart if both say so.
+A song counts for a pair if both scores are defined. These tests take trained networks as fixed:
+`bench.report.trainings` tests the chance in training, and two rows are told apart if both say so.
 
 Ranks and cliques are computed here and not by scikit-posthocs: it would bring statsmodels, seaborn
 and formulaic for some thirty lines, and the bytes of a committed report would depend on all four.
@@ -38,7 +38,7 @@ from bench.scoring.aggregate import Aggregate, mean, tracks_of_units, weighted_m
 
 _Values = NDArray[np.float64]
 
-#: Two-sided level of tests, and one less the coverage of intervals.
+#: Two-sided significance level of the tests; intervals cover 1 - ALPHA.
 ALPHA = 0.05
 #: Draws of the bootstrap, and the seed of all of them: every row is drawn on the same tracks.
 DRAWS, SEED = 2000, 1979
@@ -263,8 +263,10 @@ def ranks(
     mean_ranks = scipy.stats.rankdata(-merit * matrix, axis=0).mean(axis=1)
     order = [list(rows)[i] for i in np.argsort(mean_ranks, kind="stable")]
     pairs = list(itertools.combinations(order, 2))
-    one_draw = {label for label, row in trainings.items() if row.draws and len(row.values) == 1}
-    tested = [pair for pair in pairs if not {*pair} <= one_draw]
+    one_training = {
+        label for label, row in trainings.items() if row.is_stochastic and len(row.values) == 1
+    }
+    tested = [pair for pair in pairs if not {*pair} <= one_training]
     over_songs = holm([wilcoxon(rows[a], rows[b]) for a, b in tested])
     over_trainings = holm([p_value_of_trainings(trainings[a], trainings[b]) for a, b in tested])
     p_of_pair = dict(zip(tested, np.fmax(over_songs, over_trainings).tolist(), strict=True))

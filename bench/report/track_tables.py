@@ -40,7 +40,7 @@ class TrackTable:
     singers: Sequence[str]
 
     @property
-    def over_seeds(self) -> NDArray[np.float64]:
+    def seed_mean(self) -> NDArray[np.float64]:
         """The mean over seeds, ``(tracks,)``."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.values.mean(axis=0))
@@ -52,19 +52,19 @@ class TrackTable:
         return "" not in singers and FEWEST_SINGERS <= len(singers) < len(set(self.songs))
 
     @cached_property
-    def over_songs(self) -> dict[str, float]:
+    def song_means(self) -> dict[str, float]:
         """The mean over the seeds and the tracks of each song, weighted by length, by its name."""
-        values, tracks = self.over_seeds, tracks_of_units(self.songs)
+        values, tracks = self.seed_mean, tracks_of_units(self.songs)
         with np.errstate(divide="ignore"):  # a song without a defined score has none
             return {k: float(weighted_mean(values[i], self.weights[i])) for k, i in tracks.items()}
 
     def on_track(self, name: str) -> float:
         """Return the mean over seeds on a track, NaN where it has no score."""
-        return float(self.over_seeds[self.names.index(name)]) if name in self.names else np.nan
+        return float(self.seed_mean[self.names.index(name)]) if name in self.names else np.nan
 
-    def on(self, songs: Iterable[str]) -> NDArray[np.float64]:
-        """Return `over_songs` on these songs, NaN for a song without a score."""
-        return np.array([self.over_songs.get(song, np.nan) for song in songs])
+    def means_on(self, songs: Iterable[str]) -> NDArray[np.float64]:
+        """Return `song_means` on these songs, NaN for a song without a score."""
+        return np.array([self.song_means.get(song, np.nan) for song in songs])
 
 
 def track_tables(

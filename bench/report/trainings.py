@@ -30,18 +30,18 @@ class Trainings:
     ----------
     values
         One a seed, in the order of the seeds; one for a row that does not draw.
-    networks
+    training_keys
         What was trained with each seed, see `bench.plan.cells.Cell.training_key`; empty for a row
         that does not draw.
     """
 
     values: Sequence[float]
-    networks: Sequence[str] = ()
+    training_keys: Sequence[str] = ()
 
     @property
-    def draws(self) -> bool:
+    def is_stochastic(self) -> bool:
         """Whether the method of the row draws at random."""
-        return bool(self.networks)
+        return bool(self.training_keys)
 
 
 def p_value_of_trainings(one: Trainings, other: Trainings) -> float:
@@ -61,18 +61,18 @@ def p_value_of_trainings(one: Trainings, other: Trainings) -> float:
     >>> p_value_of_trainings(few, Trainings([8.5], "g"))
     nan
     """
-    if not (one.draws or other.draws):
+    if not (one.is_stochastic or other.is_stochastic):
         return math.nan
-    if any(row.draws and len(row.values) < 2 for row in (one, other)):
+    if any(row.is_stochastic and len(row.values) < 2 for row in (one, other)):
         return math.nan
     a, b = (np.asarray(row.values, dtype=np.float64) for row in (one, other))
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return math.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # values that are nearly all the same
-        if list(one.networks) == list(other.networks):
+        if list(one.training_keys) == list(other.training_keys):
             p = _against_zero(a - b)
-        elif one.draws and other.draws:
+        elif one.is_stochastic and other.is_stochastic:
             p = float(scipy.stats.ttest_ind(a, b, equal_var=False).pvalue)
         else:
             p = _against_zero(a - b)  # the row that does not draw has one value

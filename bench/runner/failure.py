@@ -20,8 +20,8 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 def record_failure(folder: CellFolder, error: Exception) -> JobResult:
     """Write why a cell failed into its folder, unless a disk is to blame.
 
-    A cell that a disk has stopped is as good as never begun. Must be called where the error was
-    caught, so that the traceback is that of the error.
+    A full or read-only disk does not mark a cell as failed: the next run computes it. Must be
+    called where the error was caught, so that the traceback is that of the error.
     """
     reason = str(error) if isinstance(error, BenchError) else exception_text(error)
     if _is_of_disk(error) or not _is_writable(folder.path):

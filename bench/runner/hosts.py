@@ -25,8 +25,8 @@ from bench.store.trained import member_folders, training_folder
 
 #: Polling interval in seconds: how often to look for a call of the first host.
 CALL_POLL_S = 0.2
-#: Longest time in seconds in which the first host may hold no cell, such as while it starts; it is
-#: looked for `N_LOOKS` times in it.
+#: Time in seconds without a claim of the first host on any cell after which it counts as ended, and
+#: number of looks at the claims in that time.
 SILENT_S, N_LOOKS = 600.0, 20
 #: Environment variables that Lightning reads, which tell the hosts from each other.
 NAMES = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")

@@ -44,29 +44,29 @@ def keep(
     """Keep the estimates of a track, and the time in seconds that their separation took."""
     import soundfile
 
-    place = home(folder, track)
-    make_folder(place)
+    track_folder = home(folder, track)
+    make_folder(track_folder)
     for target in TARGETS:
         buffer = io.BytesIO()
         audio = np.asarray(estimates[target], dtype=np.float64).T
         soundfile.write(buffer, audio, track.rate, format="WAV", subtype="DOUBLE")
-        write_bytes(place / f"{target}.wav", buffer.getvalue())
-    marker = {"separate_s": separate_s, "files": wav_hashes(place)}
-    write_bytes(place / "kept.json", json.dumps(marker, indent=1).encode() + b"\n")
+        write_bytes(track_folder / f"{target}.wav", buffer.getvalue())
+    marker = {"separate_s": separate_s, "files": wav_hashes(track_folder)}
+    write_bytes(track_folder / "kept.json", json.dumps(marker, indent=1).encode() + b"\n")
 
 
 def kept(folder: CellFolder, track: Track) -> tuple[dict[str, Audio], float] | None:
     """Return the kept estimates and their separation time in seconds; None if not kept whole."""
     if not (folder.path / "estimates").is_dir():
         return None
-    place = home(folder, track)
-    marker = read_json(place / "kept.json")
-    if marker is None or marker.get("files") != wav_hashes(place):
+    track_folder = home(folder, track)
+    marker = read_json(track_folder / "kept.json")
+    if marker is None or marker.get("files") != wav_hashes(track_folder):
         return None
     seconds = marker.get("separate_s")
     if not isinstance(seconds, int | float):  # damaged
         return None
-    return load_estimates(place.parent, track), float(seconds)
+    return load_estimates(track_folder.parent, track), float(seconds)
 
 
 def has_kept(folder: CellFolder) -> bool:
@@ -74,6 +74,6 @@ def has_kept(folder: CellFolder) -> bool:
     return any((folder.path / "estimates").glob("*/*/kept.json"))
 
 
-def wav_hashes(place: Path) -> dict[str, str]:
+def wav_hashes(track_folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each target's file by name."""
-    return {name: sha for name, sha in file_hashes(place).items() if name.endswith(".wav")}
+    return {name: sha for name, sha in file_hashes(track_folder).items() if name.endswith(".wav")}

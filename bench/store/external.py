@@ -38,7 +38,8 @@ from bench.store.owner import NO_FILE, check_scores
 from bench.store.workspace import Workspace
 
 _MUSEVAL = museval_json.PROTOCOL
-#: By so many samples an estimate may be longer or shorter than its reference without a word.
+#: Largest difference in samples between the lengths of an estimate and its reference that needs no
+#: consent.
 FEW_SAMPLES = 8
 
 

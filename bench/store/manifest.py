@@ -112,13 +112,13 @@ def save_manifest(
         "overrides": list(overrides),
     }
     with locked(path.with_suffix(".lock")):
-        guests = _guests(path, _content(path))
-        for label in sorted({cell.row for cell in cells} & {guest.row for guest in guests}):
+        external_cells = _external_cells(path, _content(path))
+        for label in sorted({cell.row for cell in cells} & {cell.row for cell in external_cells}):
             raise BenchError(
                 f"{file}: row {label!r} has the label of scores that were added to the experiment "
                 f"{experiment.name!r}; choose another label for the row"
             )
-        value["guests"] = [guest.to_json() for guest in guests]
+        value["guests"] = [cell.to_json() for cell in external_cells]
         write_text(path, json.dumps(value, indent=1) + "\n")
 
 
@@ -133,8 +133,8 @@ def add_external(runs: Path, name: str, cell: Cell) -> None:
     path = manifest_path(runs, name)
     with locked(path.with_suffix(".lock")):
         value = _content(path) or {}
-        others = [other for other in _guests(path, value) if other.row != cell.row]
-        value["guests"] = [guest.to_json() for guest in [*others, cell]]
+        others = [other for other in _external_cells(path, value) if other.row != cell.row]
+        value["guests"] = [cell.to_json() for cell in [*others, cell]]
         write_text(path, json.dumps(value, indent=1) + "\n")
 
 
@@ -155,7 +155,7 @@ def _content(path: Path) -> dict[str, Any] | None:
     return value
 
 
-def _guests(path: Path, value: Mapping[str, Any] | None) -> list[Cell]:
+def _external_cells(path: Path, value: Mapping[str, Any] | None) -> list[Cell]:
     """Return the cells of external scores in the list of an experiment.
 
     Parameters
@@ -172,10 +172,10 @@ def _guests(path: Path, value: Mapping[str, Any] | None) -> list[Cell]:
     """
     try:
         # The file's word for external scores.
-        guests = [Cell.from_json(cell) for cell in (value or {}).get("guests", [])]
-        for guest in guests:
-            external_entry(guest)  # refuses a label that no row can have
-        return guests
+        external_cells = [Cell.from_json(cell) for cell in (value or {}).get("guests", [])]
+        for cell in external_cells:
+            external_entry(cell)  # refuses a label that no row can have
+        return external_cells
     except (TypeError, ValueError):
         raise BenchError(
             f"{path}: the external scores in it are damaged; remove the file, run the experiment "
@@ -199,13 +199,13 @@ def load_manifest(runs: Path, name: str) -> Manifest:
             f"nothing is tracked of an experiment {name!r} in {runs}; "
             f"run it first: bench run experiments/{name}.yaml"
         )
-    guests = _guests(path, value)
+    external_cells = _external_cells(path, value)
     try:
         record = ExperimentRecord.model_validate(value)
         cells = [Cell.from_json(cell) for cell in value["cells"]]
         identities = value.get("identities") or [None] * len(cells)
         pairs = list(zip(cells, identities, strict=True))
-        external = [_as_scored_now(guest, cells) for guest in guests]
+        external = [_as_scored_now(cell, cells) for cell in external_cells]
         experiment = Experiment.model_validate(value["experiment"])
         corpus = value["corpus"]
         Corpus.model_validate(corpus)

@@ -64,8 +64,8 @@ def check_file(workspace: Workspace, name: str, file: str, overrides: Sequence[s
     file
         Its file, from `file_in`.
     overrides
-        What the command line changes of the file, in any order. Where the name is among it, it may
-        replace what other overrides gave.
+        The ``key=value`` of the command line that change the file, in any order. Where ``name`` is
+        among them, a report that was made with others may be replaced.
 
     Returns
     -------
@@ -140,7 +140,7 @@ def _origin(cell: Cell | RecordedCell) -> list[Any]:
 
 
 def _owner(workspace: Workspace, name: str) -> _Owner | None:
-    """Return what has a name; None where it is free."""
+    """Return the owner of an experiment's name; None where nobody uses it."""
     paths = manifest_path(workspace.runs, name), workspace.reports / name / "provenance.json"
     record = next((record for path in paths if (record := _record(path))), None)
     if record is None:

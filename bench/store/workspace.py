@@ -45,7 +45,7 @@ class Workspace:
 
     @property
     def stores_met(self) -> Path:
-        """The file that says which MLflow store was last met at each address."""
+        """The file that notes which MLflow store was last seen at each address, and its rows."""
         return self.runs / "mlflow.json"
 
     @property

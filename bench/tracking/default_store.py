@@ -25,8 +25,8 @@ _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 _HELD = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 #: Files that SQLite keeps beside a database.
 _BESIDE = ("", "-journal", "-wal", "-shm")
-#: Tables and columns of MLflow that hold the place of artifacts.
-_PLACES = (
+#: Tables and columns of MLflow that hold the location of artifacts.
+_ARTIFACT_COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
@@ -136,21 +136,21 @@ def follow_move(workspace: Workspace) -> None:
         )
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=60)) as database, database:
-            _set_places(database, workspace)
+            _relocate_artifacts(database, workspace)
     except sqlite3.DatabaseError as error:
         is_held = getattr(error, "sqlite_errorcode", 0) & 0xFF in _HELD
         way_out = "end the process that holds it" if is_held else "see that it can be written"
         raise BenchError(f"{path} cannot be used ({error}): {way_out}, and try again") from None
 
 
-def _set_places(database: sqlite3.Connection, workspace: Workspace) -> None:
+def _relocate_artifacts(database: sqlite3.Connection, workspace: Workspace) -> None:
     """Change the places of artifacts in a store to those beside it."""
     home = workspace.artifacts.resolve().as_uri()
     place = re.compile(rf"(file://.*/{workspace.artifacts.name})(/(?P<first>[^/]+).*)?")
     tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
     # Places of whole experiments; runs in them are moved also where they have no artifacts.
     old_homes = set()
-    for table, column in _PLACES:
+    for table, column in _ARTIFACT_COLUMNS:
         if table not in tables:
             continue
         # The names are constants above, never data.

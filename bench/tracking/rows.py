@@ -158,9 +158,10 @@ def _without_stale(
 
 
 def _put_last(client: MlflowClient, of_cells: Sequence[Run], place: int) -> None:
-    """Give a place behind all rows to those runs of cells that have one, since none can be removed.
+    """Move the place of cells' runs that are no rows behind all rows.
 
-    Their digests are removed, so that a cell that becomes a row again gets its place again.
+    MLflow cannot delete a metric. The digests of these runs are removed, so that a cell that
+    becomes a row again gets its place again.
     """
     for run in of_cells:
         if run.data.metrics.get("place", place) != place:

@@ -31,7 +31,7 @@ class ProgressCallback(Callback):
         self.context = context
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Tell how many epochs a checkpoint has, from which the time that is left is reckoned."""
+        """Report the epochs that a checkpoint has, so that the time left is that of the others."""
         if trainer.is_global_zero:
             self.context.report_progress(trainer.current_epoch, trainer.max_epochs or 0, "epochs")
 
@@ -61,10 +61,10 @@ class ProgressCallback(Callback):
 
 
 class History(Callback):
-    """Keeps in the checkpoint how a training came so far, over all its interruptions.
+    """Keeps the time of a training so far and its precisions in the checkpoint.
 
-    Its state has ``seconds``, the time of the training without the interruptions, and
-    ``precisions``, those of its processes.
+    Its state has ``seconds``, the time of the training without its interruptions, and
+    ``precisions``, those of all processes that trained it.
     """
 
     def __init__(self) -> None:

@@ -298,7 +298,7 @@ class TrainingExcerpts:
 
 
 def numbered(counts: Tensor) -> tuple[Tensor, Tensor]:
-    """Return each index as often as its count says, and beside it the number of the copy.
+    """Return each index i ``counts[i]`` times, and with it 0, 1, … within these repetitions.
 
     Examples
     --------

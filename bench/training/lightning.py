@@ -50,7 +50,7 @@ class TrainingModule(pl.LightningModule):
     Attributes
     ----------
     earlier_precisions
-        Precisions of the processes that trained it before this one, where it goes on.
+        Precisions in which a resumed training was trained before this process.
     layer_precision
         Precision of the network's products.
     """
@@ -186,7 +186,10 @@ class MiniBatches(TrainingModule):
         return self.settings.clip_norm
 
     def train_dataloader(self) -> Epoch:
-        """Return the batches of the coming epoch, cut from other excerpts of a large corpus."""
+        """Return the batches of the next epoch.
+
+        Of a corpus that is larger than memory other excerpts are loaded first.
+        """
         settings = self.settings
         if self.excerpts.draw(self.current_epoch):
             self.register_buffer("audio", self.excerpts.audio.to(self.device), persistent=False)

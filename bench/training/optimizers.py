@@ -32,7 +32,7 @@ def adam(parameters: Iterable[nn.Parameter], learning_rate: float, n_steps: int)
     parameters
         Weights of the network.
     learning_rate
-        Largest step.
+        Peak learning rate.
     n_steps
         Steps of the whole training.
     """

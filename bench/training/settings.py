@@ -35,7 +35,7 @@ class TrainingSettings(LevelledSeparator):
     Parameters
     ----------
     gamma
-        Weight of the discriminative term: 0, without it, or more, and less than 1.
+        Weight of the discriminative term, in [0, 1); 0 leaves it out.
     objective
         Divergence of an estimate from its reference: ``squared_error``, ``absolute_error`` or
         ``kl``.
@@ -84,13 +84,13 @@ class TrainingSettings(LevelledSeparator):
     frames
         Frames of a sequence.
     learning_rate
-        Largest step of Adam. It rises over the first 5 % of all steps and falls to 0 along half a
-        cosine.
+        Peak learning rate of Adam. It rises over the first 5 % of all steps and falls to 0 along
+        half a cosine.
     clip_norm
-        Largest norm of Adam's gradient.
+        Largest L2 norm of Adam's gradient; a longer one is scaled down to it.
     average
-        Decay, at each step of Adam, of a moving average of the weights, which takes their place on
-        dev and in the end; 0: no average.
+        Decay per step of Adam of an exponential moving average of the weights, which is validated
+        and kept in their place; 0: no average.
     ensemble
         Number of networks, trained from different seeds, whose estimates are averaged; 1: a single
         network.

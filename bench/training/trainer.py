@@ -140,8 +140,8 @@ def _has_stopped(checkpoint: dict[str, Any]) -> bool:
 def _read(checkpoint: Path, is_own: bool) -> dict[str, Any]:
     """Return a checkpoint; an empty mapping where there is none or it is damaged.
 
-    A damaged one is set aside under another name if it `is_own`, and said to be. A disk that cannot
-    be read or too little memory does not make a checkpoint damaged.
+    If it `is_own`, a damaged file is renamed and a warning says so. A disk that cannot be read or
+    too little memory does not make a checkpoint damaged.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from bench.report.numbers import NOTHING, correlation, heading, rating, rating_i
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
 from bench.report.ratings import ListeningResult
-from bench.report.rows import Row, rows_of_note
+from bench.report.rows import Row, rows_with_origin
 from bench.report.table import CLOSE, Entry, Grid, Part
 from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import metric_name
@@ -49,7 +49,7 @@ def markdown(
     out += [] if figure is None else _figure_section(figure)
     out += _agreements(agreements(tables))
     out += [] if listening is None else _listening_section(listening)
-    out += _origins(rows_of_note(tables.rows))
+    out += _origins(rows_with_origin(tables.rows))
     out += _cost(costs(tables))
     out += ["## Notes", "", *[f"- {escape_markdown(note)}" for note in notes(tables)]]
     return "\n".join(out).rstrip() + "\n"
@@ -96,7 +96,7 @@ def _spreads(part: Part) -> list[str]:
         entry, row = line.entries[metric], line.row
         texts = [entry.mean, entry.interval]
         texts += [entry.interval_singers] if part.has_singers else []
-        texts += [entry.deviation, str(row.n_seeds) if row.draws else ""]
+        texts += [entry.deviation, str(row.n_seeds) if row.is_stochastic else ""]
         cells = [text or NOTHING for text in texts]
         out.append("| " + " | ".join([escape_markdown(row.label), *cells]) + " |")
     return out

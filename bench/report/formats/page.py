@@ -44,7 +44,7 @@ from bench.report.prose.answer import answer_text
 from bench.report.prose.findings import findings
 from bench.report.prose.notes import notes, provenance_warning
 from bench.report.ratings import listening_result
-from bench.report.rows import GROUP_TITLES, rows_of_note
+from bench.report.rows import GROUP_TITLES, rows_with_origin
 from bench.report.table import CLOSE
 from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import merit, metric_name
@@ -83,7 +83,7 @@ def html_page(
         overview=None if data else overview(tables),
         pairs=[_json(track_pairs(tables, part)) for part in tables.parts],
         findings=findings(data) if data else [],
-        origins=rows_of_note(tables.rows),
+        origins=rows_with_origin(tables.rows),
         agreements=agreements(tables),
         listening=listening_result(tables, facts),
         costs=cost_table(all_costs),

@@ -77,15 +77,15 @@ def part_charts(tables: ReportTables, part: Part, n: int) -> PartCharts:
     diagrams, matrices, scores = [], [], {}
     for m, metric in enumerate(part.metrics):
         own = metric_of_track(part.protocol, metric)
-        values = {k: tracks[k, metric].over_seeds for k in rows if (k, metric) in tracks}
+        values = {k: tracks[k, metric].seed_mean for k in rows if (k, metric) in tracks}
         scores[own] = values
         ranked_rows = {k: v for k, v in values.items() if rows[k].ranked and not np.isnan(v).all()}
         songs = list(dict.fromkeys(s for k in ranked_rows for s in tracks[k, metric].songs))
-        compared = {k: tracks[k, metric].on(songs) for k in ranked_rows}
+        compared = {k: tracks[k, metric].means_on(songs) for k in ranked_rows}
         ranked = None
         if 2 < len(compared) <= _MOST_IN_MATRIX:
-            networks = trainings_of(list(rows.values()), tables.seeds, *part_key, metric)
-            ranked = ranks(compared, networks, merit(metric))
+            of_trainings = trainings_of(list(rows.values()), tables.seeds, *part_key, metric)
+            ranked = ranks(compared, of_trainings, merit(metric))
         if ranked and len(ranked.mean_rank) <= _MOST_IN_DIAGRAM:
             diagrams.append(_diagram(ranked, own, part.unit, f"c{n}{m}"))
         elif ranked:
@@ -255,7 +255,7 @@ def track_pairs(tables: ReportTables, part: Part) -> dict[str, Any] | None:
     rows = {
         line.row.label: [
             round(float(score), 2) if math.isfinite(score) else None
-            for score in tracks[line.row.label, metric].over_seeds
+            for score in tracks[line.row.label, metric].seed_mean
         ]
         for line in done
         if tracks[line.row.label, metric].names == names

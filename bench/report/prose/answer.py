@@ -37,7 +37,7 @@ def answer_text(results: Results, part: Part) -> str:
             sentences.append(
                 f"{metric_name(metric)} is {ends(metric)[0]} for {best.row.label} "
                 f"({entry.text}{unit_of(metric)}"
-                f"{', one training' if best.row.has_one_draw else ''}{_ties(part, metric)})."
+                f"{', one training' if best.row.has_one_training else ''}{_ties(part, metric)})."
             )
     sentences += [*_best_bound(part, first), *_published(part, first)]
     if unfinished:
@@ -69,7 +69,7 @@ def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
         text += f", {rounded(gap)}{unit_of(metric)} {better_side(metric)} {second.row.label}"
     of_second = second.entries[metric]
     p_values = p_values_text(of_second.p_best, of_second.p_best_trainings, part.unit)
-    if best.row.has_one_draw and second.row.has_one_draw:
+    if best.row.has_one_training and second.row.has_one_training:
         text += " (one training each, so that the difference is not tested)"
     elif p_values:
         text += f" ({'not significant' if of_second.close else 'significant'}: {p_values})"

@@ -56,7 +56,7 @@ def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
         means = [point.over_seeds(metric).mean for point in points]
         steps = [b - a for a, b in itertools.pairwise(means)]
         rises = sum(step > 0 for step in steps)
-        one_seed = any(_is_one_draw(point, metric) for point in points)
+        one_seed = any(_is_one_training(point, metric) for point in points)
         if one_seed and means[-1] == means[0]:
             verb = "stays the same"
         elif one_seed:
@@ -89,12 +89,12 @@ def _comparison(points: Sequence[Point], metric: str, symbol: str = "") -> str:
     best_end, worst_end = ends(metric)
     side, unit = better_side(metric), unit_of(metric)
     is_apart = _apart(first, second, metric)
-    if any(_is_one_draw(point, metric) for point in (first, second)):
+    if any(_is_one_training(point, metric) for point in (first, second)):
         verb, reliability = (
             f"has its {best_end} value",
             "one training, so nothing is known of its spread",
         )
-    elif not (first.draws or second.draws):
+    elif not (first.is_stochastic or second.is_stochastic):
         verb, reliability = f"is {best_end}", "neither draws at random"
     else:
         verb = f"is {best_end}" if is_apart else f"has its {best_end} mean"
@@ -120,14 +120,14 @@ def _apart(one: Point, other: Point, metric: str) -> bool:
 
     Two rows without chance differ if their values do. Of one seed nothing is known.
     """
-    if not (one.draws or other.draws):
+    if not (one.is_stochastic or other.is_stochastic):
         return one.over_seeds(metric).mean != other.over_seeds(metric).mean
     return p_value_of_trainings(one.trainings(metric), other.trainings(metric)) < ALPHA
 
 
-def _is_one_draw(point: Point, metric: str) -> bool:
+def _is_one_training(point: Point, metric: str) -> bool:
     """Return whether nothing is known of the spread of a point: it draws, and has one seed."""
-    return point.draws and len(point.seeds[metric]) < 2
+    return point.is_stochastic and len(point.seeds[metric]) < 2
 
 
 def _mean_text(point: Point, metric: str) -> str:

@@ -24,13 +24,14 @@ def notes(tables: ReportTables) -> list[str]:
         "The best value of a column is bold, the second underlined. Bounds (the mixture, and what "
         "is made from the true sources or from labels) and imported scores are not ranked.",
         f"In brackets: the 95 % interval of a value by the bootstrap over {_units(tables)}. It "
-        f"speaks of the choice of {_units(tables)}, not of the chance in a training.",
+        f"shows what another choice of {_units(tables)} would change, not what another training "
+        "would.",
         _mark(tables),
     ]
     lines += _about_groups(tables)
     lines += _unmarked(tables)
     if results.overrides:
-        lines.append(f"Not as in its file: run with -o {' -o '.join(results.overrides)}")
+        lines.append(f"Run with changes of its file: -o {' -o '.join(results.overrides)}")
     lines += _trainings(rows)
     if any(part.published_metrics for part in tables.parts):
         lines.append(f"Published figures: {results.experiment.published_source or 'not stated.'}")
@@ -66,9 +67,9 @@ def _mark(tables: ReportTables) -> str:
 
 
 def _trainings(rows: Sequence[Row]) -> list[str]:
-    """Return of how many trainings the rows are, and what is unknown of those of one."""
-    numbers = sorted({row.n_seeds for row in rows if row.draws and row.n_seeds > 1})
-    singles = [row.label for row in rows if row.has_one_draw]
+    """Return a note on the number of trainings a row, and one on rows of a single training."""
+    numbers = sorted({row.n_seeds for row in rows if row.is_stochastic and row.n_seeds > 1})
+    singles = [row.label for row in rows if row.has_one_training]
     lines = []
     if numbers:
         lines.append(
@@ -105,7 +106,10 @@ def provenance_warning(results: Results) -> str:
     if len(distinct) > 1:
         problems.append(f"its rows were computed at {len(distinct)} commits")
     if n_dirty:
-        problems.append(f"{n_dirty} of {len(commits)} rows by code with uncommitted changes")
+        words = "was" if n_dirty == 1 else "were"
+        problems.append(
+            f"{n_dirty} of {len(commits)} rows {words} computed by code with uncommitted changes"
+        )
     if not problems:
         return ""
     return f"This report does not come from one clean commit: {', and '.join(problems)}."

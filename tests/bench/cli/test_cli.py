@@ -94,10 +94,10 @@ def test_a_changed_hyperparameter_computes_only_its_own_cells(copy, capsys):
     assert bench("run", "experiments/tiny.yaml", *words) == 0
     assert capsys.readouterr().out.splitlines()[-1] == LAST_LINE.format(1, 4, 0)
     told = Path("reports/tiny/table.md").read_text()
-    assert "Not as in its file: run with -o methods\\[2\\].fixed.atoms=2" in told
+    assert "Run with changes of its file: -o methods\\[2\\].fixed.atoms=2" in told
     assert bench("run", "experiments/tiny.yaml") == 0
     assert "it is now run as its file states it" in capsys.readouterr().out
-    assert "Not as in its file" not in Path("reports/tiny/table.md").read_text()
+    assert "Run with changes" not in Path("reports/tiny/table.md").read_text()
 
 
 def test_a_dry_run_of_a_new_experiment_leaves_nothing(bare_workspace, capsys):

@@ -226,7 +226,7 @@ def test_a_report_of_several_commits_or_uncommitted_changes_says_so_at_its_top()
     several = results_of(rows, commits=("a" * 40, "b" * 40, "b" * 40 + "-dirty"))
     warning = provenance_warning(several)
     assert "computed at 2 commits" in warning
-    assert "1 of 3 rows by code with uncommitted changes" in warning
+    assert "1 of 3 rows was computed by code with uncommitted changes" in warning
     tables = tabulate(several)
     assert markdown(tables).index("one clean commit") < markdown(tables).index("## Vocals")
     page = html_page(tables, NO_FACTS)

@@ -30,7 +30,7 @@ def test_many_rows_are_compared_pair_by_pair(tables):
     assert sorted(matrix.labels) == sorted(ranked)
     n = len(ranked)
     assert [len(pairs) for pairs in matrix.pairs] == list(range(n - 1, -1, -1))
-    drawn = {line.row.label for line in part.lines if line.row.has_one_draw}
+    drawn = {line.row.label for line in part.lines if line.row.has_one_training}
     n_tested = math.comb(n, 2) - math.comb(len(drawn & set(ranked)), 2)
     assert f"of {n_tested} pairs" in matrix.caption
     for label, pairs in zip(matrix.labels, matrix.pairs, strict=True):

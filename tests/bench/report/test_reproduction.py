@@ -86,7 +86,7 @@ def test_a_trained_row_may_differ_by_what_its_seeds_do(report, planned):
         assert set(row.means["allowed_db"].round(4)) == {0.2449}
     (one_seed,) = compare(report, [outcome(trained[0], 0.1)])
     assert set(one_seed.means["allowed_db"].round(4)) == {0.3464}
-    assert one_seed.verdict == "within what trainings differ by"
+    assert one_seed.verdict == "reproduced within the spread over trainings"
 
 
 def test_other_rows_that_the_trainings_would_do_for_are_named(planned):
@@ -99,7 +99,9 @@ def test_other_rows_that_the_trainings_would_do_for_are_named(planned):
     report = Results(EXPERIMENT, {}, outcomes)
     (row,) = compare(report, [outcome(cell, 0.05) for cell in planned[1:]])
     assert row.is_reproduced
-    assert row.verdict == "within what trainings differ by, also of Near"
+    assert row.verdict == (
+        "reproduced within the spread over trainings, which does not tell it from Near"
+    )
 
 
 def test_a_report_of_one_seed_is_judged_by_the_committed_spread(planned):

@@ -171,14 +171,14 @@ def test_rows_that_are_all_alike_are_one_clique():
     assert ranking.cliques == [["a", "b", "c"]]
     assert ranking.friedman == 1
     assert ranks({"a": np.arange(9.0)}, {}) is None
-    one_draw = {"a": Trainings([1.0], "x"), "b": Trainings([1.0], "y"), "c": Trainings([1.0])}
+    one_training = {"a": Trainings([1.0], "x"), "b": Trainings([1.0], "y"), "c": Trainings([1.0])}
     rows = {"a": np.arange(20.0) + 9, "b": np.arange(20.0), "c": np.arange(20.0) - 9}
-    tested = ranks(rows, one_draw)
+    tested = ranks(rows, one_training)
     assert np.isnan(tested.p_values["a", "b"])
     assert tested.p_values["a", "c"] == tested.p_values["b", "c"] < 0.001
     assert tested.cliques == [["a", "b"]]  # chance may order them
     assert tested.mean_score == {"a": 18.5, "b": 9.5, "c": 0.5}
-    assert ranks({"a": np.full(5, np.nan), "b": np.arange(5.0)}, one_draw) is None
+    assert ranks({"a": np.full(5, np.nan), "b": np.arange(5.0)}, one_training) is None
 
 
 def test_a_clique_within_another_is_not_drawn():
