@@ -45,7 +45,7 @@ def listen(
         page, key = write_listening_test(tables, HERE, rows or ())
         heard = [one.label for one in key.stimuli]
         print(f"{len(key.trials)} tracks, {len(heard)} signals each: {'; '.join(heard)}")
-        if not tables.results.corpus.get("shares_audio", False):
+        if not tables.results.shares_audio:
             print(
                 f"the licence of {tables.results.corpus['title']} does not allow its audio to be "
                 "passed on: do not publish the page"

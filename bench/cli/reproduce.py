@@ -190,9 +190,10 @@ def _check_fresh(workspace: Workspace, commit: str) -> None:
         facts = read_json(path) or {}
         then = (facts.get("provenance") or {}).get("commit")
         if then != commit or not provenance.is_exact(commit):
+            changed = ", with uncommitted changes" if provenance.has_changes(commit) else ""
             raise BenchError(
                 f"{workspace.root} holds cells of commit {str(then)[:12]}, and this is "
-                f"{commit[:12]}{', with uncommitted changes' if provenance.has_changes(commit) else ''}; "
+                f"{commit[:12]}{changed}; "
                 "remove the folder, or name another by --into"
             )
 

@@ -146,7 +146,7 @@ def _track(
     protocol = experiment.protocols[0]
     over_tracks = experiment.metrics(protocol)[0]
     by_row = {row: t for (row, m), t in tables.tracks[protocol, target].items() if m == over_tracks}
-    shared = bool(tables.results.corpus.get("shares_audio", False))
+    shared = tables.results.shares_audio
     loudest = float(_magnitudes(signals["Mixture"][1]).max()) or 1.0
     files: dict[str, bytes] = {}
     entries = []

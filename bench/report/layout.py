@@ -18,7 +18,7 @@ from bench.report.numbers import NOTHING, in_unit, interval_text, rounded
 from bench.report.rows import GROUP_TITLES, Row
 from bench.report.statistics import ALPHA
 from bench.report.table import SET_APART, Entry, Grid, Line, Part
-from bench.scoring.aggregate import merit, metric_name
+from bench.scoring.aggregate import from_best, metric_name
 from bench.scoring.protocols import PROTOCOLS
 from bench.store.results import Results
 
@@ -174,7 +174,7 @@ def _best_and_second(
         for row in rows
         if row.ranked and not math.isnan(column[row.label]["value"])
     }
-    in_order = sorted(values.values(), key=lambda value: -merit(metric) * value)
+    in_order = sorted(values.values(), key=lambda value: from_best(metric, value))
     printed = list(dict.fromkeys(rounded(v) for v in in_order))
     names = dict(zip(printed, ("best", "second"), strict=False))
     return {label: names[rounded(v)] for label, v in values.items() if rounded(v) in names}
@@ -201,9 +201,8 @@ def _ordered(lines: Sequence[Line], metric: str, by_value: bool) -> list[Line]:
     """Return lines by group, within one as in the file or from the best value of a metric."""
 
     def place(line: Line) -> tuple[int, float]:
-        value = line.entries[metric].value
-        from_best = math.inf if math.isnan(value) else -merit(metric) * value
-        return list(GROUP_TITLES).index(line.row.group), from_best if by_value else 0.0
+        order = from_best(metric, line.entries[metric].value) if by_value else 0.0
+        return list(GROUP_TITLES).index(line.row.group), order
 
     ordered: list[Line] = []
     for line in sorted(lines, key=place):

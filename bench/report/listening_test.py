@@ -24,7 +24,7 @@ from bench.report.examples import estimate_clips
 from bench.report.formats.listening_page import listening_page
 from bench.report.rows import GROUP_TITLES
 from bench.report.tabulate import ReportTables
-from bench.scoring.aggregate import merit
+from bench.scoring.aggregate import from_best
 from bench.store import listening
 from bench.store.files import make_folder, write_bytes
 from bench.store.ratings import ListeningKey, Stimulus, known_keys, make_key, write_key
@@ -110,8 +110,7 @@ def write_listening_test(
     for known in known_keys(workspace.runs, experiment.name):
         if (known.target, known.stimuli) == (target, stimuli):
             key = known
-    shares = bool(tables.results.corpus.get("shares_audio", False))
-    folder = workspace.reports if shares else workspace.runs / "listening"
+    folder = workspace.reports if tables.results.shares_audio else workspace.runs / "listening"
     write_key(workspace.runs, experiment.name, key)
     path = folder / experiment.name / "listening.html"
     make_folder(path.parent)
@@ -139,11 +138,7 @@ def _rows(
         return [label for label in files_of if label in labels]
     metric = tables.parts[0].metrics[0]
     value = {line.row.label: line.entries[metric].value for line in tables.parts[0].lines}
-
-    def from_best(label: str) -> float:
-        return -merit(metric) * value[label] if np.isfinite(value[label]) else np.inf
-
-    heard = sorted(files_of, key=from_best)[:most]
+    heard = sorted(files_of, key=lambda label: from_best(metric, value[label]))[:most]
     return [label for label in files_of if label in heard]
 
 

@@ -103,6 +103,17 @@ def merit(metric: str) -> int:
     return -1 if metric in DISTANCES else 1
 
 
+def from_best(metric: str, value: float) -> float:
+    """Return a key that sorts the best value of a metric first, and NaN last.
+
+    Examples
+    --------
+    >>> sorted([5.0, float("nan"), 7.0], key=lambda value: from_best("gnsdr", value))
+    [7.0, 5.0, nan]
+    """
+    return np.inf if np.isnan(value) else -merit(metric) * value
+
+
 #: Metrics whose names are not written in capitals.
 _NAMES = {
     "usdr": "uSDR",

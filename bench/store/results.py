@@ -93,6 +93,11 @@ class Results:
     file: str | None = None
 
     @property
+    def shares_audio(self) -> bool:
+        """Whether the corpus allows its audio to be passed on."""
+        return bool(self.corpus.get("shares_audio", False))
+
+    @property
     def n_failed(self) -> int:
         """Number of cells that failed."""
         return sum(outcome.status == "failed" for outcome in self.outcomes)

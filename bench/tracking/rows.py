@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.plan.cells import IMPORTED, Cell
-from bench.scoring.aggregate import merit
+from bench.scoring.aggregate import from_best
 from bench.store.manifest import Manifest
 from bench.tracking import content
 from bench.tracking.address import json_text
@@ -211,8 +211,7 @@ def _placed(rows: Sequence[_Row], metric: str) -> list[_Row]:
 
     def key(row: _Row) -> tuple[int, float]:
         group = _LAST_GROUPS.index(row.group) + 1 if row.group in _LAST_GROUPS else 0
-        value = row.metrics.get(metric)
-        return group, math.inf if value is None else -merit(metric.rpartition("/")[2]) * value
+        return group, from_best(metric.rpartition("/")[2], row.metrics.get(metric, math.nan))
 
     return sorted(rows, key=key)
 

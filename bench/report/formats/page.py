@@ -75,7 +75,7 @@ def html_page(
     return template("page.html.j2").render(
         experiment=results.experiment,
         corpus=results.corpus,
-        shares_audio=bool(results.corpus.get("shares_audio", False)),
+        shares_audio=results.shares_audio,
         answer=answer_text(results, tables.parts[0]),
         parts=tables.parts,
         spread=[part_charts(tables, part, n) for n, part in enumerate(tables.parts)],
