@@ -83,8 +83,6 @@ def run(
     from bench.store.cell_folder import CellFolder
     from bench.store.files import server_time
     from bench.store.manifest import load_manifest, save_manifest
-    from bench.store.results import read_outcome
-    from bench.store.status import cell_status
 
     console = Console()
     provenance.code()  # as it is now, whatever is edited while the cells are computed
@@ -106,56 +104,80 @@ def run(
     if not dry_run and HERE.runs.is_dir():
         prepare(HERE.runs)
         began = server_time(HERE.runs)
-    outcomes = [read_outcome(folder, spec.name) for folder in folders]
-    statuses = [
-        (folder, cell_status(folder, outcome))
-        for folder, outcome in zip(folders, outcomes, strict=True)
-    ]
-    left_alone = {"done", *([] if retry_failed else ["failed"])}
-    pending = [
-        folder
-        for folder, status in statuses
-        if status.state not in left_alone and folder.cell.fingerprint not in taken
-    ]
-    failed = [folder for folder, status in statuses if status.state == "failed"]
-    n_failed = 0 if retry_failed else sum(f.cell.fingerprint not in taken for f in failed)
-    n_done = len(cells) - len(pending) - n_failed
+    plan = _plan(folders, spec.name, taken, retry_failed)
     if replaced:
         print(f"without --dry-run: {replaced}" if dry_run else replaced)
     if dry_run:
-        _print_plan(statuses, retry_failed, taken)
-        rest = f", {n_failed} failed before" if n_failed else ""
-        print(f"{len(cells)} cells: {len(pending)} to compute, {n_done} reused{rest}")
+        _print_plan(plan, retry_failed)
         return
-    where = parse_workers(workers, threads, scheduler, device, len(pending), trainer or [])
+    n_pending = len(plan.pending)
+    where = parse_workers(workers, threads, scheduler, device, n_pending, trainer or [])
     if where.node > 0:
         with interruptible(f"bench: host {where.node} stopped"):
             job = dataclasses.replace(job_of(HERE.runs, data, where), began=began)
-            n_joined = hosts.join(job, pending)
+            n_joined = hosts.join(job, plan.pending)
         print(f"host {where.node}: joined {n_joined} trainings, and the first host has the results")
         return
     prepare_report(spec.name)
     prepare(HERE.runs)
     save_manifest(HERE.runs, spec, dataset, cells, override or [], file)
-    for folder, status in statuses:
+    for folder, status in zip(folders, plan.statuses, strict=True):
         if status.is_damaged:
             print(f"{folder.cell.name}: {status.why}")
     kept = "bench: stopped; finished cells and checkpoints are kept, the same command goes on"
     with interruptible(kept):
         manifest = load_manifest(HERE.runs, spec.name)
-        tally = _compute(manifest, outcomes, pending, data, where, console)
-    print(f"compare the runs: bench ui {spec.name}")
-    if n_failed + tally.failed:
-        print(f"see why cells failed: bench status {spec.name} --traceback")
-    if n_failed:
-        print(f"{n_failed} failed before and were not tried again: --retry-failed tries them")
+        tally = _compute(manifest, plan, data, where, console)
     if spec.keep_estimates:
         _print_without_estimates(folders)
-    print(
-        f"{len(cells)} cells: {tally.computed} computed, {n_done + tally.by_others} reused, "
-        f"{n_failed + tally.failed} failed"
-    )
-    raise typer.Exit(1 if n_failed + tally.failed else 0)
+    _print_summary(plan, tally, spec.name)
+    raise typer.Exit(1 if plan.n_failed + tally.failed else 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """What a run finds of its cells, and what it will compute.
+
+    Attributes
+    ----------
+    folders
+        The folder of each cell.
+    outcomes, statuses
+        What each folder holds.
+    taken
+        Fingerprints of the cells whose scores come from another report.
+    pending
+        Folders of the cells to compute.
+    n_failed
+        Number of cells that failed before and are left alone.
+    """
+
+    folders: Sequence[CellFolder]
+    outcomes: Sequence[Outcome]
+    statuses: Sequence[CellStatus]
+    taken: Set[str]
+    pending: Sequence[CellFolder]
+    n_failed: int
+
+    @property
+    def n_reused(self) -> int:
+        """Number of cells that are done, here or in another report."""
+        return len(self.folders) - len(self.pending) - self.n_failed
+
+
+def _plan(folders: Sequence[CellFolder], name: str, taken: Set[str], retry_failed: bool) -> _Plan:
+    """Return what is to be computed of an experiment; see `_Plan`."""
+    from bench.store.results import read_outcome
+    from bench.store.status import cell_status
+
+    outcomes = [read_outcome(folder, name) for folder in folders]
+    statuses = list(map(cell_status, folders, outcomes))
+    of_folders = list(zip(folders, statuses, strict=True))
+    not_taken = [(f, status) for f, status in of_folders if f.cell.fingerprint not in taken]
+    left_alone = {"done"} if retry_failed else {"done", "failed"}
+    pending = [folder for folder, status in not_taken if status.state not in left_alone]
+    n_failed = sum(status.state == "failed" for _, status in not_taken)
+    return _Plan(folders, outcomes, statuses, taken, pending, 0 if retry_failed else n_failed)
 
 
 def _take(reports: Sequence[Path], cells: Sequence[Cell], *, write: bool) -> set[str]:
@@ -187,27 +209,37 @@ def _print_without_estimates(folders: Sequence[CellFolder]) -> None:
             )
 
 
-def _print_plan(
-    statuses: Sequence[tuple[CellFolder, CellStatus]], retry_failed: bool, taken: Set[str]
-) -> None:
+def _print_plan(plan: _Plan, retry_failed: bool) -> None:
     """Print each cell, whether it would be computed, and why."""
-    for folder, status in statuses:
+    for folder, status in zip(plan.folders, plan.statuses, strict=True):
         words = {"done": "reused: ", "running": "computed by another process: "}.get(status.state)
         if status.state == "failed":
             words = "to compute: failed before: " if retry_failed else "left alone: failed before: "
         text = f"{folder.cell.name}: {words or 'to compute: '}{status.why}"
-        if folder.cell.fingerprint in taken:
+        if folder.cell.fingerprint in plan.taken:
             text = f"{folder.cell.name}: reused: a report has its scores"
         print(f"{folder.cell.fingerprint[:12]}  {text}")
+    rest = f", {plan.n_failed} failed before" if plan.n_failed else ""
+    counts = f"{len(plan.pending)} to compute, {plan.n_reused} reused{rest}"
+    print(f"{len(plan.folders)} cells: {counts}")
+
+
+def _print_summary(plan: _Plan, tally: Tally, name: str) -> None:
+    """Print what a run has computed, and where to look on."""
+    n_failed = plan.n_failed + tally.failed
+    print(f"compare the runs: bench ui {name}")
+    if n_failed:
+        print(f"see why cells failed: bench status {name} --traceback")
+    if plan.n_failed:
+        print(f"{plan.n_failed} failed before and were not tried again: --retry-failed tries them")
+    print(
+        f"{len(plan.folders)} cells: {tally.computed} computed, "
+        f"{plan.n_reused + tally.by_others} reused, {n_failed} failed"
+    )
 
 
 def _compute(
-    manifest: Manifest,
-    outcomes: Sequence[Outcome],
-    pending: Sequence[CellFolder],
-    data: Path,
-    workers: Workers,
-    console: Console,
+    manifest: Manifest, plan: _Plan, data: Path, workers: Workers, console: Console
 ) -> Tally:
     """Run the pending cells, record all cells in MLflow, write the report and print its tables.
 
@@ -215,10 +247,8 @@ def _compute(
     ----------
     manifest
         The cells of the experiment.
-    outcomes
-        Outcome of each cell as read before; those that are done are not read again.
-    pending
-        Folders of the cells to run.
+    plan
+        The cells to run. Outcomes of cells that are done are not read again.
     data
         The folder that holds the corpora.
     workers
@@ -241,10 +271,10 @@ def _compute(
     from bench.tracking.recorder import Recorder
     from bench.tracking.tracker import Tracker
 
-    results = manifest.results(outcomes)
+    results = manifest.results(plan.outcomes)
     set_aside_broken_store()
     unrecorded = address.unrecorded(results, HERE)
-    if not pending and not unrecorded and address.are_rows_recorded(manifest, HERE):
+    if not plan.pending and not unrecorded and address.are_rows_recorded(manifest, HERE):
         if is_current(results, HERE):
             folder = HERE.reports / results.experiment.name
             print_tables(console, read_parts(results, folder), folder)
@@ -257,13 +287,13 @@ def _compute(
     if tracker.trouble:
         warn(tracker.trouble)
     clips: Sequence[ListeningClip] = ()
-    if pending and manifest.experiment.examples:
+    if plan.pending and manifest.experiment.examples:
         with shown_stage(console, "choosing tracks to listen to"):
             dataset = open_dataset(manifest.experiment.dataset, data)
-            clips = prepare_clips(HERE.runs, dataset, pending[0].cell.digests["test"])
+            clips = prepare_clips(HERE.runs, dataset, plan.pending[0].cell.digests["test"])
     keep = manifest.experiment.keep_estimates
     job = job_of(HERE.runs, data, workers, clips, keep)
-    ordered = longest_first(pending, results.outcomes)
+    ordered = longest_first(plan.pending, results.outcomes)
     try:
         with contextlib.ExitStack() as last, Recorder(tracker, unrecorded) as recorder:
             tally = compute_cells(job, ordered, workers, console, recorder.begin, recorder.end)
