@@ -1,11 +1,9 @@
-"""One cell from start to end: claim, fit, then separate and score each test track."""
+"""One cell from start to end: claim, train, then separate and score each test track."""
 
 from __future__ import annotations
 
 import platform
-import shutil
 import time
-from contextlib import nullcontext
 
 import numpy as np
 import pandas as pd
@@ -14,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 
 from bench.datasets import open_dataset
-from bench.errors import BenchError
 from bench.methods import chunks, registry
 from bench.methods.separator import Separator
 from bench.methods.shared_work import sharing
 from bench.plan.cells import Cell
-from bench.runner.context import BusyError, CellContext, ProgressWriter
+from bench.runner.context import BusyError, ProgressWriter
 from bench.runner.failure import record_failure
-from bench.runner.job import Job, JobResult, device_here
+from bench.runner.job import Job, JobResult
+from bench.runner.training import check_holds, trained_method
 from bench.runner.usage import Usage
 from bench.scoring.prepared import Prepared
 from bench.scoring.protocols import protocol, score_track, scores_pitch
@@ -29,7 +27,7 @@ from bench.store.cell_folder import CellFolder
 from bench.store.claim import Claim, claimed
 from bench.store.estimates import keep, kept
 from bench.store.listening import write_estimates
-from bench.store.trained import load_method, member_folders, training_folder
+from bench.store.trained import training_folder
 from bench.track import Audio, PitchTrack, Track
 
 #: Cache of prepared references, shared by the cells of one worker, and its largest size in bytes.
@@ -138,7 +136,7 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
         "provenance": job.provenance(),
     }
     for name in missing:
-        _check_holds(claim)
+        check_holds(claim)
         frame = pd.concat(rows[name], ignore_index=True)
         folder.write_scores(name, frame, {**facts, "score_s": score_s[name]})
     folder.write_state("done")
@@ -234,7 +232,7 @@ class Separation:
     def _trained_method(self) -> Separator:
         """Return the method, which is trained first if it has to be."""
         if self._method is None:
-            self._method = _trained(self._job, self._folder, self._claim)
+            self._method = trained_method(self._job, self._folder, self._claim)
             self._usage.restart()
         return self._method
 
@@ -250,128 +248,3 @@ class Separation:
         if self._job.keep_estimates:
             keep(self._folder, track, estimates, seconds)
         return estimates
-
-
-def _trained(job: Job, folder: CellFolder, claim: Claim) -> Separator:
-    """Return the method of a cell, trained now or before, by this cell or by one that shares it.
-
-    Raises
-    ------
-    BusyError
-        Another process runs the training, or that of a member of the ensemble.
-    """
-    training = training_folder(folder)
-    if folder.cell.learns and not training.is_fitted():
-        members = member_folders(training)
-        n_busy = 0
-        for nth, member in enumerate(members):
-            try:
-                _train_once(job, member, folder, claim, f"member {nth + 1} of {len(members)}")
-            except BusyError:  # the others may be free
-                n_busy += 1
-        if n_busy:
-            raise BusyError
-        _train_once(job, training, folder, claim)
-    elif folder.cell.learns:  # a process that was killed may have left them after its training
-        shutil.rmtree(training.path / "checkpoints", ignore_errors=True)
-    return load_method(folder).to(device_here(job.device))
-
-
-def _train_once(
-    job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, part: str = ""
-) -> None:
-    """Train a cell under a claim of its own, unless it is trained.
-
-    Parameters
-    ----------
-    job
-        Settings of the run.
-    training
-        Folder of the cell that is trained: the one that waits, or another that it needs.
-    waiting
-        Folder of the cell that waits, whose progress is shown.
-    claim
-        Claim on the folder that waits.
-    part
-        Which part of the waiting cell this training is, shown with its progress.
-
-    Raises
-    ------
-    BenchError
-        The training has failed in this run, of this cell or of another that needs it.
-    BusyError
-        Another process runs the training.
-    """
-    if training.is_fitted():
-        return
-    is_own = training.path == waiting.path
-    claiming = nullcontext(claim) if is_own else claimed(training.path)
-    with claiming as training_claim:
-        if training_claim is None:
-            raise BusyError
-        if training.is_fitted():
-            return
-        if not is_own:
-            state = training.state_after(job.began)
-            if state.get("stage") == "failed":
-                raise BenchError(state.get("error", ""))
-            if not (training.path / "cell.json").is_file():
-                training.begin()
-        try:
-            _train(job, training, waiting, training_claim, part)
-        except BusyError:
-            raise
-        except Exception as error:
-            if not is_own:  # else whoever computes the cell records it
-                record_failure(training, error)
-            raise
-
-
-def _check_holds(claim: Claim) -> None:
-    """Refuse to go on where another process has taken a cell over.
-
-    Raises
-    ------
-    BusyError
-        It has.
-    """
-    if not claim.holds():
-        raise BusyError
-
-
-def _train(job: Job, training: CellFolder, waiting: CellFolder, claim: Claim, part: str) -> None:
-    """Train a cell and keep all of it in its folder; see `_train_once`.
-
-    An ensemble joins what its members have learnt. Its training time is the sum of theirs.
-    """
-    cell, members = training.cell, member_folders(training)
-    start = time.perf_counter()
-    with Usage() as usage:
-        context = CellContext(training, waiting, claim, job.trainer_options, usage, part)
-        context.report_progress(0, 0)
-        method = cell.build().to(device_here(job.device))
-        if members:
-            method = method.join([load_method(member) for member in members])
-        else:
-            dataset = open_dataset(cell.dataset, job.data)
-            try:
-                method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
-            except Exception:
-                _check_holds(claim)  # several processes pass a BusyError on under another name
-                raise
-        _check_holds(claim)
-        method.save(training.fit_folder)
-    facts_of_members = [member.fit_facts() for member in members]
-    facts = {
-        "fit_s": sum(
-            [time.perf_counter() - start, context.earlier_s]
-            + [fact["fit_s"] for fact in facts_of_members]
-        ),
-        "peak_bytes": max([usage.peak_bytes, *(fact["peak_bytes"] for fact in facts_of_members)]),
-        "provenance": job.provenance(),
-    }
-    if members:
-        facts["members"] = [fact["provenance"] for fact in facts_of_members]
-    _check_holds(claim)
-    training.mark_fitted({**facts, **method.training_facts()})
-    shutil.rmtree(training.path / "checkpoints", ignore_errors=True)

@@ -28,6 +28,7 @@ from bench.methods.shared_work import SharedWork
 from bench.plan.cells import cells
 from bench.plan.experiment_file import read_experiment
 from bench.runner import cell as cell_module
+from bench.runner import training as training_module
 from bench.runner import dask_cluster
 from bench.runner.job import Job, JobResult
 from bench.scoring.prepared import Prepared
@@ -526,8 +527,10 @@ def test_an_order_by_what_is_known_has_the_longest_first(sweep):
 def trained(monkeypatch) -> list[Path]:
     """The folders in which trainings have begun, in order."""
     folders: list[Path] = []
-    train = cell_module._train
-    monkeypatch.setattr(cell_module, "_train", lambda *a: (folders.append(a[1].path), train(*a))[1])
+    train = training_module._train
+    monkeypatch.setattr(
+        training_module, "_train", lambda *a: (folders.append(a[1].path), train(*a))[1]
+    )
     return folders
 
 
@@ -565,7 +568,7 @@ def test_a_member_that_fails_fails_the_ensemble_and_is_not_trained_again(workspa
         trained.append(arguments[1].path)
         raise BenchError("training diverged")
 
-    monkeypatch.setattr(cell_module, "_train", fail)
+    monkeypatch.setattr(training_module, "_train", fail)
     Path("ensemble.yaml").write_text(ENSEMBLE)
     assert bench("run", "ensemble.yaml", "--workers", "0", "-o", "seeds=[0]") == 1
     assert len(trained) == 1  # the row of one network, which is a member of both ensembles
