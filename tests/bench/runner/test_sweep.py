@@ -28,8 +28,8 @@ from bench.methods.shared_work import SharedWork
 from bench.plan.cells import cells
 from bench.plan.experiment_file import read_experiment
 from bench.runner import cell as cell_module
-from bench.runner import training as training_module
 from bench.runner import dask_cluster
+from bench.runner import training as training_module
 from bench.runner.job import Job, JobResult
 from bench.scoring.prepared import Prepared
 from bench.store import claim
