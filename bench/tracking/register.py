@@ -57,7 +57,10 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
         outputs = of_row[0].outputs
         models = outputs.model_outputs if outputs else []
         if not models:
-            raise BenchError(f"row {row!r}, seed {seed}, has no model: it was recorded without one")
+            raise BenchError(
+                f"row {row!r} has no model in the store: its method is not trained, or its run was "
+                "recorded without the training, as that of a cell taken from a report"
+            )
         if not client.search_registered_models(f"name = '{name}'"):
             client.create_registered_model(name)
         run_id, model_id = of_row[0].info.run_id, models[0].model_id

@@ -163,7 +163,7 @@ def test_a_store_that_cannot_be_written_is_one_line(workspace, monkeypatch):
     def refuse(*_):
         raise sqlite3.OperationalError("attempt to write a readonly database")
 
-    monkeypatch.setattr(default_store, "_set_places", refuse)
+    monkeypatch.setattr(default_store, "_relocate_artifacts", refuse)
     with pytest.raises(BenchError, match=r"a readonly database\): see that it can be written"):
         default_store.follow_move(Workspace())
 
