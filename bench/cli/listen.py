@@ -54,7 +54,7 @@ def listen(
         print(f"then: bench listen {experiment} --answers FOLDER, with the files that they save")
         return
     from bench.report.numbers import rating
-    from bench.report.ratings import listening_result
+    from bench.report.ratings import FORGIVEN, LEAST_OF_REFERENCE, listening_result
     from bench.report.write import write_report
     from bench.store.ratings import read_ratings, take_answers
 
@@ -71,8 +71,8 @@ def listen(
     result = listening_result(tables, facts)
     if result is not None and result.n_left_out:
         print(
-            f"{result.n_left_out} left out: they rated the hidden reference below 90 in more than "
-            "15 % of the tracks"
+            f"{result.n_left_out} left out: they rated the hidden reference below "
+            f"{LEAST_OF_REFERENCE} in more than {100 * FORGIVEN:.0f} % of the tracks"
         )
     for stimulus in result.stimuli if result and result.n_listeners else ():
         print(f"{rating(stimulus.mean):>6}  {stimulus.label}")

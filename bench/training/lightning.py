@@ -188,7 +188,7 @@ class MiniBatches(TrainingModule):
     def train_dataloader(self) -> Epoch:
         """Return the batches of the next epoch.
 
-        Of a corpus that is larger than memory other excerpts are loaded first.
+        Other excerpts of a corpus that is larger than memory are loaded first.
         """
         settings = self.settings
         if self.excerpts.draw(self.current_epoch):

@@ -13,8 +13,7 @@ epoch by the voice's gain in signal-to-noise ratio on dev, where the paper takes
 is scaled to one level before the network, 100 times that of the paper's, which feeds raw magnitudes
 of unit-norm clips, so that a louder mixture gives the same masks; sequences of 50 frames, where the
 authors' have up to 100; in separation too the recurrent state starts anew every `frames` frames,
-after a run-in of as many; the transform is
-padded and gives back every sample.
+after a run-in of as many; the transform is padded and gives back every sample.
 
 References
 ----------
