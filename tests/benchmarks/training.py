@@ -2,12 +2,13 @@
 
     python tests/benchmarks/training.py
 
-Writes ``reports/benchmarks/training.md``, and on a processor without instructions for bfloat16,
-where float32 alone is measured, ``training_float32.md``. The DNN and DRNN-2 are the paper's, 3
-layers of 1,000; the third network is the U-Net of `baselines.networks.unet`, trained by the same
-code. The clips are noise of MIR-1K's length, since no time depends on what they hold. In each
-process, epochs of a bare loop (gather, transform, forward, backward, clip, Adam), then epochs of
-the suite's own training in Lightning (the same step, with its schedule, logging and checkpoints).
+Writes ``reports/benchmarks/training_INSTRUCTIONS.md``, a file for each kind of processor: those
+with the instructions ``amx_bf16`` or ``avx512_bf16``, and those with ``avx2`` at most, where float32
+alone is measured. The DNN and DRNN-2 are the paper's, 3 layers of 1,000; the third network is the
+U-Net of `baselines.networks.unet`, trained by the same code. The clips are noise of MIR-1K's length,
+since no time depends on what they hold. In each process, epochs of a bare loop (gather, transform,
+forward, backward, clip, Adam), then epochs of the suite's own training in Lightning (the same step,
+with its schedule, logging and checkpoints).
 
 The speed of a shared machine changes from second to second by more than Lightning costs, so before
 each step matrix products of the training's precision are timed, and the step's time is divided by
@@ -238,6 +239,13 @@ def measure(case: Case) -> Speed:
     )
 
 
+def instructions() -> str:
+    """Return the fastest of the instructions for products that this processor has."""
+    capabilities = torch.cpu.get_capabilities()
+    names = ("amx_bf16", "avx512_bf16", "avx2")
+    return next((name for name in names if capabilities.get(name)), capabilities["architecture"])
+
+
 def main() -> None:
     """Measure, print and write the report."""
     out = [
@@ -269,7 +277,7 @@ def main() -> None:
             f"| {share:.0%} | {cost:+.1%} | {checkpoint_s * 1000:.0f} ms |"
         )
         print(out[-1], flush=True)
-    write("training" if "bfloat16" in precisions else "training_float32", out)
+    write(f"training_{instructions()}", out)
 
 
 if __name__ == "__main__":
