@@ -3,12 +3,12 @@
     python tests/benchmarks/training.py
 
 Writes ``reports/benchmarks/training_INSTRUCTIONS.md``, a file for each kind of processor: those
-with the instructions ``amx_bf16`` or ``avx512_bf16``, and those with ``avx2`` at most, where float32
-alone is measured. The DNN and DRNN-2 are the paper's, 3 layers of 1,000; the third network is the
-U-Net of `baselines.networks.unet`, trained by the same code. The clips are noise of MIR-1K's length,
-since no time depends on what they hold. In each process, epochs of a bare loop (gather, transform,
-forward, backward, clip, Adam), then epochs of the suite's own training in Lightning (the same step,
-with its schedule, logging and checkpoints).
+with the instructions ``amx_bf16`` or ``avx512_bf16``, and those with ``avx2`` at most, where
+float32 alone is measured. The DNN and DRNN-2 are the paper's, 3 layers of 1,000; the third network
+is the U-Net of `baselines.networks.unet`, trained by the same code. The clips are noise of MIR-1K's
+length, since no time depends on what they hold. In each process, epochs of a bare loop (gather,
+transform, forward, backward, clip, Adam), then epochs of the suite's own training in Lightning (the
+same step, with its schedule, logging and checkpoints).
 
 The speed of a shared machine changes from second to second by more than Lightning costs, so before
 each step matrix products of the training's precision are timed, and the step's time is divided by
