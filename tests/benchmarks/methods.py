@@ -2,16 +2,23 @@
 
     python tests/benchmarks/methods.py
 
-Writes ``reports/benchmarks/registry.md``. Peer and ours take turns in one process of one thread,
+Writes ``reports/benchmarks/methods.md``. Peer and ours take turns in one process of one thread,
 and the best of each counts. Music is that of the synthetic corpus, joined to the length asked.
+Networks of the sizes of ``experiments/networks.yaml`` and ``experiments/frontier.yaml`` separate a
+whole stereo song at 44.1 kHz, as ``bench separate`` does.
 """
 
 from __future__ import annotations
 
+import resource
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 from measure import best, heading, in_process, write
 from numpy.typing import NDArray
@@ -23,13 +30,20 @@ from bench import stft
 from bench.datasets.synthetic import Synthetic
 from bench.methods import registry
 from bench.methods.oracle import Oracle
+from bench.methods.song import SongSeparator
+from bench.plan.experiment_file import read_experiment
+from bench.songs.separate import separate_file
 from bench.track import TARGETS, Track
+from bench.training.network_separator import NetworkSeparator
 
 Matrix = NDArray[np.float64]
 RATE = 16_000
 #: Of robust PCA's problem: bins, and frames of an 8 s clip at a hop of 256.
 SHAPE = (513, 500)
 ROUNDS = 3
+EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
+#: Lengths in seconds of the stereo songs that networks separate, and their rate in hertz.
+SONG_S, SONG_RATE = (60.0, 240.0), 44_100
 
 
 def song(duration_s: float) -> Track:
@@ -128,8 +142,7 @@ def nmf(_: None) -> list[str]:
 def real_time(name: str) -> str:
     """Return how long a method takes for a second of audio, after a training on little."""
     cls = registry.find_method(name)
-    small = {"epochs": 1} if name == "drnn" else {}
-    method = cls(**small)
+    method = cls(**({"epochs": 1} if issubclass(cls, NetworkSeparator) else {}))
     track = song(8.0)
     start = time.perf_counter()
     if registry.learns(cls):
@@ -147,6 +160,37 @@ def limited(name: str) -> str:
     """Do `real_time` with one thread of PyTorch."""
     torch.set_num_threads(1)
     return real_time(name)
+
+
+def networks() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield label, method and values of each network of the experiments that compare them."""
+    for name in ("networks", "frontier"):
+        for entry in read_experiment(EXPERIMENTS / f"{name}.yaml").methods:
+            if issubclass(registry.find_method(entry.method), NetworkSeparator):
+                for label, values in entry.variants():
+                    yield f"{label} ({name})", entry.method, values
+
+
+def whole_song(case: tuple[str, str, dict[str, Any]]) -> str:
+    """Return what the separation of stereo songs costs by a network that was trained for an epoch.
+
+    The peak memory of the process is read after a shorter and after a longer song.
+    """
+    torch.set_num_threads(1)
+    label, name, values = case
+    method = registry.make(registry.find_method(name), {**values, "epochs": 1}, name)
+    method.fit([song(8.0)], [song(8.0)])
+    track = song(SONG_S[-1] * SONG_RATE / RATE)
+    mixture = np.concatenate([track.mixture, track.references["vocals"]])
+    cells = [label]
+    with tempfile.TemporaryDirectory() as folder:
+        for seconds in SONG_S:
+            path = Path(folder) / f"{seconds:.0f}.wav"
+            soundfile.write(path, mixture[:, : round(seconds * SONG_RATE)].T, SONG_RATE)
+            separated = separate_file(SongSeparator(method, name), path, Path(folder))
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+            cells += [f"{separated.real_time_factor:.3f}", f"{peak:.2f}"]
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -173,13 +217,27 @@ def main() -> None:
         *in_process(nmf, None)[0],
         "",
         "Seconds of work for a second of audio, 8 s of mono at 16 kHz, one thread; training is of "
-        "one such track (one epoch for the DRNN), so it shows the order only.",
+        "one such track (one epoch for a network), so it shows the order only.",
         "",
         "| method | real-time factor | fit (s) |",
         "|---|---:|---:|",
     ]
     for name in registry.table():
         out.append(in_process(limited, name)[0])
+        print(out[-1], flush=True)
+    short, long = (f"{seconds:.0f} s" for seconds in SONG_S)
+    out += [
+        "",
+        "Stereo songs at 44.1 kHz through networks of the sizes of `experiments/networks.yaml` and "
+        "`experiments/frontier.yaml`, trained for one epoch at 16 kHz: file to files, resampling "
+        "included, one thread. The memory is the largest of the process so far, training included.",
+        "",
+        f"| network | {short}: real-time factor | memory (GiB) | {long}: real-time factor "
+        "| memory (GiB) |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for case in networks():
+        out.append(in_process(whole_song, case)[0])
         print(out[-1], flush=True)
     print("\n".join(out))
     write("methods", out)
