@@ -21,9 +21,11 @@ spatial covariance model, IEEE TASLP 18(7), 2010 (multichannel Wiener filter).
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from bench import masks, stft
 from bench.masks import Masks
@@ -36,7 +38,7 @@ from bench.track import Audio, Track
 class IdealBinaryMask(MaskOracle):
     """Each bin whole to the louder source."""
 
-    def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
+    def track_masks(self, references: dict[str, Spectrogram], rate: int) -> Masks:
         """Return binary masks of the true magnitudes."""
         return masks.binary({target: np.abs(s) for target, s in references.items()})
 
@@ -49,20 +51,32 @@ class IdealRatioMask(MaskOracle):
     ----------
     power
         1 for magnitudes, 2 for powers.
+    cutoff_hz
+        Frequency in hertz from which on all is accompaniment, as it is for a system that works at
+        twice this rate and subtracts its voice from the mixture; 0: none.
     """
 
-    power: Literal[1, 2] = 1
+    ADDED: ClassVar[Mapping[str, Any]] = {"cutoff_hz": 0.0}
 
-    def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
+    power: Literal[1, 2] = 1
+    cutoff_hz: float = Field(0.0, ge=0)
+
+    def track_masks(self, references: dict[str, Spectrogram], rate: int) -> Masks:
         """Return soft masks of the true magnitudes."""
-        return masks.soft({target: np.abs(s) for target, s in references.items()}, self.power)
+        magnitudes = {target: np.abs(s) for target, s in references.items()}
+        shares = masks.soft(magnitudes, self.power)
+        if not self.cutoff_hz:
+            return shares
+        frequencies = np.arange(self.n_fft // 2 + 1) * rate / self.n_fft
+        voice = shares["vocals"] * (frequencies < self.cutoff_hz)[:, None]
+        return {"vocals": voice, "accompaniment": 1.0 - voice}
 
 
 @separator
 class PhaseSensitiveMask(MaskOracle):
     """The real mask nearest to the true voice under the mixture's phase, kept in [0, 1]."""
 
-    def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
+    def track_masks(self, references: dict[str, Spectrogram], rate: int) -> Masks:
         """Return ``clip(Re(V / X), 0, 1)`` and its complement, which is the accompaniment's."""
         voice = references["vocals"]
         mixture = voice + references["accompaniment"]

@@ -41,17 +41,19 @@ class MaskOracle(Oracle):
     """A bound that is a mask made from the spectrograms of the true sources."""
 
     @abstractmethod
-    def track_masks(self, references: dict[str, Spectrogram]) -> Masks:
+    def track_masks(self, references: dict[str, Spectrogram], rate: int) -> Masks:
         """Return the mask of each target.
 
         Parameters
         ----------
         references
             For each target the complex spectrogram ``(channels, bins, frames)`` of its true audio.
+        rate
+            Sampling rate in hertz.
         """
 
     def separate_track(self, track: Track) -> dict[str, Audio]:
         """Separate the mixture of a track by masks made from its references."""
         spectrograms = {t: stft.forward(track.references[t], self.n_fft, self.hop) for t in TARGETS}
         spectrogram = stft.forward(track.mixture, self.n_fft, self.hop)
-        return apply(self.track_masks(spectrograms), spectrogram, track.n_samples, self)
+        return apply(self.track_masks(spectrograms, track.rate), spectrogram, track.n_samples, self)

@@ -71,7 +71,7 @@ TRAINING = {
 #: Another value for each hyperparameter, and what else to set so that it can matter.
 OTHER = {
     "ideal_binary_mask": {"n_fft": 2048, "hop": 256},
-    "ideal_ratio_mask": {"n_fft": 2048, "hop": 256, "power": 2},
+    "ideal_ratio_mask": {"n_fft": 2048, "hop": 256, "power": 2, "cutoff_hz": 2_000},
     "phase_sensitive_mask": {"n_fft": 2048, "hop": 256},
     "multichannel_wiener": {"n_fft": 2048, "hop": 256},
     "pitch_oracle": {"n_fft": 2048, "hop": 256, "width": 40.0},

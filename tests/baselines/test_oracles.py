@@ -20,7 +20,7 @@ def spectra(seed=0):
 
 def test_the_binary_mask_keeps_what_is_louder():
     s = spectra()
-    mask = IdealBinaryMask().track_masks(s)["vocals"]
+    mask = IdealBinaryMask().track_masks(s, 16_000)["vocals"]
     assert ((mask == 1) == (np.abs(s["vocals"]) >= np.abs(s["accompaniment"]))).all()
 
 
@@ -28,14 +28,28 @@ def test_the_binary_mask_keeps_what_is_louder():
 def test_the_ratio_mask_is_the_share_of_magnitude_or_power(power):
     s = spectra()
     voice, other = (np.abs(s[t]) ** power for t in TARGETS)
-    mask = IdealRatioMask(power=power).track_masks(s)["vocals"]
+    mask = IdealRatioMask(power=power).track_masks(s, 16_000)["vocals"]
     assert np.allclose(mask, voice / (voice + other), rtol=1e-12)
+
+
+def test_a_ratio_mask_with_a_cutoff_is_what_a_system_at_half_the_rate_could_reach(test_track):
+    cut, whole = (IdealRatioMask(cutoff_hz=f).separate_track(test_track) for f in (4_000, 0))
+    frequencies = np.fft.rfftfreq(test_track.n_samples, 1 / test_track.rate)
+    above, below = frequencies > 4_100, frequencies < 3_900
+
+    def energy(audio, inside):
+        return np.sum(np.abs(np.fft.rfft(audio))[..., inside] ** 2)
+
+    voice = cut["vocals"]
+    assert energy(voice, above) < 1e-3 * energy(whole["vocals"], above)
+    assert energy(voice - whole["vocals"], below) < 1e-3 * energy(whole["vocals"], below)
+    assert np.abs(voice + cut["accompaniment"] - test_track.mixture).max() < 1e-12
 
 
 def test_no_real_mask_in_0_and_1_is_nearer_to_the_voice_than_the_phase_sensitive_one():
     s = spectra()
     mixture = s["vocals"] + s["accompaniment"]
-    mask = PhaseSensitiveMask().track_masks(s)["vocals"]
+    mask = PhaseSensitiveMask().track_masks(s, 16_000)["vocals"]
 
     def error(m):
         return np.abs(m * mixture - s["vocals"]) ** 2
