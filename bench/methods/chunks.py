@@ -300,7 +300,7 @@ def separate_mixture(method: Method, mixture: Audio, rate: int) -> Estimates:
     if len(_chunks_of(method, n_samples, n_channels, rate, lookahead)) == 1:
         return estimates_of(method, mixture, rate)
     parts = stream(method, lambda a, n: mixture[:, a : a + n], n_channels, n_samples, rate)
-    return joined(parts)
+    return concatenated(parts)
 
 
 def separate_track(method: Separator, track: Track) -> Estimates:
@@ -315,10 +315,10 @@ def separate_track(method: Separator, track: Track) -> Estimates:
         track.rate,
         lambda a, b: _estimates_of_track(method, track.excerpt(a, b - a)),
     )
-    return joined(parts)
+    return concatenated(parts)
 
 
-def joined(parts: Iterable[Estimates]) -> Estimates:
+def concatenated(parts: Iterable[Estimates]) -> Estimates:
     """Return segments put one after the other."""
     segments = list(parts)
     return {t: np.concatenate([part[t] for part in segments], axis=1) for t in TARGETS}

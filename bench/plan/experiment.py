@@ -331,7 +331,7 @@ class Experiment(Strict):
         values = {**hyperparameters, "label": _filled(label, entry.fixed)}
         if pivot.rows not in values or pivot.columns not in values:
             return None
-        return written(values[pivot.rows]), written(values[pivot.columns])
+        return value_text(values[pivot.rows]), value_text(values[pivot.columns])
 
     def symbol(self, name: str) -> str:
         """Return how a hyperparameter or the word ``label`` is written as a heading."""
@@ -341,12 +341,12 @@ class Experiment(Strict):
         return figure.symbol if figure and figure.symbol and figure.over == name else name
 
 
-def written(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a hyperparameter's value as a heading shows it.
 
     Examples
     --------
-    >>> written(0.0), written(0.05), written("none")
+    >>> value_text(0.0), value_text(0.05), value_text("none")
     ('0', '0.05', 'none')
     """
     return f"{value:g}" if isinstance(value, float) else str(value)

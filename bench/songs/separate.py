@@ -16,7 +16,7 @@ from bench.errors import BenchError
 from bench.methods import chunks
 from bench.methods.song import SongSeparator
 from bench.songs.decode import checked_reader, readable
-from bench.songs.write import FLOATS, Format, added_up, written
+from bench.songs.write import FLOATS, Format, added_up, open_targets
 from bench.track import TARGETS
 
 
@@ -82,7 +82,7 @@ def separate_file(
         read = checked_reader(path, song)
         size = (head.n_channels, head.n_samples, head.rate)
         segments = chunks.stream(method.for_rate(head.rate), read, *size)
-        with written(targets, head, form) as write:
+        with open_targets(targets, head, form) as write:
             n_done = 0
             for estimates in segments:
                 voice = estimates["vocals"]

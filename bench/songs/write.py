@@ -80,7 +80,7 @@ def added_up(mixture: Audio, voice: Audio, form: Format, song: Path) -> tuple[Au
 
 
 @contextlib.contextmanager
-def written(
+def open_targets(
     targets: dict[str, Path], head: audio.Header, form: Format
 ) -> Iterator[Callable[[Audio, Audio], None]]:
     """Yield a function that appends voice and accompaniment, ``(channels, samples)`` each.

@@ -108,7 +108,7 @@ def address(experiment: str) -> str:
     return f"{experiment} @ {store_name()}"
 
 
-def is_current(note: dict[str, Any], folder: CellFolder, outcome: Outcome) -> bool:
+def is_recorded(note: dict[str, Any], folder: CellFolder, outcome: Outcome) -> bool:
     """Tell whether a note says that a cell is recorded with its present outcome."""
     return recorded_as(folder, outcome).items() <= note.items()
 
@@ -143,7 +143,7 @@ def unrecorded(results: Results, workspace: Workspace) -> Sequence[CellFolder]:
     missed = []
     for folder, outcome in ended:
         note = (read_json(folder.path / "mlflow.json") or {}).get(key, {})
-        if note.get("store") != store or not is_current(note, folder, outcome):
+        if note.get("store") != store or not is_recorded(note, folder, outcome):
             missed.append(folder)
     return missed
 

@@ -57,7 +57,7 @@ def existing(workspace: Workspace) -> str:
     return uri
 
 
-def make(path: Path) -> None:
+def make_store(path: Path) -> None:
     """Make an empty store, which appears whole or not at all."""
     from mlflow import MlflowClient
 

@@ -26,7 +26,7 @@ from bench.tracking.address import (
     address,
     default_uri,
     first_line,
-    is_current,
+    is_recorded,
     json_text,
     recorded_as,
     rows_note,
@@ -90,7 +90,7 @@ class Tracker:
         with locked(self.workspace.store_lock):  # one process makes the tables
             database = self.workspace.database
             if default_store.is_meant(self.workspace) and not database.exists():
-                default_store.make(database)
+                default_store.make_store(database)
             default_store.follow_move(self.workspace)
             self.client = store_client(self.uri)
             self.store = self._identity()
@@ -285,7 +285,7 @@ class Tracker:
 
     def _record(self, folder: CellFolder) -> None:
         outcome = read_outcome(folder, self.name)
-        if is_current(self._note(folder), folder, outcome):
+        if is_recorded(self._note(folder), folder, outcome):
             return
         self._send_curves(folder)
         run_id = self._run(folder)

@@ -23,10 +23,10 @@ from bench.report.cost import CAPTION, COLUMNS_OF_WORDS, cost_table, costs
 from bench.report.curves import FigureData
 from bench.report.formats.page_charts import (
     inline_figure,
-    overview,
+    overview_chart,
     part_charts,
     track_pairs,
-    trade_offs,
+    trade_off_chart,
 )
 from bench.report.formats.page_runs import cell_runs, joint_provenance, shared_hyperparameters
 from bench.report.numbers import (
@@ -80,7 +80,7 @@ def html_page(
         parts=tables.parts,
         spread=[part_charts(tables, part, n) for n, part in enumerate(tables.parts)],
         figure=inline_figure(data, drawing) if data else None,
-        overview=None if data else overview(tables),
+        overview=None if data else overview_chart(tables),
         pairs=[_json(track_pairs(tables, part)) for part in tables.parts],
         findings=findings(data) if data else [],
         origins=rows_with_origin(tables.rows),
@@ -89,7 +89,7 @@ def html_page(
         costs=cost_table(all_costs),
         cost_caption=CAPTION,
         columns_of_words=COLUMNS_OF_WORDS,
-        trade_offs=trade_offs(tables, all_costs),
+        trade_offs=trade_off_chart(tables, all_costs),
         examples=facts.get("examples", []),
         rows_without_clips=facts.get("rows_without_clips", 0),
         shared=shared_hyperparameters(runs),

@@ -174,7 +174,7 @@ def _untested(ranked: Ranks) -> str:
     return "Rows of one training each are not tested against each other. "
 
 
-def overview(tables: ReportTables) -> Chart | None:
+def overview_chart(tables: ReportTables) -> Chart | None:
     """Return the first picture of a page: the rows of its first table; None where none is done."""
     part = tables.parts[0]
     numbers = tables.aggregates
@@ -202,7 +202,7 @@ def overview(tables: ReportTables) -> Chart | None:
     return Chart(Markup(charts.inline(svg, "o", label)), caption)  # noqa: S704 - escaped there
 
 
-def trade_offs(tables: ReportTables, costs: Sequence[Cost]) -> Chart | None:
+def trade_off_chart(tables: ReportTables, costs: Sequence[Cost]) -> Chart | None:
     """Return the picture of quality against cost; None for fewer than three sizes of network.
 
     Parameters

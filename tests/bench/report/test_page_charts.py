@@ -10,7 +10,7 @@ from markupsafe import escape
 
 from bench.report.committed import load_committed
 from bench.report.cost import Cost, cost_table
-from bench.report.formats.page_charts import part_charts, track_pairs, trade_offs
+from bench.report.formats.page_charts import part_charts, track_pairs, trade_off_chart
 from bench.report.tabulate import tabulate
 from tests.command import ROOT
 
@@ -81,11 +81,11 @@ def test_quality_is_drawn_against_cost_where_networks_have_three_sizes(tables):
         Cost(label, 60.0 * n, 0.1 * n, None, None, "float32", parameters=n * 1e6)
         for n, label in enumerate(labels, 1)
     ]
-    chart = trade_offs(tables, costs)
+    chart = trade_off_chart(tables, costs)
     assert chart is not None
     for text in ("parameters (millions)", "training (minutes)", "real-time factor"):
         assert text in chart.svg
     assert all(str(escape(label)) in chart.svg for label in labels)
     assert costs[0].texts[:2] == ("1 M", "1 min 0 s")
-    assert trade_offs(tables, costs[:2]) is None
-    assert trade_offs(tables, [replace(cost, parameters=1e6) for cost in costs]) is None
+    assert trade_off_chart(tables, costs[:2]) is None
+    assert trade_off_chart(tables, [replace(cost, parameters=1e6) for cost in costs]) is None
