@@ -120,7 +120,7 @@ def test_one_chunk_fades_into_the_next_in_a_straight_line(short_pieces):
         number = float(next(numbers))
         return {target: np.full((1, stop - start), number) for target in TARGETS}
 
-    whole = chunks.joined(chunks.overlap_add(song_chunks, RATE, numbered))["vocals"][0]
+    whole = chunks.concatenated(chunks.overlap_add(song_chunks, RATE, numbered))["vocals"][0]
     fade, end = (int(seconds * RATE) for seconds in (chunks.FADE_S, chunks.END_S))
     expected = np.zeros(n_samples)
     for number, (_, stop) in enumerate(song_chunks[:-1]):
