@@ -35,6 +35,7 @@ drill: setup
 benchmark: setup
 	$(BIN)/python tests/benchmarks/scoring.py
 	$(BIN)/python tests/benchmarks/training.py
+	$(BIN)/python tests/benchmarks/convolutions.py
 	$(BIN)/python tests/benchmarks/store.py
 	$(BIN)/python tests/benchmarks/cells.py
 	$(BIN)/python tests/benchmarks/long_run.py
