@@ -5,49 +5,28 @@
 Writes ``reports/benchmarks/convolutions.md``. For each network of ``experiments/networks.yaml``
 that has convolutions: the convolutions of one batch alone, forward and backward, with channels last
 in memory and with frames last, in float32 and where the processor has instructions for it in
-bfloat16; then a whole step of training (gather, transform, forward, backward, Adam). One thread;
-the least time of several counts.
+bfloat16; then a whole step of training (gather, transform, forward, backward, clip, Adam). One
+thread; the least time of several counts.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+import functools
 from typing import Any
 
 import torch
 from measure import best, heading, in_process, write
-from methods import EXPERIMENTS
+from methods import networks
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
-from training import clips
+from training import bare_step, clips, precisions
 
 from baselines.networks.image_separator import ImageSeparator
 from bench.methods import registry
-from bench.plan.experiment_file import read_experiment
-from bench.training.precision import used_precision
 
 LAYOUTS = {"channels last": torch.channels_last, "frames last": torch.contiguous_format}
 N_CLIPS, REPEATS = 16, 5
-
-
-@dataclass(frozen=True)
-class Case:
-    """A network of the experiment, and the precision of its layers."""
-
-    label: str
-    method: str
-    values: dict[str, Any]
-    precision: str
-
-
-def networks(precision: str) -> Iterator[Case]:
-    """Yield the convolutional networks of the experiment."""
-    for entry in read_experiment(EXPERIMENTS / "networks.yaml").methods:
-        if issubclass(registry.find_method(entry.method), ImageSeparator):
-            for label, values in entry.variants():
-                yield Case(label, entry.method, {**values, "precision": precision}, precision)
 
 
 def n_operations(work: Any) -> int:
@@ -76,20 +55,15 @@ def passes(layers: list[tuple[nn.Module, torch.Size]], layout: Any, dtype: Any) 
     return work
 
 
-def measure(case: Case) -> str:
-    """Return the line of a case."""
+def measure(case: tuple[str, str, dict[str, Any], str]) -> str:
+    """Return the line of a network, by its label, method, values and precision."""
     torch.set_num_threads(1)
-    method = registry.make(registry.find_method(case.method), case.values, case.method)
+    label, name, values, precision = case
+    method = registry.make(registry.find_method(name), {**values, "precision": precision}, name)
     module = method.module(clips()[:N_CLIPS])
     optimizer = torch.optim.Adam(module.network.parameters(), fused=True)
     batch = next(module.excerpts.epoch(torch.Generator().manual_seed(0), method.batch_size))
-
-    def step() -> None:
-        total, n_values = module.cost(batch)
-        optimizer.zero_grad()
-        (total / n_values).backward()
-        optimizer.step()
-
+    step = functools.partial(bare_step, module, optimizer, batch)
     layers: list[tuple[nn.Module, torch.Size]] = []
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -106,11 +80,11 @@ def measure(case: Case) -> str:
         hook.remove()
     rates = []
     for layout in LAYOUTS.values():
-        alone = passes(layers, layout, getattr(torch, case.precision))
+        alone = passes(layers, layout, getattr(torch, precision))
         rates.append(n_operations(alone) / best(alone, REPEATS) / 1e9)
     trained = n_of_step / best(step, REPEATS) / 1e9
     cells = [f"{rate:.0f}" for rate in [*rates, trained]]
-    return f"| {case.label} | {case.precision} | {' | '.join(cells)} | {trained / max(rates):.0%} |"
+    return f"| {label} | {precision} | {' | '.join(cells)} | {trained / max(rates):.0%} |"
 
 
 def main() -> None:
@@ -127,12 +101,9 @@ def main() -> None:
         "| step of training | share |",
         "|---|---|---:|---:|---:|---:|",
     ]
-    precisions = ["float32"]
-    if used_precision("auto", "cpu") == "bfloat16":
-        precisions.append("bfloat16")
-    for precision in precisions:
-        for case in networks(precision):
-            out.append(in_process(measure, case)[0])
+    for precision in precisions():
+        for case in networks("networks", ImageSeparator):
+            out.append(in_process(measure, (*case, precision))[0])
             print(out[-1], flush=True)
     write("convolutions", out)
 

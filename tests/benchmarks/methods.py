@@ -162,13 +162,14 @@ def limited(name: str) -> str:
     return real_time(name)
 
 
-def networks() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Yield label, method and values of each network of the experiments that compare them."""
-    for name in ("networks", "frontier"):
-        for entry in read_experiment(EXPERIMENTS / f"{name}.yaml").methods:
-            if issubclass(registry.find_method(entry.method), NetworkSeparator):
-                for label, values in entry.variants():
-                    yield f"{label} ({name})", entry.method, values
+def networks(
+    experiment: str, kind: type[NetworkSeparator] = NetworkSeparator
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield label, method and values of each network of a kind in an experiment."""
+    for entry in read_experiment(EXPERIMENTS / f"{experiment}.yaml").methods:
+        if issubclass(registry.find_method(entry.method), kind):
+            for label, values in entry.variants():
+                yield label, entry.method, values
 
 
 def whole_song(case: tuple[str, str, dict[str, Any]]) -> str:
@@ -236,9 +237,11 @@ def main() -> None:
         "| memory (GiB) |",
         "|---|---:|---:|---:|---:|",
     ]
-    for case in networks():
-        out.append(in_process(whole_song, case)[0])
-        print(out[-1], flush=True)
+    for experiment in ("networks", "frontier"):
+        for label, name, values in networks(experiment):
+            case = (f"{label} ({experiment})", name, values)
+            out.append(in_process(whole_song, case)[0])
+            print(out[-1], flush=True)
     print("\n".join(out))
     write("methods", out)
 

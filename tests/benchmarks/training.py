@@ -151,16 +151,20 @@ class Products:
         return float(2 * self.n**3 / np.median(self.seconds))
 
 
+def bare_step(module: TrainingModule, optimizer: torch.optim.Optimizer, batch: BatchIndex) -> None:
+    """Train on a batch without Lightning."""
+    total, n_values = module.cost(batch)
+    optimizer.zero_grad()
+    (total / n_values).backward()
+    torch.nn.utils.clip_grad_norm_(module.network.parameters(), module.settings.clip_norm)
+    optimizer.step()
+
+
 def bare_epoch(module: TrainingModule, optimizer: torch.optim.Optimizer, epoch: int) -> None:
     """Train for an epoch without Lightning."""
     generator = torch.Generator().manual_seed(epoch)
-    settings = module.settings
-    for batch in module.excerpts.epoch(generator, settings.batch_size):
-        total, n_values = module.cost(batch)
-        optimizer.zero_grad()
-        (total / n_values).backward()
-        torch.nn.utils.clip_grad_norm_(module.network.parameters(), settings.clip_norm)
-        optimizer.step()
+    for batch in module.excerpts.epoch(generator, module.settings.batch_size):
+        bare_step(module, optimizer, batch)
 
 
 class Clock:
@@ -239,6 +243,11 @@ def measure(case: Case) -> Speed:
     )
 
 
+def precisions() -> list[str]:
+    """Return float32, and bfloat16 where this processor has instructions for it."""
+    return list(dict.fromkeys(["float32", used_precision("auto", "cpu")]))
+
+
 def instructions() -> str:
     """Return the fastest of the instructions for products that this processor has."""
     capabilities = torch.cpu.get_capabilities()
@@ -262,10 +271,7 @@ def main() -> None:
         "Lightning over the bare loop | a checkpoint |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    precisions = ["float32"]
-    if used_precision("auto", "cpu") == "bfloat16":
-        precisions.append("bfloat16")
-    for case in itertools.starmap(Case, itertools.product(LABELS, precisions)):
+    for case in itertools.starmap(Case, itertools.product(LABELS, precisions())):
         speeds = in_process(measure, case, WORKERS)
         products = sum(s.products for s in speeds)
         frames = sum(s.lightning for s in speeds)
