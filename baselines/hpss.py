@@ -41,7 +41,7 @@ class HPSS(Separator):
     Parameters
     ----------
     long_ms, short_ms
-        Windows of the two stages in milliseconds, each taken to the nearest power of two of them.
+        Windows of the two stages in milliseconds, each rounded to a power of two of samples.
     kernel
         Length of the medians in bins and in frames, odd.
     """
@@ -61,7 +61,7 @@ class HPSS(Separator):
         return alignment(rate, self.long_ms, self.short_ms)
 
     def lookahead(self, rate: int) -> int:
-        """Return the samples that the medians look ahead."""
+        """Return the number of samples that the medians look ahead."""
         return lookahead(rate, self.long_ms, self.short_ms, self.kernel)
 
     def separate(self, mixture: Audio, rate: int) -> dict[str, Audio]:

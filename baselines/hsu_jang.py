@@ -227,7 +227,7 @@ class HsuJang(LevelledSeparator):
         return math.lcm(self.hop, alignment(rate, LONG_MS, SHORT_MS))
 
     def lookahead(self, rate: int) -> int:
-        """Return the samples that medians and then spectral subtraction look ahead."""
+        """Return the number of samples that medians, then spectral subtraction look ahead."""
         medians = lookahead(rate, LONG_MS, SHORT_MS, KERNEL)
         return medians + math.ceil(self.span_s / 2 * rate)
 
@@ -288,11 +288,11 @@ class HsuJang(LevelledSeparator):
         mixture = track.mixture.mean(axis=0)
         level = self.level(np.abs(stft.forward(mixture[None], self.n_fft, self.hop)))
         heard = self._analysis(mixture / float(level.squeeze()), track.rate)
-        voice, backing = (
+        voice, accompaniment = (
             self._bank(track.references[target].mean(axis=0), track.rate).energies()
             for target in TARGETS
         )
-        wins = voice > backing
+        wins = voice > accompaniment
         pitch = true_pitch(track, self.n_fft, self.hop)
         kinds = frame_kinds.true_kinds(pitch, voice.sum(axis=0))
         sampled = np.where(np.arange(len(pitch)) % EVERY == 0, pitch, 0.0)

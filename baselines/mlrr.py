@@ -20,7 +20,8 @@ Mairal, Bach, Ponce, Sapiro: Online dictionary learning for sparse coding, ICML 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar, Self
 
 import numpy as np
@@ -92,7 +93,7 @@ def low_rank_representation(
 
 
 def learnt_dictionary(
-    frames: Matrix, atoms: int, iterations: int, seed: int, context: FitContext
+    frames: Matrix, atoms: int, iterations: int, seed: int, report: Callable[[int], None]
 ) -> NDArray[np.float64]:
     """Learn a non-negative dictionary online, one batch in each iteration.
 
@@ -102,8 +103,8 @@ def learnt_dictionary(
         ``(frames, bins)`` of norm 1.
     atoms, iterations, seed
         See `MLRR`.
-    context
-        Context of the training, to which progress is reported.
+    report
+        Function that is told how many iterations are finished.
 
     Returns
     -------
@@ -126,7 +127,7 @@ def learnt_dictionary(
     with ignored_convergence():
         for done in range(iterations):
             model.partial_fit(frames[rng.choice(len(frames), min(BATCH, len(frames)), False)])
-            context.report_progress(done + 1, iterations)
+            report(done + 1)
     return np.ascontiguousarray(np.asarray(model.components_, dtype=np.float64).T)
 
 
@@ -165,8 +166,9 @@ class MLRR(ChannelMaskSeparator):
         """Learn the dictionaries from the references of `tracks`; see `Separator.fit`."""
         rate = common_rate(tracks)
         tracks = fit_in_memory(tracks, self.seed)
+        context = context or FitContext()
         dictionaries = {}
-        for target in TARGETS:
+        for nth, target in enumerate(TARGETS):
             spectra = [stft.forward(t.references[target], self.n_fft, self.hop) for t in tracks]
             frames = np.concatenate([channel.T for s in spectra for channel in np.abs(s)])
             norms = np.linalg.norm(frames, axis=1)
@@ -177,11 +179,16 @@ class MLRR(ChannelMaskSeparator):
                 self.atoms,
                 self.iterations,
                 self.seed,
-                context or FitContext(),
+                partial(self._report, context, nth),
             )
         self.dictionaries_ = dictionaries
         self.rate_ = rate
         return self
+
+    def _report(self, context: FitContext, nth: int, done: int) -> None:
+        """Report how many iterations are finished of the `nth` dictionary, from 0."""
+        n = self.iterations
+        context.report_progress(nth * n + done, len(TARGETS) * n, "batches")
 
     def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
         """Return shares in proportion to what each dictionary represents."""

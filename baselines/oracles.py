@@ -52,8 +52,8 @@ class IdealRatioMask(MaskOracle):
     power
         1 for magnitudes, 2 for powers.
     cutoff_hz
-        Frequency in hertz from which on all is accompaniment, as it is for a system that works at
-        twice this rate and subtracts its voice from the mixture; 0: none.
+        Frequency in hertz from which on everything is accompaniment, as for a system whose sampling
+        rate is twice this frequency and which subtracts its voice from the mixture; 0: none.
     """
 
     ADDED: ClassVar[Mapping[str, Any]] = {"cutoff_hz": 0.0}

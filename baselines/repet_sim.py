@@ -5,9 +5,9 @@
 Frames are compared by the cosine of their magnitudes. Where REPET needs a period, this needs only
 that a sound comes back; the voice, which changes each time, is not in the median.
 
-Differences from the paper: librosa's neighbours and median; the similar frames are the nearest in
-number, without a threshold of similarity. The least distance holds between a frame and those that
-are similar to it, and not among these; the frame itself is not in its median.
+Differences from the paper: librosa's neighbours and median; the median is over a fixed number of
+the most similar frames, without a threshold of similarity. The least distance holds between a frame
+and those that are similar to it, and not among these; the frame itself is not in its median.
 
 References
 ----------

@@ -40,7 +40,7 @@ from bench.track import Track
 #: How many times as percussive as harmonic a bin must be to count as drums.
 MARGIN = 2.0
 #: Largest number of frames from which the drum spectra are learnt.
-MOST = 20_000
+MOST_FRAMES = 20_000
 
 
 def percussive(magnitude: Matrix) -> Matrix:
@@ -86,16 +86,16 @@ class RPCAhFASST(RPCAh):
         tracks = fit_in_memory(tracks, self.seed)
         frames = []
         for done, track in enumerate(tracks):
-            backing = track.references["accompaniment"].mean(axis=0, keepdims=True)
-            magnitude = np.abs(stft.forward(backing, self.n_fft, self.hop))[0]
+            accompaniment = track.references["accompaniment"].mean(axis=0, keepdims=True)
+            magnitude = np.abs(stft.forward(accompaniment, self.n_fft, self.hop))[0]
             drums = percussive(magnitude).T
-            energy = drums.sum(axis=1)
-            frames.append(drums[energy > 2 * energy.mean()])
+            total = drums.sum(axis=1)
+            frames.append(drums[total > 2 * total.mean()])
             context.report_progress(done + 1, len(tracks))
         heard = np.concatenate(frames)
         if not len(heard):
             raise BenchError("no drums to learn from: the accompaniments have no percussive frame")
-        chosen = np.random.default_rng(self.seed).permutation(len(heard))[:MOST]
+        chosen = np.random.default_rng(self.seed).permutation(len(heard))[:MOST_FRAMES]
         model = decomposition.NMF(
             self.drums,
             init="random",
@@ -115,8 +115,8 @@ class RPCAhFASST(RPCAh):
         low_rank, sparse = self.parts(channel, rate)
         share = self.voice_share(np.abs(sparse))
         voice = share * np.abs(sparse)
-        backing = np.abs(low_rank) + (1.0 - share) * np.abs(sparse)
-        return masks.soft({"vocals": voice, "accompaniment": backing})
+        accompaniment = np.abs(low_rank) + (1.0 - share) * np.abs(sparse)
+        return masks.soft({"vocals": voice, "accompaniment": accompaniment})
 
     def voice_share(self, sparse: Matrix) -> NDArray[Any]:
         """Return how much of each bin of the sparse part is no drum, ``(bins, frames)``."""

@@ -6,7 +6,7 @@ the magnitude of the fourth-order filter at centre frequency f_c, without its te
 filters here have no phase, so that all units of a frame lie at the same time. A unit is one
 filter's output within 40 ms about the centre of a frame. At the lag of the voice's period, the
 correlation of a unit with itself is near 1 where the voice is alone in it. Where one filter passes
-several harmonics, the correlation of its envelope is.
+several harmonics, the correlation of its envelope is near 1 instead.
 
 References
 ----------
@@ -33,8 +33,8 @@ Units = NDArray[np.float64]
 LOWEST, HIGHEST = 80.0, 0.475
 #: Length of a unit in seconds.
 UNIT_S = 0.04
-#: Zeros after the audio in seconds, in which the lowest filter rings, after the end and before the
-#: start.
+#: Zero padding in seconds: the transform is circular, so that the filters ring into it after the
+#: end and before the start.
 RING_S = 0.25
 
 

@@ -73,13 +73,13 @@ def window_length(length_ms: float, rate: int) -> int:
 
 
 def alignment(rate: int, long_ms: float, short_ms: float) -> int:
-    """Return the samples at whose multiples the frames of all transforms begin."""
+    """Return the number of samples at whose multiples the frames of all transforms begin."""
     hops = (window_length(ms, rate) // 4 for ms in (long_ms, short_ms))
     return math.lcm(window_length(CUT_MS, rate) // 2, *hops)
 
 
 def lookahead(rate: int, long_ms: float, short_ms: float, kernel: int) -> int:
-    """Return the samples that `two_stage_voice` looks ahead.
+    """Return the number of samples that `two_stage_voice` looks ahead.
 
     A sample depends on the frames that hold it, up to a window ahead, and they by the medians on
     half a median of frames more; so in each stage, and once more where low frequencies are taken

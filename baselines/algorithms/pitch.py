@@ -11,6 +11,7 @@ ICASSP 2014 (the track, by librosa).
 from __future__ import annotations
 
 import importlib.metadata
+import math
 import warnings
 
 import numpy as np
@@ -29,6 +30,8 @@ LOWEST, HIGHEST = 80.0, 800.0
 #: Length of pYIN's frames in samples at 16 kHz; at other rates as long in seconds, or up to twice,
 #: since it is a power of two.
 FRAME = 2048
+#: Largest change of the pitch in octaves a second: librosa's default.
+LARGEST_TRANSITION = 35.92
 
 
 def pitch_track(audio: Vector, rate: int, n_fft: int, hop: int) -> Vector:
@@ -58,15 +61,19 @@ def pitch_track(audio: Vector, rate: int, n_fft: int, hop: int) -> Vector:
     if not audio.any() or len(audio) < 2:
         return pitch_of_frames
     frame = 2 ** int(np.ceil(np.log2(FRAME * rate / 16_000)))
+    highest = min(HIGHEST, rate / 2)
+    n_semitones = math.floor(12 * math.log2(highest / LOWEST))
+    largest_step = n_semitones * rate / hop / 12  # octaves a second: the whole range in one frame
     with warnings.catch_warnings(action="ignore"):
         pitch, voiced, _ = librosa.pyin(
             audio / np.abs(audio).max(),
             fmin=LOWEST,
-            fmax=HIGHEST,
+            fmax=highest,
             sr=rate,
             frame_length=frame,
             hop_length=hop,
             fill_na=None,
+            max_transition_rate=min(LARGEST_TRANSITION, largest_step),
         )
     first = stft.lead(n_fft, hop)
     tracked = pitch_of_frames[first : first + len(pitch)]

@@ -159,12 +159,12 @@ def unvoiced_shares(features: Features, models: dict[str, Features]) -> Features
     scaled = (features - models["mean"][:, None]) / models["deviation"][:, None]
     shares = np.empty(features.shape[:2])
     for n, of_filter in enumerate(scaled):
-        backing, voice = (
+        accompaniment, voice = (
             gaussian_mixture.log_likelihood(of_filter, gaussian_mixture.nth_of(models, 2 * n + i))
             + models["log_prior"][n, i]
             for i in (0, 1)
         )
-        shares[n] = scipy.special.expit(voice - backing)
+        shares[n] = scipy.special.expit(voice - accompaniment)
     return shares
 
 
@@ -183,10 +183,10 @@ def subtracted(shares: Features, energies: Features, subtraction: float, span: i
         Number of frames about a unit over which the accompaniment's energy is averaged, each unit
         by what it is the accompaniment's.
     """
-    backing, weight = (
+    weighted_energy, weight = (
         scipy.ndimage.uniform_filter1d(values, span, axis=1)
         for values in ((1.0 - shares) * energies, 1.0 - shares)
     )
-    accompaniment = backing / np.maximum(weight, 1e-9)
+    accompaniment = weighted_energy / np.maximum(weight, 1e-9)
     left = 1.0 - subtraction * accompaniment / np.maximum(energies, 1e-30)
     return np.asarray(shares * np.sqrt(np.clip(left, 0.0, 1.0)))

@@ -23,8 +23,8 @@ class ImageNetwork(nn.Module):
     n_bins
         Frequency bins of a frame.
     multiple
-        Number of which the image's rows must be a multiple. The bins that are left over, at half
-        the rate, are given what the highest row is given.
+        Number of which the image's rows must be a multiple. The bins above the last multiple, next
+        to half the sampling rate, take the outputs of the highest row.
 
     Raises
     ------

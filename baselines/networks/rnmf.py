@@ -58,8 +58,8 @@ class SupervisedRNMF(NetworkSeparator):
         Function of the masking layer, in training and after: ``abs``, or ``none``: both parts as
         the solver gives them.
     ridge, weight
-        Weights of the cost of the solver that the network starts from, for a mixture of unit root
-        mean square.
+        Weights of the cost of the solver that the network starts from, for a mixture whose
+        spectrogram has a root mean square of 1.
     learning_rate
         Step of Adam in the first epoch; it falls to 0 along half a cosine.
     """
@@ -115,8 +115,8 @@ class SupervisedRNMF(NetworkSeparator):
         """Return spectra of the accompaniment by robust NMF of a part of its training frames."""
         import torch
 
-        backing = excerpts.clips[TARGETS.index("accompaniment")].cpu().double().numpy()
-        magnitude = np.abs(stft.forward(backing[None], self.n_fft, self.hop))[0]
+        accompaniment = excerpts.clips[TARGETS.index("accompaniment")].cpu().double().numpy()
+        magnitude = np.abs(stft.forward(accompaniment[None], self.n_fft, self.hop))[0]
         chosen = np.random.default_rng(self.seed).permutation(magnitude.shape[1])[:2000]
         w, h, _ = robust_nmf(magnitude[:, chosen], self.atoms, self.ridge, 1e3, 100, self.seed)
         return torch.from_numpy(w * (np.linalg.norm(h, axis=1) / len(chosen) ** 0.5)).float()

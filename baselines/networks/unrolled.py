@@ -39,9 +39,9 @@ class Unrolled(nn.Module):
             rest = x - h @ self.synthesis[layer].T
             o = torch.relu(rest - self.threshold[layer])
             h = torch.relu(h @ self.memory[layer].T + (rest - o) @ self.analysis[layer].T)
-        backing = torch.relu(h @ self.synthesis[LAYERS].T)
-        voice = torch.relu(x - backing - self.threshold[LAYERS])
-        return torch.stack([voice, backing], dim=-2)
+        accompaniment = torch.relu(h @ self.synthesis[LAYERS].T)
+        voice = torch.relu(x - accompaniment - self.threshold[LAYERS])
+        return torch.stack([voice, accompaniment], dim=-2)
 
 
 class EpochCosine(torch.optim.lr_scheduler.LRScheduler):

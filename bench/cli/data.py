@@ -76,10 +76,10 @@ def check_data(name: _Name, data: DataOption = Path("data")) -> None:
         for reason in state.damaged.values():
             console.print(Text(f"damaged in {state.split}: {reason}"))
         if state.n_unlabelled:
-            n_unlabelled = f"{state.n_unlabelled} of {len(state.names)} tracks in {state.split}"
+            unlabelled = f"{state.n_unlabelled} of {len(state.names)} tracks in {state.split}"
             console.print(
                 Text(
-                    f"no labels of pitch: {n_unlabelled}; methods that use labels take the pitch "
+                    f"no labels of pitch: {unlabelled}; methods that use labels take the pitch "
                     f"found in the true voice there. Labels are expected in {corpus.LABELS}"
                 )
             )

@@ -66,7 +66,8 @@ def listen(
     ratings = take_answers(HERE.runs, experiment, answers)
     folder = write_report(tables, HERE)
     replaced = f", in place of {len(before['ratings'])}" if before else ""
-    print(f"answers of {len(ratings)} listeners taken in{replaced}")
+    n = len(ratings)
+    print(f"answers of {n} listener{'' if n == 1 else 's'} taken in{replaced}")
     facts = {"listening": read_ratings(HERE.runs, experiment, cells)}
     result = listening_result(tables, facts)
     if result is not None and result.n_left_out:

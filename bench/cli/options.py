@@ -80,7 +80,7 @@ def experiment_path(path: Path) -> Path:
     BenchError
         There are experiments, and none has that name.
     """
-    if path.is_file() or path.suffix or len(path.parts) > 1:
+    if path.is_file() or path.suffix in YAML or len(path.parts) > 1:
         return path
     known = {file.stem: file for file in sorted(HERE.experiments.glob("*.yaml"))}
     if known and path.name not in known:

@@ -202,15 +202,17 @@ def _lines(one: Reproduction) -> Iterator[str]:
     """Yield what is printed of a row: the verdict, then its means in the report and here."""
     from bench.scoring.aggregate import metric_name, metrics
 
-    known = not math.isnan(one.largest_db)
-    by = f"by {one.largest_db:.1g} dB at most" if math.isfinite(one.largest_db) else "without bound"
+    known = not math.isnan(one.largest)
+    by = (
+        f"by {one.largest:.1g}{one.unit} at most" if math.isfinite(one.largest) else "without bound"
+    )
     largest = f"; scores of a track differ {by}" if known else ""
     yield f"{one.row}: {one.verdict}{largest}"
     for (target, protocol), means in one.means.groupby(["target", "protocol"], sort=False):
         by_metric = means.set_index("metric")
         figures = (
             f"{metric_name(str(name))} {mean['now']:.2f} "
-            f"({mean['then']:.2f} ± {mean['allowed_db']:.2f})"
+            f"({mean['then']:.2f} ± {mean['allowed']:.2f})"
             for name, mean in by_metric.reindex(metrics(str(protocol))).dropna(how="all").iterrows()
         )
         yield f"    {target}, {protocol}: {', '.join(figures)}"

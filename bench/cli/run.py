@@ -86,8 +86,9 @@ def run(
 
     console = Console()
     provenance.code()  # as it is now, whatever is edited while the cells are computed
-    spec = experiment_file.read_experiment(experiment_path(experiment), override or ())
-    file = owner.file_in(HERE, experiment_path(experiment))
+    path = experiment_path(experiment)
+    spec = experiment_file.read_experiment(path, override or ())
+    file = owner.file_in(HERE, path)
     try:
         replaced = owner.check_file(HERE, spec.name, file, override or ())
     except BenchError as refusal:
@@ -205,7 +206,8 @@ def _print_without_estimates(folders: Sequence[CellFolder]) -> None:
         if folder.is_done() and not has_kept(folder):
             print(
                 f"{folder.cell.name}: has no estimates, since its scores were there before "
-                f"keep_estimates was set; to have them, remove {folder.path} and run again"
+                f"keep_estimates was set; to have them, remove {folder.path / 'scores'} and run "
+                "again: it is separated and scored anew"
             )
 
 
@@ -298,15 +300,15 @@ def _compute(
         with contextlib.ExitStack() as last, Recorder(tracker, unrecorded) as recorder:
             tally = compute_cells(job, ordered, workers, console, recorder.begin, recorder.end)
             last.enter_context(shown_stage(console, "recording in MLflow what is left"))
+        results = manifest.results(results.outcomes)
+        with shown_stage(console, "writing the report"):
+            tables = tabulate(results)
+            report_folder = write_report(tables, HERE)
+        with shown_stage(console, "recording the report in MLflow"):
+            tracker.close(results.n_failed, report_folder)
     except (KeyboardInterrupt, BenchError):
         tracker.interrupt()
         raise
-    results = manifest.results(results.outcomes)
-    with shown_stage(console, "writing the report"):
-        tables = tabulate(results)
-        report_folder = write_report(tables, HERE)
-    with shown_stage(console, "recording the report in MLflow"):
-        tracker.close(results.n_failed, report_folder)
     if tracker.trouble:
         warn(tracker.trouble)
     print_tables(console, tables.parts, report_folder)

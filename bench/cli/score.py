@@ -23,7 +23,11 @@ def score(
     ],
     estimates: Annotated[Path, typer.Argument(help="A folder of the same layout.")],
     protocol: Annotated[
-        list[str] | None, typer.Option(help="Scoring protocol, repeatable; bss_eval_v3 if none.")
+        list[str] | None,
+        typer.Option(
+            help="Scoring protocol; repeatable. Default: bss_eval_v3, or museval with "
+            "--museval-json."
+        ),
     ] = None,
     label: Annotated[str | None, typer.Option("--as", help="The row's name.")] = None,
     into: IntoOption = None,

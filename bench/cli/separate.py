@@ -170,7 +170,7 @@ def _progress_bar() -> Progress:
     """Return a progress bar for one song."""
     console = Console()
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.percentage:3.0f} %"),
         TimeElapsedColumn(),

@@ -21,16 +21,20 @@ def track(name: NameArgument) -> None:
     tracker.forget_missing()
     if tracker.trouble:
         raise BenchError(tracker.trouble)
-    outcomes = manifest.results().outcomes
-    folders = zip(manifest.folders, outcomes, strict=True)
-    ended = [folder for folder, outcome in folders if outcome.status != "missing"]
-    n_refused = 0
-    for folder in ended:
-        n_refused = 0 if tracker.finish(folder) else n_refused + 1
-        if n_refused == 2:  # the store is away, rather than one cell refused
-            break
-    results = manifest.results(known=outcomes)
-    tracker.close(results.n_failed, write_report(tabulate(results), HERE))
+    try:
+        outcomes = manifest.results().outcomes
+        folders = zip(manifest.folders, outcomes, strict=True)
+        ended = [folder for folder, outcome in folders if outcome.status != "missing"]
+        n_refused = 0
+        for folder in ended:
+            n_refused = 0 if tracker.finish(folder) else n_refused + 1
+            if n_refused == 2:  # the store is away, rather than one cell refused
+                break
+        results = manifest.results(known=outcomes)
+        tracker.close(results.n_failed, write_report(tabulate(results), HERE))
+    except (KeyboardInterrupt, BenchError):
+        tracker.interrupt()
+        raise
     if tracker.trouble:
         raise BenchError(tracker.trouble)
     print(f"{len(outcomes)} cells: {len(ended)} in MLflow, {results.n_failed} of them as failed")

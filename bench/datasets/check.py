@@ -44,7 +44,7 @@ class SplitState:
 
 
 def check_corpus(
-    corpus: Dataset, tell: Callable[[str, int, int], None] = lambda split, done, n: None
+    corpus: Dataset, report_progress: Callable[[str, int, int], None] = lambda split, done, n: None
 ) -> list[SplitState]:
     """Read every track of a corpus whole, and return the state of each split.
 
@@ -52,7 +52,7 @@ def check_corpus(
     ----------
     corpus
         The corpus.
-    tell
+    report_progress
         Function that is called before each track with the split, the number of its tracks that were
         read, and the number of all of them.
 
@@ -70,16 +70,16 @@ def check_corpus(
             reasons.append(error)
     if not any(names_of.values()):
         raise reasons[-1]  # where the test tracks were looked for
-    return [state(corpus, split, names, tell) for split, names in names_of.items()]
+    return [split_state(corpus, split, names, report_progress) for split, names in names_of.items()]
 
 
-def state(
-    corpus: Dataset, split: str, names: list[str], tell: Callable[[str, int, int], None]
+def split_state(
+    corpus: Dataset, split: str, names: list[str], report_progress: Callable[[str, int, int], None]
 ) -> SplitState:
-    """Return how a split stands whose tracks `names` are here."""
+    """Read the tracks `names` of a split whole, and return the state of the split."""
     damaged = {}
     for done, name in enumerate(names):
-        tell(split, done, len(names))
+        report_progress(split, done, len(names))
         try:
             track = corpus.load(split, name)
             for target in TARGETS:

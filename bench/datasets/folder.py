@@ -151,6 +151,7 @@ def digest(root: Path, names: list[str]) -> str:
     sha = hashlib.sha256()
     for name in names:
         for target in TARGETS:
-            content = _find_audio(root / name, target).read_bytes()
-            sha.update(f"{name}/{target}\0{hashlib.sha256(content).hexdigest()}\n".encode())
+            with _find_audio(root / name, target).open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            sha.update(f"{name}/{target}\0{content}\n".encode())
     return sha.hexdigest()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import soundfile
 
+from bench.audio import failure_reason
 from bench.datasets.dataset import Dataset
 from bench.errors import BenchError
 
@@ -44,6 +45,8 @@ def write_mixtures(
     if folder.exists():
         raise BenchError(f"{folder} exists; name a folder that does not")
     tracks = corpus.tracks(split)
+    if not tracks:
+        raise BenchError(f"{corpus.TITLE} has no {split} tracks here")
     part = folder.with_name(f".{folder.name}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
@@ -55,8 +58,8 @@ def write_mixtures(
             path.parent.mkdir(parents=True)
             soundfile.write(path, track.mixture.T, track.rate, subtype="FLOAT")
         part.replace(folder)
-    except OSError as error:
-        raise BenchError(f"{folder} cannot be written: {error.strerror or error}") from None
+    except (OSError, soundfile.SoundFileError) as error:
+        raise BenchError(f"{folder} cannot be written: {failure_reason(error)}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return len(tracks)

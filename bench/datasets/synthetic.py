@@ -69,7 +69,10 @@ class Synthetic(Dataset):
         """Nothing to check: no clip is there before it is asked for; see `Dataset.probe`."""
 
     def fingerprint(self, split: str, name: str) -> str:
-        """Return the recipe of a clip: the same on every machine, to the last bit or not."""
+        """Return the SHA-256 of the recipe of a clip.
+
+        The clip's samples would not do: their last bits may differ between machines.
+        """
         recipe = {"version": _RECIPE_VERSION, "seed": SEED, "duration_s": _DURATION_S, "name": name}
         return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
 

@@ -20,8 +20,6 @@ class FitContext:
         Folder in which checkpoints survive a crash, or None: no checkpoint is kept.
     owns_folder
         Whether this process may change the folder: a host that joins a training only reads it.
-    cache
-        Folder of what trainings make of their clips once and share, or None: nothing is kept.
     trainer_options
         Keyword arguments for Lightning's Trainer, such as ``devices``. They are no hyperparameters,
         since they change a result by rounding at most.
@@ -29,7 +27,6 @@ class FitContext:
 
     folder: Path | None = None
     owns_folder: bool = True
-    cache: Path | None = None
     trainer_options: Mapping[str, Any] = MappingProxyType({})
 
     def log_metrics(self, step: int, values: Mapping[str, float]) -> None:
@@ -44,7 +41,7 @@ class FitContext:
         Parameters
         ----------
         done, total
-            Number of finished steps, and of all.
+            Number of finished steps, and of all; 0 while the latter is not known.
         unit
             What a step is, in the plural.
         text
@@ -52,7 +49,10 @@ class FitContext:
         """
 
     def resume_after(self, seconds: float) -> None:
-        """Tell that a training goes on from a checkpoint, up to which it took so many seconds."""
+        """Report that the training resumes from a checkpoint.
+
+        `seconds` is the training time up to that checkpoint; 0: the training starts anew.
+        """
 
     def call_hosts(self) -> None:
         """Tell the other hosts that a training on several hosts begins now."""
@@ -64,7 +64,7 @@ class MemberContext(FitContext):
     Parameters
     ----------
     ensemble
-        Surroundings of the ensemble's training.
+        Context of the ensemble's training.
     nth
         Number of the member, from 0.
     """
@@ -73,7 +73,7 @@ class MemberContext(FitContext):
         self._ensemble, self._nth = ensemble, nth
         self.folder = ensemble.folder and ensemble.folder / f"member-{nth}"
         self.owns_folder = ensemble.owns_folder
-        self.cache, self.trainer_options = ensemble.cache, ensemble.trainer_options
+        self.trainer_options = ensemble.trainer_options
 
     def report_progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
         """Report the progress of this member; see `FitContext`."""

@@ -27,7 +27,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 from bench import stft
-from bench.errors import BenchError
+from bench.errors import BenchError, check_known
 from bench.masks import Masks
 from bench.methods.context import FitContext
 from bench.track import TARGETS, Audio, PitchTrack, Track, check_audio
@@ -140,10 +140,10 @@ class Separator(ABC):
         return 1
 
     def lookahead(self, rate: int) -> int:
-        """Return the samples after a point in time on which the estimates there depend.
+        """Return the number of samples after a point in time on which the estimates there depend.
 
-        At the end of a chunk of a long song so many samples, and at least a second, are left to the
-        chunk after it. 0 by default.
+        As many samples at the end of a chunk of a long song, and at least its last second, are
+        taken from the next chunk. 0 by default.
         """
         return 0
 
@@ -279,7 +279,8 @@ class Separator(ABC):
         Raises
         ------
         BenchError
-            The folder holds another class or another version of this one.
+            The folder holds another class or another version of this one, or a hyperparameter is
+            not in `AFTER_TRAINING`.
         """
         path = folder / "separator.json"
         if not path.is_file():
@@ -291,6 +292,8 @@ class Separator(ABC):
                 f"{folder} holds {saved_class} version {state['version']}, "
                 f"not {cls.__qualname__} version {cls.VERSION}; train it again"
             )
+        for name in after_training:
+            check_known("hyperparameter after training", name, cls.AFTER_TRAINING)
         self = cls(**{**state["hyperparameters"], **after_training})
         for name, value in state["learned"].items():
             if not name.endswith("_") or name.startswith("_"):
@@ -324,8 +327,8 @@ class TransformSeparator(Separator):
     def window_name(self) -> stft.WindowName:
         """Return the transform's window, of analysis and synthesis; see `bench.stft`.
 
-        `MaskSeparator` transforms by it. Bounds, levels of whole songs and networks transform by
-        the sine window, so that such a method cannot choose another.
+        `MaskSeparator` transforms by it. Bounds, networks and other methods that are given the
+        level of a whole song must keep the sine window, by which their other transforms are made.
         """
         return "sine"
 

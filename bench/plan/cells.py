@@ -98,7 +98,7 @@ class Cell:
 
     @cached_property
     def training_key(self) -> str:
-        """Digest that cells have in common whose estimates come from one trained network.
+        """Digest that is the same for all cells that share one training.
 
         They differ at most in the row and in `Separator.AFTER_TRAINING`.
         """

@@ -45,15 +45,16 @@ def aggregates(
 ) -> pd.DataFrame:
     """Return every aggregate of an experiment, unrounded.
 
-    A row of several seeds has the mean over seeds, the standard deviation (``spread``) and half
-    of the 95 % interval of the mean. ``low`` and ``high`` are the ends of the 95 % bootstrap
-    interval over songs, ``low_singers`` and ``high_singers`` of that over singers, where they are
-    known and several sing more than one song. ``p_best`` is the adjusted p-value of its difference
-    from the best method's over songs, see `bench.report.statistics`; NaN where nothing can be said:
-    both rows draw at random and have one seed, or there are too few songs for any p-value below the
-    level. ``p_best_trainings`` is that over trainings, see `bench.report.trainings`. A
-    row of which a cell is missing or failed has the value NaN and no tracks: it is never averaged
-    away.
+    A row has the mean over its seeds (``value``), their standard deviation (``spread``) and half of
+    the 95 % interval of the mean (``half_width``). ``low`` and ``high`` are the ends of the 95 %
+    bootstrap interval over songs; ``low_singers`` and ``high_singers`` are those over singers, NaN
+    unless every singer is known, there are at least `FEWEST_SINGERS`, and one sings several songs.
+    ``p_best`` and ``p_best_trainings`` are the adjusted p-values of the difference between the row
+    and the best method, over songs (`bench.report.statistics`) and over trainings
+    (`bench.report.trainings`). They are NaN for the best row, for bounds, for a row of one training
+    where the best has one too, and where there are too few songs for any p-value below the level. A
+    row with a missing or failed cell has the value NaN and no tracks, so that its finished seeds do
+    not stand for all.
 
     Parameters
     ----------

@@ -73,7 +73,11 @@ def kendall(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def agreements(tables: ReportTables) -> list[Agreement]:
-    """Return the agreement of the measures of each target; none for fewer than two or few rows."""
+    """Return how far the measures of each target agree.
+
+    A target with one measure, or with fewer than `FEWEST_ROWS` rows that are finite under all of
+    them, is left out.
+    """
     by_target: dict[str, dict[str, dict[str, float]]] = {}
     for part in tables.parts:
         measures = by_target.setdefault(part.target, {})

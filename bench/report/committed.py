@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pyarrow as pa
 import pyarrow.lib
 import pyarrow.parquet as pq
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from bench.errors import BenchError
 from bench.plan.cells import Cell
@@ -89,6 +89,15 @@ class _ListeningFacts(Facts):
     stimuli: list[_StimulusFacts]
     ratings: list[list[list[float]]]
 
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        shape = [len(self.stimuli)] * len(self.tracks)
+        if not self.ratings or any([len(t) for t in one] != shape for one in self.ratings):
+            raise ValueError("a listener has not rated every stimulus of every track")
+        if "reference" not in {stimulus.kind for stimulus in self.stimuli}:
+            raise ValueError("there is no hidden reference")
+        return self
+
 
 class _ExperimentFacts(Facts):
     """An experiment, as far as it is used unparsed; see `bench.plan.experiment.Experiment`."""
@@ -124,7 +133,7 @@ def load_provenance(folder: Path) -> dict[str, Any]:
     path = folder / "provenance.json"
     value = read_json(path)
     if value is None:
-        raise BenchError(f"{path} is missing or damaged: no report to check")
+        raise BenchError(f"{path} is missing or damaged, so that {folder} holds no report")
     try:
         _Provenance.model_validate(value)
     except ValidationError as error:
@@ -175,9 +184,7 @@ def load_committed(folder: Path) -> Results:
 def _read_scores(path: Path) -> pa.Table:
     """Return the tidy scores of a report."""
     try:
-        n_rows = pq.read_metadata(path).num_rows
-        if n_rows > MOST_SCORES:
-            raise BenchError(f"{path} has {n_rows} scores; at most {MOST_SCORES} are read")
+        _check_size(path, pq.read_metadata(path).num_rows)
         table = pq.read_table(path, read_dictionary=["row", *TEXTS, *GROUPS])
         version = int((table.schema.metadata or {}).get(b"schema_version", b"0"))
     except (OSError, ValueError, pyarrow.lib.ArrowException) as error:
@@ -186,6 +193,11 @@ def _read_scores(path: Path) -> pa.Table:
         raise BenchError(f"{path} has columns of version {version}; this code is of version "
                          f"{SCHEMA_VERSION}: make the report again")  # fmt: skip
     return table
+
+
+def _check_size(path: Path, n_scores: int) -> None:
+    if n_scores > MOST_SCORES:
+        raise BenchError(f"{path} has {n_scores} scores; at most {MOST_SCORES} are read")
 
 
 def _outcomes(entries: list[Mapping[str, Any]], scores: pa.Table) -> Iterator[Outcome]:

@@ -22,9 +22,9 @@ COLUMNS = (
 #: Those of them that hold words, set from the left; all others hold numbers.
 COLUMNS_OF_WORDS = ("Precision of the training",)
 CAPTION = (
-    "Medians over seeds. The machine did other work too, so that times vary with its load. "
-    "Real-time factor: seconds of separation a second of audio, on one core or the device that the "
-    "provenance names. Memory: the largest of the whole process, sampled. "
+    "Medians over seeds. Times depend on what else the machine did. Real-time factor: seconds of "
+    "separation per second of audio, in one process on the device that the provenance names. "
+    "Memory: the largest resident memory of the process, sampled. "
     f"{NOTHING}: nothing to train, or not measured."
 )
 

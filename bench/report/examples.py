@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,14 +39,36 @@ class Examples:
     ----------
     facts
         For ``provenance.json``: ``examples``, a mapping a track with its role, name, place in
-        seconds and signals (label, kind, score, picture, and audio or None), and
-        ``rows_without_clips``, the number of finished rows whose cells wrote none.
+        seconds and signals (label, kind, score, picture, and audio or None);
+        ``rows_without_clips``, the number of finished rows whose cells wrote none; and
+        ``example_files``, the SHA-256 of each file by path.
     files
         Pictures as WebP and audio as FLAC, by path in the folder of the report.
     """
 
     facts: Mapping[str, Any]
     files: Mapping[str, bytes]
+
+
+class _Signal(NamedTuple):
+    """A signal to see and to hear: the mixture, the true target, or a row's estimate of it.
+
+    Attributes
+    ----------
+    label
+        What the report calls it.
+    kind
+        ``mixture``, ``reference``, or the group of the row.
+    path
+        File of the audio.
+    row
+        Label of the row that has its score, if any.
+    """
+
+    label: str
+    kind: str
+    path: Path
+    row: str | None
 
 
 def read_examples(tables: ReportTables, runs: Path) -> Examples | None:
@@ -63,17 +85,20 @@ def read_examples(tables: ReportTables, runs: Path) -> Examples | None:
     if not clips or not files_of:
         return None
     target = tables.results.experiment.table.targets[0]
+    row_of_mixture = next((row.label for row in tables.rows if row.method == "mixture"), None)
     files: dict[str, bytes] = {}
     tracks = []
     for n, clip in enumerate(clips):
         true = listening.true_signals(runs, clip)
-        signals = {
-            "Mixture": ("mixture", true["mixture"]),
-            f"True {target}": ("reference", true[target]),
-        }
-        for row in tables.rows:
-            if row.label in files_of:
-                signals[row.label] = (row.group, files_of[row.label][n])
+        signals = [
+            _Signal("Mixture", "mixture", true["mixture"], row_of_mixture),
+            _Signal(f"True {target}", "reference", true[target], None),
+            *(
+                _Signal(row.label, row.group, files_of[row.label][n], row.label)
+                for row in tables.rows
+                if row.label in files_of
+            ),
+        ]
         entry, content = _track(tables, clip, target, signals)
         tracks.append(entry)
         files |= content
@@ -127,7 +152,7 @@ def _track(
     tables: ReportTables,
     clip: ListeningClip,
     target: str,
-    signals: Mapping[str, tuple[str, Path]],
+    signals: Sequence[_Signal],
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """Return the facts of one track and its files.
 
@@ -140,29 +165,29 @@ def _track(
     target
         Target whose estimates are shown.
     signals
-        Kind and file of each signal by its label.
+        What is shown: the mixture first, then the true target, then the rows.
     """
     experiment = tables.results.experiment
     protocol = experiment.protocols[0]
     over_tracks = experiment.metrics(protocol)[0]
     by_row = {row: t for (row, m), t in tables.tracks[protocol, target].items() if m == over_tracks}
     shared = tables.results.shares_audio
-    loudest = float(_magnitudes(signals["Mixture"][1]).max()) or 1.0
+    loudest = float(_magnitudes(signals[0].path).max()) or 1.0
     files: dict[str, bytes] = {}
     entries = []
-    for n, (label, (kind, path)) in enumerate(signals.items()):
+    for n, signal in enumerate(signals):
         picture, audio = (
             f"pictures/{clip.role}-{n:02d}.webp",
             f"audio/{clip.role}-{n:02d}.flac",
         )
-        files[picture] = _picture(_magnitudes(path), loudest)
+        files[picture] = _picture(_magnitudes(signal.path), loudest)
         if shared:
-            files[audio] = path.read_bytes()
-        score = by_row[label].on_track(clip.track) if label in by_row else np.nan
+            files[audio] = signal.path.read_bytes()
+        score = by_row[signal.row].on_track(clip.track) if signal.row in by_row else np.nan
         entries.append(
             {
-                "label": label,
-                "kind": kind,
+                "label": signal.label,
+                "kind": signal.kind,
                 "score": score if np.isfinite(score) else None,
                 "picture": picture,
                 "audio": audio if shared else None,

@@ -26,7 +26,7 @@ from bench.report.rows import GROUP_TITLES
 from bench.report.tabulate import ReportTables
 from bench.scoring.aggregate import from_best
 from bench.store import listening
-from bench.store.files import make_folder, write_bytes
+from bench.store.files import make_folder, refuse_link, write_bytes
 from bench.store.ratings import ListeningKey, Stimulus, known_keys, make_key, write_key
 from bench.store.workspace import Workspace
 
@@ -113,6 +113,7 @@ def write_listening_test(
     folder = workspace.reports if tables.results.shares_audio else workspace.runs / "listening"
     write_key(workspace.runs, experiment.name, key)
     path = folder / experiment.name / "listening.html"
+    refuse_link(path.parent)
     make_folder(path.parent)
     heard = [
         _trial(trial.id, trial.names, list(signals.values()))

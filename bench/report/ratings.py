@@ -91,8 +91,8 @@ class ListeningResult:
         )
         if self.n_left_out:
             text += (
-                f" {self.n_left_out} more left out: the hidden reference rated below "
-                f"{LEAST_OF_REFERENCE} in more than {FORGIVEN:.0%} of the tracks."
+                f" {self.n_left_out} more are left out: they rated the hidden reference below "
+                f"{LEAST_OF_REFERENCE} in more than {100 * FORGIVEN:.0f} % of the tracks."
             )
         return text
 

@@ -17,13 +17,13 @@ Everything else is not reproduced.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from bench.report.numbers import unit_of
-from bench.scoring.aggregate import WITHOUT_UNIT, metric_name, over_tracks
+from bench.scoring.aggregate import WITHOUT_UNIT, in_decibels, metric_name, over_tracks
 from bench.store.results import Outcome, Results
 
 #: Largest difference of a score in dB that is rounding of the same processor.
@@ -59,18 +59,22 @@ class Reproduction:
     verdict
         The rule that holds, or why none does.
     means
-        Columns target, protocol, metric, ``then``, ``now`` and ``allowed_db``: the means over
-        tracks, and seeds, in the report and here; without a row where it was not computed.
-    largest_db
-        The largest difference of a score of one track or window in dB; NaN where the row was not
-        computed.
+        Columns target, protocol, metric, ``then``, ``now`` and ``allowed``: the means over tracks,
+        and seeds, in the report and here, and by how much they may differ; without a row where it
+        was not computed.
+    largest
+        The largest difference of a score of one track or window, in the unit of its metric; NaN
+        where the row was not computed.
+    unit
+        The unit of `largest` after a space; empty where it may be of a metric without one.
     """
 
     row: str
     is_reproduced: bool
     verdict: str
     means: pd.DataFrame
-    largest_db: float
+    largest: float
+    unit: str = ""
 
 
 def compare(report: Results, computed: Sequence[Outcome]) -> Iterator[Reproduction]:
@@ -103,19 +107,20 @@ def compare(report: Results, computed: Sequence[Outcome]) -> Iterator[Reproducti
         largest, is_same = _difference(then, now)
         learns = outcomes[0].cell.learns
         means = _row_means(then_means, now_means, row, spread, learns)
-        judged = _judged(row, learns, largest, is_same, means)
-        if judged.verdict == _BY_CHANCE:
+        unit = " dB" if in_decibels(then["metric"].unique()) else ""
+        is_reproduced, verdict = _verdict(learns, largest, unit, is_same, means)
+        if verdict == _BY_CHANCE:
             others = [
                 other
-                for other in sorted(learning - {row}, key=list(then_means["row"]).index)
-                if _fits(
+                for other in dict.fromkeys(then_means["row"])
+                if other in learning - {row}
+                and _fits(
                     _row_means(then_means, _renamed(now_means, row, other), other, spread, True)
                 )
             ]
             if others:
-                fits = f"{_BY_CHANCE}, which does not tell it from {', '.join(others)}"
-                judged = replace(judged, verdict=fits)
-        yield judged
+                verdict += f", which does not tell it from {', '.join(others)}"
+        yield Reproduction(row, is_reproduced, verdict, means, largest, unit)
 
 
 def _seed_means(scores: pd.DataFrame) -> pd.DataFrame:
@@ -158,17 +163,17 @@ def _row_means(
     else:
         allowed = pd.Series(PROCESSOR_DB, index=joined.index)
     return pd.DataFrame(
-        {"then": joined["mean_then"], "now": joined["mean_now"], "allowed_db": allowed}
+        {"then": joined["mean_then"], "now": joined["mean_now"], "allowed": allowed}
     ).reset_index()
 
 
 def _no_means() -> pd.DataFrame:
     """Return the means of a row that was not computed."""
-    return pd.DataFrame(columns=[*_MEAN_KEYS, "then", "now", "allowed_db"])
+    return pd.DataFrame(columns=[*_MEAN_KEYS, "then", "now", "allowed"])
 
 
 def _difference(then: pd.DataFrame, now: pd.DataFrame) -> tuple[float, bool]:
-    """Return the largest difference of a score in dB, and whether all are the same to the bit.
+    """Return the largest difference of a score, and whether all are the same to the bit.
 
     Scores that are infinite or undefined in one and not in the other differ without bound.
     """
@@ -185,38 +190,32 @@ def _difference(then: pd.DataFrame, now: pd.DataFrame) -> tuple[float, bool]:
     return float(np.abs(a[finite] - b[finite]).max(initial=0.0)), False
 
 
-def _judged(
-    row: str, learns: bool, largest: float, is_same: bool, means: pd.DataFrame
-) -> Reproduction:
-    """Apply the rule to a row that was computed."""
+def _verdict(
+    learns: bool, largest: float, unit: str, is_same: bool, means: pd.DataFrame
+) -> tuple[bool, str]:
+    """Apply the rule to a row that was computed: whether it is reproduced, and in words."""
     if is_same:
-        return Reproduction(row, True, "same to the bit", means, largest)
+        return True, "same to the bit"
     if largest <= ROUNDING_DB:
-        return Reproduction(row, True, "same but for rounding", means, largest)
-    if not learns and largest <= PROCESSOR_DB:
-        verdict = "same but for another processor's rounding"
-        return Reproduction(row, True, verdict, means, largest)
-    apart = _apart_db(means)
-    beyond = means[~(apart <= means["allowed_db"])]
+        return True, "same but for rounding"
     if not learns:
-        by = f"by {largest:.2g} dB" if np.isfinite(largest) else "without bound"
-        verdict = f"not reproduced: a score of one track differs {by}"
-        return Reproduction(row, False, verdict, means, largest)
+        if largest <= PROCESSOR_DB:
+            return True, "same but for another processor's rounding"
+        by = f"by {largest:.2g}{unit}" if np.isfinite(largest) else "without bound"
+        return False, f"not reproduced: a score of one track differs {by}"
     if means.empty:
-        verdict = "not reproduced: the report has no spread over trainings to compare with"
-        return Reproduction(row, False, verdict, means, largest)
-    if len(beyond):
-        excess = (apart - means["allowed_db"]).fillna(np.inf).to_numpy()
-        place = means.iloc[int(excess.argmax())]
-        verdict = (
-            f"not reproduced: {place['target']} {metric_name(place['metric'])} "
-            f"{place['now']:.2f} for {place['then']:.2f}{unit_of(place['metric'])}"
-        )
-        return Reproduction(row, False, verdict, means, largest)
-    return Reproduction(row, True, _BY_CHANCE, means, largest)
+        return False, "not reproduced: the report has no spread over trainings to compare with"
+    excess = _apart(means) - means["allowed"]
+    if (excess <= 0).all():
+        return True, _BY_CHANCE
+    furthest = means.iloc[int(excess.fillna(np.inf).to_numpy().argmax())]
+    return False, (
+        f"not reproduced: {furthest['target']} {metric_name(furthest['metric'])} "
+        f"{furthest['now']:.2f} for {furthest['then']:.2f}{unit_of(furthest['metric'])}"
+    )
 
 
-def _apart_db(means: pd.DataFrame) -> pd.Series:
+def _apart(means: pd.DataFrame) -> pd.Series:
     """Return by how much the means in the report and here differ; 0 for two that are alike."""
     both_undefined = means["now"].isna() & means["then"].isna()
     is_equal = (means["now"] == means["then"]) | both_undefined  # two infinities, too
@@ -226,7 +225,7 @@ def _apart_db(means: pd.DataFrame) -> pd.Series:
 
 def _fits(means: pd.DataFrame) -> bool:
     """Return whether all means, of which there are some, are within what is allowed."""
-    return len(means) > 0 and bool((_apart_db(means) <= means["allowed_db"]).all())
+    return len(means) > 0 and bool((_apart(means) <= means["allowed"]).all())
 
 
 def _renamed(means: pd.DataFrame, row: str, other: str) -> pd.DataFrame:

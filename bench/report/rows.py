@@ -131,9 +131,10 @@ def _training_keys(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
 
 
 def rows_with_origin(rows: Sequence[Row]) -> Sequence[Row]:
-    """Return the rows whose origin the report states: all of them, or none.
+    """Return the rows whose origin the report states: all rows, or an empty list.
 
-    None where all are computed here and no entry states how its constants were chosen.
+    The list is empty where every score was computed here and no entry states how its constants were
+    chosen.
     """
     plain = all(row.origin == "computed here" and not row.chosen for row in rows)
     return [] if plain else rows

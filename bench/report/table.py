@@ -118,7 +118,7 @@ class Part:
     Attributes
     ----------
     protocol, target
-        What it shows.
+        Protocol and target of the scores; the first protocol where several agree.
     title, caption
         Both in words; the title names the protocols where the experiment has several.
     tracks

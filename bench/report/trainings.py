@@ -70,12 +70,11 @@ def p_value_of_trainings(one: Trainings, other: Trainings) -> float:
         return math.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # values that are nearly all the same
-        if list(one.training_keys) == list(other.training_keys):
-            p = _against_zero(a - b)
-        elif one.is_stochastic and other.is_stochastic:
+        both_draw = one.is_stochastic and other.is_stochastic
+        if both_draw and list(one.training_keys) != list(other.training_keys):
             p = float(scipy.stats.ttest_ind(a, b, equal_var=False).pvalue)
-        else:
-            p = _against_zero(a - b)  # the row that does not draw has one value
+        else:  # the same networks, or a row that does not draw and has one value
+            p = _against_zero(a - b)
     return float(a.mean() == b.mean()) if math.isnan(p) else p
 
 

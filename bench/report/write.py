@@ -31,7 +31,7 @@ from bench.report.index import summaries
 from bench.report.plots.figure import figure_svg
 from bench.report.ratings import listening_result
 from bench.report.tabulate import ReportTables
-from bench.store.files import refuse_link, write_bytes
+from bench.store.files import make_folder, refuse_link, write_bytes
 from bench.store.ratings import read_ratings
 from bench.store.results import SCHEMA_VERSION, Results
 from bench.store.workspace import Workspace
@@ -62,7 +62,7 @@ def write_report(tables: ReportTables, workspace: Workspace) -> Path:
     results = tables.results
     folder = workspace.reports / results.experiment.name
     refuse_link(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     facts = _provenance(results)
     examples = read_examples(tables, workspace.runs) if results.experiment.examples else None
     if examples is None:
@@ -70,16 +70,17 @@ def write_report(tables: ReportTables, workspace: Workspace) -> Path:
     else:
         _remove_examples(folder)
         for path, content in examples.files.items():
-            (folder / path).parent.mkdir(exist_ok=True)
+            make_folder((folder / path).parent)
             write_bytes(folder / path, content)
         facts |= examples.facts
     cells = [outcome.cell.fingerprint for outcome in results.outcomes]
     rated = read_ratings(workspace.runs, results.experiment.name, cells)
     rated = rated or _kept_ratings(folder, facts)
     facts |= {"listening": rated} if rated else {}
-    for name, content in report_files(tables, facts).items():
+    files = report_files(tables, facts)
+    for name, content in files.items():
         write_bytes(folder / name, content)
-    if not results.experiment.figure:
+    if "figure.svg" not in files:
         (folder / "figure.svg").unlink(missing_ok=True)
     write_bytes(folder / "scores.parquet", scores_parquet(results))
     text = json.dumps(facts, indent=1, ensure_ascii=False)

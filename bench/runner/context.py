@@ -45,9 +45,6 @@ class ProgressWriter:
 class CellContext(FitContext):
     """Keeps what a training reports in the folder that was claimed for it.
 
-    Its attribute ``earlier_s`` is how many seconds the training took up to the checkpoint from
-    which it goes on.
-
     Memory and processor time are added to the curves. Progress goes to the folder of the cell that
     waits for the training, which may be another.
 
@@ -66,6 +63,12 @@ class CellContext(FitContext):
     part
         Which part of the waiting cell this training is, such as ``member 2 of 3``; shown with its
         progress.
+
+    Attributes
+    ----------
+    earlier_s
+        Training time in seconds up to the checkpoint from which the training resumes; 0 for a new
+        one.
     """
 
     def __init__(
@@ -81,7 +84,6 @@ class CellContext(FitContext):
         self._progress = ProgressWriter(waiting)
         self.earlier_s = 0.0
         self.folder = training.path
-        self.cache = training.copies_folder
         self.trainer_options = trainer_options
 
     def __getstate__(self) -> dict[str, Any]:
@@ -137,6 +139,6 @@ class JoinedContext(FitContext):
     """
 
     def __init__(self, training: CellFolder, trainer_options: Mapping[str, Any]) -> None:
-        self.folder, self.cache = training.path, training.copies_folder
+        self.folder = training.path
         self.owns_folder = False
         self.trainer_options = trainer_options

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench.datasets import open_dataset
 from bench.errors import BenchError
+from bench.methods.shared_work import sharing
 from bench.runner.context import JoinedContext
 from bench.runner.job import Job, device_here
 from bench.store.cell_folder import CellFolder
@@ -104,6 +105,7 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
             elif call is not None and call not in answered and _is_held(path, job.runs):
                 answered.add(call)
                 n_joined += _train_along(job, training)
+                last_held = server_time(job.runs)
         time.sleep(CALL_POLL_S)
     return n_joined
 
@@ -126,7 +128,8 @@ def _train_along(job: Job, training: CellFolder) -> bool:
     method = cell.build().to(device_here(job.device))
     context = JoinedContext(training, job.trainer_options)
     try:
-        method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
+        with sharing(training.shared_folder):
+            method.fit(dataset.tracks("train"), dataset.tracks("dev"), context)
     except Exception as error:  # noqa: BLE001 - the first host decides what becomes of the sweep
         lines = str(error).splitlines() or [type(error).__name__]
         print(f"bench: {cell.name}: {lines[-1]}; waiting", file=sys.stderr, flush=True)

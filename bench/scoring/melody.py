@@ -68,10 +68,11 @@ def melody_scores(labels: PitchTrack, followed: PitchTrack) -> dict[str, float]:
         return dict.fromkeys(MEASURES, math.nan)
     # mir_eval would add a label at time 0, were the first at another time.
     theirs, ours = (track.times_s - labels.times_s[0] for track in (labels, followed))
+    times_s, hertz = ours[ours >= 0], followed.hertz[ours >= 0]
+    if not times_s.size:  # the track ends before the first label, so that nothing is followed
+        times_s, hertz = np.zeros(1), np.zeros(1)
     with warnings.catch_warnings(action="ignore", category=UserWarning):  # of voiced labels alone
-        scores = mir_eval.melody.evaluate(
-            theirs, labels.hertz, ours[ours >= 0], followed.hertz[ours >= 0]
-        )
+        scores = mir_eval.melody.evaluate(theirs, labels.hertz, times_s, hertz)
     return {
         name: 100.0 * float(scores[measure]) if counted[name].any() else math.nan
         for name, measure in MEASURES.items()

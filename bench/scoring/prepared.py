@@ -54,6 +54,9 @@ class Prepared(References):
 
     @property
     def n_bytes(self) -> int:
-        """Memory that it may come to take, about: signals, and the factors of all and of one."""
-        n = len(self.rows) * self.taps
-        return self.rows.nbytes + n * n * 8 * 5 // 4
+        """Memory in bytes that it may come to take, about.
+
+        It holds the signals, one factor of all references and one of those of each target.
+        """
+        n, n_targets = len(self.rows) * self.taps, len(self.signals)
+        return self.rows.nbytes + n * n * 8 * (n_targets + 1) // n_targets

@@ -2,7 +2,8 @@
 
 A name may be a method's (``rpca``, ``package.module:Class``), a folder of weights (what
 `bench.methods.separator.Separator.save` wrote, or a cell's folder in ``runs/``), an MLflow run
-(``runs:/ID`` or the ID alone) or an MLflow model (``models:/…``).
+(``runs:/ID`` or the ID alone) or an MLflow model (``models:/…``). A folder that is named like a
+method is ``./rpca``.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def _method(name: str, workspace: Workspace) -> Separator:
         from bench.tracking.recorded_method import method_of_run
 
         return method_of_run(name.removeprefix("runs:/"), workspace)
-    if Path(name).is_dir():
+    if name not in registry.table() and Path(name).is_dir():
         return _in_folder(Path(name))
     if name not in registry.table() and ":" not in name:
         known = nearest(name, registry.table())

@@ -66,13 +66,8 @@ class CellFolder:
         return self.path / "fit"
 
     @property
-    def copies_folder(self) -> Path:
-        """Folder, beside those of all cells, of copies of training clips at another pitch."""
-        return self.path.parent / "altered_copies"
-
-    @property
     def shared_folder(self) -> Path:
-        """Folder, beside those of all cells, of what several rows compute alike on a track."""
+        """Cache of arrays that several trainings or rows compute alike, shared by all cells."""
         return self.path.parent / "shared_work"
 
     def is_done(self) -> bool:

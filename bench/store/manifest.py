@@ -210,7 +210,8 @@ def load_manifest(runs: Path, name: str) -> Manifest:
         corpus = value["corpus"]
         Corpus.model_validate(corpus)
         # Whether audio may be passed on is the corpus's own word, not that of a file.
-        corpus["shares_audio"] = shares_audio(experiment.dataset) and corpus.get("shares_audio")
+        may_share = shares_audio(experiment.dataset)
+        corpus["shares_audio"] = may_share and corpus.get("shares_audio", False)
     except (KeyError, TypeError, ValueError):
         raise BenchError(f"{path} is damaged; the same bench run writes it anew") from None
     labels = {label for entry in experiment.methods for label, _ in entry.variants()}

@@ -35,14 +35,14 @@ def file_in(workspace: Workspace, path: Path) -> str:
 
 @dataclass(frozen=True)
 class _Owner:
-    """What has a name: its file, what the command line changed of it, and the origin of its cells.
+    """The experiment file, or the external scores, to which a name belongs.
 
     Attributes
     ----------
     file
-        `NO_FILE` for external scores.
+        Path of the experiment file; `NO_FILE` for external scores.
     overrides
-        Without the one that gives the name.
+        The ``key=value`` under which its report was made, without that of ``name``.
     origins
         See `_origin`.
     """

@@ -116,6 +116,8 @@ class _Answers(_Strict):
     trials: list[_Answered]
 
 
+_ANEW = "remove it, and write the test again by bench listen"
+
 #: Ratings by listener, trial and stimulus, trials and stimuli in the order of the key.
 Ratings = list[list[list[int]]]
 
@@ -127,7 +129,7 @@ class _Taken(_Strict):
     test: str
     ratings: list[list[list[_Rating]]]
 
-    def answers(self, key: ListeningKey) -> bool:
+    def is_complete(self, key: ListeningKey) -> bool:
         """Return whether each listener has rated every stimulus of every trial."""
         n_trials, n_stimuli = len(key.trials), len(key.stimuli)
         return all(
@@ -161,9 +163,9 @@ def read_key(runs: Path, experiment: str, test: str) -> ListeningKey | None:
     try:
         key = ListeningKey.model_validate(read_json(path))
     except ValidationError as error:
-        raise BenchError(f"{path} is damaged: {error.errors()[0]['msg']}") from None
+        raise BenchError(f"{path} is damaged: {error.errors()[0]['msg']}; {_ANEW}") from None
     if key.version != VERSION:
-        raise BenchError(f"{path} is of version {key.version}, this code of {VERSION}")
+        raise BenchError(f"{path} is of version {key.version}, this code of {VERSION}; {_ANEW}")
     return key
 
 
@@ -262,7 +264,10 @@ def read_ratings(runs: Path, experiment: str, cells: Collection[str]) -> dict[st
     """
     path = _folder(runs, experiment) / "ratings.json"
     content = read_json(path)
-    damaged = f"{path} is damaged, or its key is missing: take the answers in again"
+    damaged = (
+        f"{path} is damaged, or its key is missing: take the answers in again "
+        f"(bench listen {experiment} --answers FOLDER), or remove the file"
+    )
     if content is None:
         if path.exists():
             raise BenchError(damaged)
@@ -272,7 +277,7 @@ def read_ratings(runs: Path, experiment: str, cells: Collection[str]) -> dict[st
     except ValidationError:
         raise BenchError(damaged) from None
     key = read_key(runs, experiment, taken.test)
-    if key is None or not taken.answers(key):
+    if key is None or not taken.is_complete(key):
         raise BenchError(damaged)
     kept = [i for i, one in enumerate(key.stimuli) if set(one.cells) <= set(cells)]
     return {

@@ -175,16 +175,15 @@ def mlflow_runs(folder: CellFolder, experiment: str) -> Sequence[str]:
 
 def _repeated(values: Sequence[str], lengths: Sequence[int]) -> pd.Series[Any]:
     """Return each value as often as its length says, as categories in their order."""
-    codes, categories = pd.factorize(np.array(values, dtype=object))
-    kinds = pd.Index(categories, dtype="str")
-    return pd.Series(pd.Categorical.from_codes(np.repeat(codes, lengths), kinds))
+    codes, labels = pd.factorize(np.array(values, dtype=object))
+    categories = pd.Index(labels, dtype="str")
+    return pd.Series(pd.Categorical.from_codes(np.repeat(codes, lengths), categories))
 
 
 def _repeated_by(values: Sequence[str], codes: NDArray[np.integer]) -> pd.Series[Any]:
     """Return the value of each code, as categories in the order of the values."""
-    kinds, categories = pd.factorize(np.array(values, dtype=object))
-    kinds = kinds if len(kinds) else np.zeros(1, dtype=np.int64)
-    return pd.Series(pd.Categorical.from_codes(kinds[codes], pd.Index(categories, dtype="str")))
+    code_of, labels = pd.factorize(np.array(values, dtype=object))
+    return pd.Series(pd.Categorical.from_codes(code_of[codes], pd.Index(labels, dtype="str")))
 
 
 def _empty() -> pa.Table:

@@ -44,8 +44,8 @@ class Workspace:
         return self.root / "mlartifacts"
 
     @property
-    def stores_met(self) -> Path:
-        """The file that notes which MLflow store was last seen at each address, and its rows."""
+    def store_notes(self) -> Path:
+        """Notes on MLflow stores: which was last seen at each URI, and whose rows it holds."""
         return self.runs / "mlflow.json"
 
     @property

@@ -42,6 +42,16 @@ def default_uri(workspace: Workspace) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{workspace.database.resolve()}"
 
 
+def is_server(uri: str) -> bool:
+    """Return whether a store is a server of MLflow, rather than a database or a folder."""
+    return uri.startswith(("http://", "https://"))
+
+
+def is_missing_file(uri: str) -> bool:
+    """Return whether a store is a SQLite file that is not there."""
+    return uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file()
+
+
 def without_secret(uri: str) -> str:
     """Return a URI without its user, password and keys, fit for messages and files.
 
@@ -103,7 +113,7 @@ def store_name() -> str:
     return without_secret(os.environ.get("MLFLOW_TRACKING_URI") or Workspace().database.name)
 
 
-def address(experiment: str) -> str:
+def note_key(experiment: str) -> str:
     """Return the key of the notes about an experiment in the present store."""
     return f"{experiment} @ {store_name()}"
 
@@ -136,10 +146,10 @@ def unrecorded(results: Results, workspace: Workspace) -> Sequence[CellFolder]:
         if outcome.status != "missing"
     ]
     uri = default_uri(workspace)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+    if is_missing_file(uri):
         return [folder for folder, _ in ended]
-    store = (read_json(workspace.stores_met) or {}).get(store_name())
-    key = address(results.experiment.name)
+    store = (read_json(workspace.store_notes) or {}).get(store_name())
+    key = note_key(results.experiment.name)
     missed = []
     for folder, outcome in ended:
         note = (read_json(folder.path / "mlflow.json") or {}).get(key, {})
@@ -150,9 +160,9 @@ def unrecorded(results: Results, workspace: Workspace) -> Sequence[CellFolder]:
 
 def are_rows_recorded(manifest: Manifest, workspace: Workspace) -> bool:
     """Return whether a note says that the store holds the rows that an experiment has now."""
-    notes = read_json(workspace.stores_met) or {}
+    notes = read_json(workspace.store_notes) or {}
     note = rows_note(manifest, str(notes.get(store_name())))
-    return bool(notes.get(address(manifest.experiment.name)) == note)
+    return bool(notes.get(note_key(manifest.experiment.name)) == note)
 
 
 def rows_note(manifest: Manifest, store: str) -> dict[str, str]:

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from bench import provenance
 from bench.plan.cells import Cell
+from bench.plan.experiment import Experiment
 from bench.scoring.aggregate import OVER_TRACKS, over_tracks, track_values
 from bench.store.cell_folder import CellFolder
 from bench.store.facts import spent_s
 from bench.store.results import Outcome
 from bench.track import TARGETS
 from bench.tracking.address import json_text
-from bench.tracking.description import NOTE, describe_cell
+from bench.tracking.description import NOTE, describe_cell, metric_key
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,7 +143,7 @@ def failed(outcome: Outcome) -> Record:
     return Record(params=cell_params(outcome.cell), tags={"error": outcome.error or "not finished"})
 
 
-def finished(folder: CellFolder, *, prefixed: bool) -> Record:
+def finished(folder: CellFolder, experiment: Experiment) -> Record:
     """Return the content of the run of a finished cell: its description and its scores.
 
     Each protocol gives metrics and two tables: one by track, with the same columns on every run of
@@ -153,8 +154,8 @@ def finished(folder: CellFolder, *, prefixed: bool) -> Record:
     ----------
     folder
         Folder of the cell.
-    prefixed
-        Whether the names of the metrics begin with that of the protocol.
+    experiment
+        The experiment, whose protocols set the names of the metrics.
     """
     record, tables, protocols = Record(params=cell_params(folder.cell)), [], {}
     for protocol in folder.cell.protocols:
@@ -163,8 +164,7 @@ def finished(folder: CellFolder, *, prefixed: bool) -> Record:
             continue
         tracks = track_values(scores)
         protocols[protocol] = rows = over_tracks(scores, tracks=tracks).to_dict("records")
-        prefix = f"{protocol}/" if prefixed else ""
-        record.metrics |= _row_metrics(rows, prefix) | _time_metrics(facts)
+        record.metrics |= _row_metrics(experiment, protocol, rows) | _time_metrics(facts)
         captured = facts.get("provenance") or {}  # a report of an earlier release may have none
         if "commit" in captured:
             record.tags["commit"] = captured["commit"]
@@ -180,11 +180,13 @@ def finished(folder: CellFolder, *, prefixed: bool) -> Record:
     return record
 
 
-def _row_metrics(rows: Sequence[Mapping[Any, Any]], prefix: str) -> dict[str, float]:
+def _row_metrics(
+    experiment: Experiment, protocol: str, rows: Sequence[Mapping[Any, Any]]
+) -> dict[str, float]:
     """Return the finite values among the rows of `over_tracks`, by their names in MLflow."""
     metrics: dict[str, float] = {}
     for row in rows:
-        key = f"{prefix}{row['target']}/{row['metric']}"
+        key = metric_key(experiment, protocol, row["target"], row["metric"])
         if math.isfinite(row["value"]):
             metrics[key] = row["value"]
         for count in ("undefined", "infinite"):

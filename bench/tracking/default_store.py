@@ -17,7 +17,7 @@ from pathlib import Path
 from bench.errors import BenchError
 from bench.store.files import locked
 from bench.store.workspace import Workspace
-from bench.tracking.address import default_uri, without_secret
+from bench.tracking.address import default_uri, is_missing_file, without_secret
 
 #: Codes of SQLite's errors about a file that is no database, or a damaged one.
 _DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
@@ -35,12 +35,12 @@ _ARTIFACT_COLUMNS = (
 )
 
 
-def is_meant(workspace: Workspace) -> bool:
+def is_in_use(workspace: Workspace) -> bool:
     """Tell whether the store of a workspace is its own SQLite file."""
     return default_uri(workspace) == f"sqlite:///{workspace.database.resolve()}"
 
 
-def existing(workspace: Workspace) -> str:
+def ready_uri(workspace: Workspace) -> str:
     """Return the URI of the store. The default store is made ready to be read.
 
     Raises
@@ -49,7 +49,7 @@ def existing(workspace: Workspace) -> str:
         The store is a SQLite file that is missing, which MLflow would make, or that cannot be used.
     """
     uri = default_uri(workspace)
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file():
+    if is_missing_file(uri):
         raise BenchError(
             f"no MLflow store here ({without_secret(uri)}); run an experiment first: bench run FILE"
         )
@@ -78,7 +78,7 @@ def set_aside_if_broken(workspace: Workspace) -> str:
         not the one that is used.
     """
     path = workspace.database
-    if not is_meant(workspace) or not path.is_file():
+    if not is_in_use(workspace) or not path.is_file():
         return ""
     with locked(workspace.store_lock):
         if not path.is_file() or not is_broken(path):
@@ -127,7 +127,7 @@ def follow_move(workspace: Workspace) -> None:
         The store is broken, cannot be written, or is held by another process for a minute.
     """
     path = workspace.database
-    if not is_meant(workspace) or not path.is_file():
+    if not is_in_use(workspace) or not path.is_file():
         return
     if is_broken(path):
         raise BenchError(

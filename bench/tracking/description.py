@@ -63,11 +63,16 @@ def describe_experiment(
     client.set_tag(run_id, NOTE, clipped(text, _LONGEST - len(more)) + more)
 
 
+def metric_key(experiment: Experiment, protocol: str, target: str, metric: str) -> str:
+    """Return the name in MLflow of a metric, which names the protocol where there are several."""
+    prefix = f"{protocol}/" if len(experiment.protocols) > 1 else ""
+    return f"{prefix}{target}/{metric}"
+
+
 def table_metrics(experiment: Experiment) -> list[str]:
     """Return the metrics of the report's first table by their names in MLflow."""
     protocol, target = experiment.protocols[0], experiment.table.targets[0]
-    prefix = f"{protocol}/" if len(experiment.protocols) > 1 else ""
-    return [f"{prefix}{target}/{metric}" for metric in experiment.metrics(protocol)]
+    return [metric_key(experiment, protocol, target, m) for m in experiment.metrics(protocol)]
 
 
 def clipped(text: str, longest: int = _LONGEST) -> str:
@@ -80,4 +85,5 @@ def clipped(text: str, longest: int = _LONGEST) -> str:
     """
     if len(text) <= longest:
         return text
-    return text[: text.rfind("\n", 0, longest - 2)] + "\n…"
+    end = text.rfind("\n", 0, longest - 2)
+    return text[: end if end > 0 else longest - 2] + "\n…"

@@ -66,9 +66,11 @@ def log_examples(
     logged_rows = set()
     for folder in manifest.folders:
         cell = folder.cell
-        if cell.row in logged_rows or folder.path not in runs:
-            continue  # the report shows the first seed of a row
-        logged_rows.add(cell.row)
+        if cell.row in logged_rows:
+            continue
+        logged_rows.add(cell.row)  # the report shows the first seed of a row
+        if folder.path not in runs:
+            continue
         run_id = runs[folder.path]
         pictures = client.list_artifacts(run_id, "images")
         if any(picture.path.startswith(f"images/{PICTURE}_") for picture in pictures):

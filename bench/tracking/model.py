@@ -97,7 +97,9 @@ def signature() -> ModelSignature:
 def log_model(
     client: MlflowClient, run_id: str, folder: CellFolder, metrics: Mapping[str, float]
 ) -> None:
-    """Log what a cell has learnt as a model of its run, with the row's own way to separate.
+    """Log the trained method of a cell as a model of its run.
+
+    The model separates with the cell's own values of `Separator.AFTER_TRAINING`.
 
     ``runs:/<run>/model`` and ``models:/<id>`` name it. A run that has its model keeps it. A model
     that could not be logged whole is marked as failed, and the next call logs another.

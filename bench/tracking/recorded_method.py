@@ -44,7 +44,7 @@ def method_of_run(run_id: str, workspace: Workspace) -> Separator:
     """
     from mlflow.exceptions import MlflowException
 
-    uri = default_store.existing(workspace)
+    uri = default_store.ready_uri(workspace)
     run_id, _, artifact = run_id.partition("/")
     try:
         run = store_client(uri).get_run(run_id)
@@ -94,7 +94,7 @@ def download_method(uri: str, workspace: Workspace) -> Separator:
     import mlflow
     from mlflow.exceptions import MlflowException
 
-    tracking_uri = default_store.existing(workspace)
+    tracking_uri = default_store.ready_uri(workspace)
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with tempfile.TemporaryDirectory() as scratch:
         try:

@@ -81,7 +81,9 @@ class Recorder:
         with self.lock:
             long_begun = time.monotonic() - FOLLOW_S
             running = [folder for folder, begun in self.running.items() if begun < long_begun]
-        return self._record() and all(self.tracker.follow(folder) for folder in running)
+        is_recorded = self._record()
+        is_followed = all(self.tracker.follow(folder) for folder in running)
+        return is_recorded and is_followed
 
     def _record(self) -> bool:
         """Record the cells that have ended; return whether the store took all of them.

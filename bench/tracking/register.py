@@ -37,7 +37,7 @@ def register_model(workspace: Workspace, experiment: str, row: str, seed: int, n
     from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)
-    uri = default_store.existing(workspace)
+    uri = default_store.ready_uri(workspace)
     try:
         client = store_client(uri)
         stored = client.get_experiment_by_name(experiment)

@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.plan.cells import IMPORTED, Cell
+from bench.plan.experiment import Experiment
 from bench.scoring.aggregate import from_best
 from bench.store.manifest import Manifest
 from bench.tracking import content
 from bench.tracking.address import json_text
 from bench.tracking.content import PARENT, Record, runs_of_kind
-from bench.tracking.description import NOTE, clipped, table_metrics
+from bench.tracking.description import NOTE, clipped, metric_key, table_metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -94,7 +95,7 @@ def log_rows(
         run_id = runs.get(folder.path, "")
         if run_id in active:
             cells.setdefault(folder.cell.row, []).append((folder.cell, run_id))
-    rows = _read_rows(report / "rows.csv", prefixed=len(manifest.experiment.protocols) > 1)
+    rows = _read_rows(report / "rows.csv", manifest.experiment)
     row_runs = _without_stale(client, of_rows, rows, cells)
     recorded = {run.info.run_id: run for run in (*row_runs.values(), *of_cells)}
     first = table_metrics(manifest.experiment)[0]
@@ -182,7 +183,7 @@ def _shared_params(cells: Sequence[Cell]) -> dict[str, str]:
     return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
 
 
-def _read_rows(path: Path, *, prefixed: bool) -> list[_Row]:
+def _read_rows(path: Path, experiment: Experiment) -> list[_Row]:
     """Return the rows of a report, in its order."""
     rows: dict[str, _Row] = {}
     with path.open(newline="", encoding="utf-8") as file:
@@ -190,8 +191,7 @@ def _read_rows(path: Path, *, prefixed: bool) -> list[_Row]:
             row = rows.setdefault(
                 line["row"], _Row(line["row"], line["group"], {}, int(line["n_seeds"]), True)
             )
-            prefix = f"{line['protocol']}/" if prefixed else ""
-            key = f"{prefix}{line['target']}/{line['metric']}"
+            key = metric_key(experiment, line["protocol"], line["target"], line["metric"])
             numbers = {
                 key: line["value"],
                 f"{key}_sd": line["spread"],

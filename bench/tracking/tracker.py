@@ -23,11 +23,12 @@ from bench.store.trained import training_folder
 from bench.store.workspace import Workspace
 from bench.tracking import content, default_store
 from bench.tracking.address import (
-    address,
     default_uri,
     first_line,
     is_recorded,
+    is_server,
     json_text,
+    note_key,
     recorded_as,
     rows_note,
     store_client,
@@ -57,13 +58,21 @@ class Tracker:
     trouble
         One line on a store that does not answer; empty while it does. What the store misses is
         recorded from the folders once it is back, by this run of the experiment or the next one.
+    store_id
+        Identifier of the store, which another store at the same URI would not have.
+    is_new
+        Whether this tracker has made the experiment's own run.
+    missed
+        Folders of the cells that the store has refused.
+    runs
+        Id of the run of each cell by the path of its folder.
     """
 
     def __init__(self, manifest: Manifest, workspace: Workspace) -> None:
         self.manifest, self.workspace = manifest, workspace
         self.uri = default_uri(workspace)
         self.name = manifest.experiment.name
-        self.address = address(self.name)
+        self.note_key = note_key(self.name)
         self.trouble = ""
         self.connected = False
         self.is_new = False
@@ -89,11 +98,11 @@ class Tracker:
         logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
         with locked(self.workspace.store_lock):  # one process makes the tables
             database = self.workspace.database
-            if default_store.is_meant(self.workspace) and not database.exists():
+            if default_store.is_in_use(self.workspace) and not database.exists():
                 default_store.make_store(database)
             default_store.follow_move(self.workspace)
             self.client = store_client(self.uri)
-            self.store = self._identity()
+            self.store_id = self._identity()
             self.experiment_id = self._experiment()
             self.parent_id = self._parent()
         self.connected = True
@@ -106,7 +115,7 @@ class Tracker:
         BenchError
             A store on this machine cannot be used.
         """
-        if self.uri.startswith(("http://", "https://")):
+        if is_server(self.uri):
             self._attempt(lambda: None)
             return
         try:
@@ -115,15 +124,15 @@ class Tracker:
             raise BenchError(f"{error}; nothing was run") from None
 
     def _identity(self) -> str:
-        """Return an identifier of this store, which another store at its address would not have.
+        """Return an identifier of this store, which another store at its URI would not have.
 
-        It is noted in `Workspace.stores_met`, and a note there that the rows are recorded is
+        It is noted in `Workspace.store_notes`, and a note there that the rows are recorded is
         removed until `close` has recorded them again.
         """
         identity = f"made {self.client.get_experiment('0').creation_time}"
-        path = self.workspace.stores_met
+        path = self.workspace.store_notes
         notes = {**(read_json(path) or {}), store_name(): identity}
-        notes.pop(self.address, None)
+        notes.pop(self.note_key, None)
         write_text(path, json_text(notes))
         return identity
 
@@ -146,7 +155,7 @@ class Tracker:
             return str(stored.experiment_id)
         artifacts = self.workspace.artifacts.resolve().as_uri()
         # A server has a place for artifacts of its own; a database has none.
-        local = None if self.uri.startswith(("http://", "https://")) else artifacts
+        local = None if is_server(self.uri) else artifacts
         return str(self.client.create_experiment(self.name, local, about))
 
     def _parent(self) -> str:
@@ -171,13 +180,13 @@ class Tracker:
 
     def _note(self, folder: CellFolder) -> dict[str, Any]:
         notes = read_json(folder.path / "mlflow.json") or {}
-        note: dict[str, Any] = notes.get(self.address, {})
+        note: dict[str, Any] = notes.get(self.note_key, {})
         # A store that was emptied, and made again under the same address, knows nothing of it.
-        return note if note.get("store") == self.store else {}
+        return note if note.get("store") == self.store_id else {}
 
     def _write_note(self, folder: CellFolder, note: dict[str, Any]) -> None:
         notes = read_json(folder.path / "mlflow.json") or {}
-        notes[self.address] = {**note, "store": self.store}
+        notes[self.note_key] = {**note, "store": self.store_id}
         write_text(folder.path / "mlflow.json", json_text(notes))
 
     def _attempt(self, action: Callable[[], None]) -> bool:
@@ -291,10 +300,9 @@ class Tracker:
         run_id = self._run(folder)
         note = self._note(folder)
         if outcome.status == "done":
-            prefixed = len(self.manifest.experiment.protocols) > 1
-            record = content.finished(folder, prefixed=prefixed)
-            address = f"#/experiments/{self.experiment_id}/runs/{self.parent_id}"
-            record.tags[NOTE] += f"\n\n[The experiment, with its report]({address})"
+            record = content.finished(folder, self.manifest.experiment)
+            link = f"#/experiments/{self.experiment_id}/runs/{self.parent_id}"
+            record.tags[NOTE] += f"\n\n[The experiment, with its report]({link})"
             record.log(self.client, run_id)
             log_pictures(self.client, run_id, folder)
             # A cell that was taken from a report has scores and nothing learnt.
@@ -356,8 +364,8 @@ class Tracker:
             log_rows(self.client, self.experiment_id, self.parent_id, self.manifest, report, known)
             self.client.set_terminated(self.parent_id, "FAILED" if n_failed else "FINISHED")
             with locked(self.workspace.store_lock):
-                path = self.workspace.stores_met
-                note = rows_note(self.manifest, self.store)
-                write_text(path, json_text({**(read_json(path) or {}), self.address: note}))
+                path = self.workspace.store_notes
+                note = rows_note(self.manifest, self.store_id)
+                write_text(path, json_text({**(read_json(path) or {}), self.note_key: note}))
 
         self._attempt(end)

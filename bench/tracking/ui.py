@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from bench.errors import BenchError, nearest
 from bench.store.workspace import Workspace
 from bench.tracking import default_store
-from bench.tracking.address import json_text, store_client, store_error, without_secret
+from bench.tracking.address import is_server, json_text, store_client, store_error, without_secret
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,8 +113,8 @@ def serve(workspace: Workspace, experiment: str | None, port: int, show: bool) -
         There is no store yet, it cannot be used, it holds no such experiment, or the port is
         taken.
     """
-    uri = default_store.existing(workspace)
-    if uri.startswith(("http://", "https://")):
+    uri = default_store.ready_uri(workspace)
+    if is_server(uri):
         address = without_secret(uri).rstrip("/") + page(uri, experiment)
         print(f"the store is a server already: open {address}")
         return

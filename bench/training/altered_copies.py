@@ -1,4 +1,4 @@
-"""Copies of training clips at another pitch or tempo: made once, and cached as files.
+"""Copies of training clips at another pitch or tempo: made once for all trainings of a sweep.
 
 librosa's phase vocoder makes them (Laroche and Dolson, "Improved phase vocoder time-scale
 modification of audio", IEEE TSAP 7(3), 1999, without its phase locking). A tempo changes the length
@@ -8,14 +8,13 @@ of a copy and leaves its pitch; a pitch moves harmonics and formants alike and l
 from __future__ import annotations
 
 import importlib.metadata
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.methods.shared_work import SharedWork
+from bench.methods.shared_work import shared
 
 #: Raised whenever the copies change, so that older files in a cache are not used.
 VERSION = 1
@@ -41,7 +40,7 @@ def alterations(pitch_semitones: float, tempo_change: float) -> list[dict[str, f
     return pitches + tempos
 
 
-def altered(clip: Tensor, rate: int, change: dict[str, float], cache: Path | None) -> Tensor:
+def altered(clip: Tensor, rate: int, change: dict[str, float]) -> Tensor:
     """Return a clip at another pitch or tempo.
 
     Parameters
@@ -52,9 +51,6 @@ def altered(clip: Tensor, rate: int, change: dict[str, float], cache: Path | Non
         Sampling rate in hertz.
     change
         One of `alterations`.
-    cache
-        Folder in which the copy is kept, and from which it is read the next time; None: it is
-        made anew.
 
     Returns
     -------
@@ -62,8 +58,6 @@ def altered(clip: Tensor, rate: int, change: dict[str, float], cache: Path | Non
         ``(targets, samples)``, float32; `samples` is another number where the tempo is.
     """
     signals: NDArray[np.float32] = clip.numpy()
-    if cache is None:
-        return torch.from_numpy(_made(signals, rate, change))
     settings = {
         "work": "altered copy",
         "change": change,
@@ -71,11 +65,12 @@ def altered(clip: Tensor, rate: int, change: dict[str, float], cache: Path | Non
         "librosa": importlib.metadata.version("librosa"),
         "version": VERSION,
     }
-    copy = SharedWork(cache).array(signals, settings, lambda: _made(signals, rate, change))
-    return torch.from_numpy(copy)
+    return torch.from_numpy(shared(signals, settings, lambda: _changed(signals, rate, change)))
 
 
-def _made(signals: NDArray[np.float32], rate: int, change: dict[str, float]) -> NDArray[np.float32]:
+def _changed(
+    signals: NDArray[np.float32], rate: int, change: dict[str, float]
+) -> NDArray[np.float32]:
     """Return the signals ``(targets, samples)`` with a change applied to each."""
     import librosa.effects
 

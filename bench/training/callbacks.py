@@ -23,7 +23,7 @@ CHECKPOINT_SHARE = 0.01
 class ProgressCallback(Callback):
     """Passes curves, pictures and progress on to the context of the training.
 
-    It must come before `WeightAverage`, which puts other weights in place at the end of a
+    It must come before `WeightAverage`, which puts the trained weights back at the end of a
     validation.
     """
 
@@ -180,9 +180,9 @@ class PeriodicCheckpoint(Checkpoint):
     """Writes a checkpoint at the end of an epoch, as often as its cost allows.
 
     The first and the last epoch end with one. In between, one is written when the last
-    one took less than `CHECKPOINT_SHARE` of the time since. A training whose loss or weights are
-    not finite ends, and leaves the checkpoint as it is: whoever resumes it diverges anew, and does
-    not take the broken weights for a finished training.
+    one took less than `CHECKPOINT_SHARE` of the time since. Where the loss or a weight is not
+    finite, the training ends and the checkpoint before it is kept: a resumed training diverges
+    again, and the broken weights are never taken for finished ones.
 
     Parameters
     ----------

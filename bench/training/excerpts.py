@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -44,11 +43,12 @@ class BatchIndex:
     accompaniment
         Index of the recording whose accompaniment is in the mixture.
     start
-        Sample at which it begins.
+        First sample of the accompaniment within its recording.
     voice
         Index of the recording whose voice is in the mixture.
     shift
-        Samples by which the voice is ahead of the accompaniment.
+        Number of samples from `start` to the first sample of the voice within its own recording,
+        which wraps around.
     n_frames
         Frames that count, from the first.
     gain
@@ -102,8 +102,6 @@ class TrainingExcerpts:
         Seed of the excerpts of a corpus larger than memory.
     augmentation
         Changes of the sequences of `epoch`.
-    cache
-        Folder of the copies at another pitch or tempo, or None: they are made anew.
     reference
         ``magnitude`` or ``phase_sensitive``; see `bench.training.objective`.
 
@@ -125,10 +123,9 @@ class TrainingExcerpts:
         pairing: Pairing = "own",
         seed: int = 0,
         augmentation: Augmentation = NO_AUGMENTATION,
-        cache: Path | None = None,
         reference: Reference = "magnitude",
     ) -> None:
-        self.augmentation, self.cache, self.reference = augmentation, cache, reference
+        self.augmentation, self.reference = augmentation, reference
         self.shift, self.pairing, self.level, self.seed = shift, pairing, level, seed
         self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
         self.span = (n_frames + 2 * reach - 1) * hop + n_fft
@@ -153,7 +150,10 @@ class TrainingExcerpts:
     def _load(self, tracks: Sequence[Track]) -> None:
         """Put the audio of `tracks` and of their copies into memory, each at the same level."""
         n_fft, hop, level = self.n_fft, self.hop, self.level
-        recordings = [mono_references(track) for track in tracks]
+        recordings, rates = [], []
+        for track in tracks:  # reads its audio
+            recordings.append(mono_references(track))
+            rates.append(track.rate)
         #: Samples of each clip, without its copies.
         self.lengths = torch.tensor([clip.shape[1] for clip in recordings])
         if self.corpus is not None and self.augmentation.has_copies:
@@ -163,9 +163,9 @@ class TrainingExcerpts:
             )
         changes = alterations(self.augmentation.pitch_semitones, self.augmentation.tempo_change)
         recordings += [
-            altered(clip, track.rate, change, self.cache)
+            altered(clip, rate, change)
             for change in changes
-            for clip, track in zip(recordings, tracks, strict=True)
+            for clip, rate in zip(recordings, rates, strict=True)
         ]
         lengths = torch.tensor([recording.shape[1] for recording in recordings])
         self.recording_lengths = lengths

@@ -90,10 +90,17 @@ class TrainingModule(pl.LightningModule):
     def cost(self, batch: BatchIndex, draw: int = 0) -> tuple[Tensor, int]:
         """Return the objective summed over a batch, and the number of reference values in it.
 
-        The network works in the precision asked for; masking layer and objective in float32. What
-        it draws itself, as in dropout, depends on the seed and on `draw` alone, so that a resumed
-        training draws what an undisturbed one would; but for the dropout inside an LSTM on a GPU,
-        whose state cuDNN keeps. PyTorch's generator of the processor is left as it was.
+        The network works in `layer_precision`, the masking layer and the objective in float32. The
+        network's own random draws, as in dropout, depend only on the seed and on `draw`, so that a
+        resumed training repeats those of an undisturbed one; the dropout inside an LSTM on a GPU is
+        an exception, since cuDNN keeps its state. PyTorch's global generator is restored.
+
+        Parameters
+        ----------
+        batch
+            Sequences of the batch.
+        draw
+            Number that tells the random draws of this call from those of others.
 
         Raises
         ------
@@ -197,7 +204,9 @@ class MiniBatches(TrainingModule):
         return Epoch(self.excerpts, settings.seed, self.current_epoch, settings.batch_size)
 
     def training_step(self, batch: BatchIndex, index: int) -> Tensor:
-        """Return the objective of a batch, a frame and bin on average.
+        """Return the objective of a batch divided by its number of reference values.
+
+        These are the frames times the targets times the bins.
 
         Each of several processes takes a part of the batch, weighted so that the mean of their
         gradients is that of the batch: any number of devices gives the same training.

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -65,17 +64,13 @@ class NetworkSeparator(TrainingSettings):
                 f"not {self.frames} + 2 x {self.context_frames()}"
             )
 
-    def module(
-        self, tracks: Sequence[Track], dev: Sequence[Track] = (), cache: Path | None = None
-    ) -> TrainingModule:
+    def module(self, tracks: Sequence[Track], dev: Sequence[Track] = ()) -> TrainingModule:
         """Return a training that has not begun, its weights drawn from the seed.
 
         Parameters
         ----------
         tracks, dev
             Tracks to train on, and to choose the best epoch by; see `fit`.
-        cache
-            Folder of what trainings make of the clips once; see `FitContext.cache`.
         """
         from bench.training.excerpts import TrainingExcerpts, mono_references
         from bench.training.lightning import RECIPES
@@ -91,7 +86,6 @@ class NetworkSeparator(TrainingSettings):
             self.pairing,
             self.seed,
             self.augmentation(),
-            cache,
             self.reference,
         )
         network = self._new_network(common_rate(tracks))
@@ -127,7 +121,7 @@ class NetworkSeparator(TrainingSettings):
                 member.to(self.device).fit(tracks, dev, MemberContext(context, i))
             return self.join(members)
         rate = common_rate(tracks)
-        module = self.module(tracks, dev, context.cache)
+        module = self.module(tracks, dev)
         weights = train(module, context, self.device)
         self.weights_ = {name: w.numpy().astype(np.float32) for name, w in weights.items()}
         precisions = {*module.earlier_precisions, module.layer_precision}
@@ -172,7 +166,7 @@ class NetworkSeparator(TrainingSettings):
         return self.hop * frames
 
     def lookahead(self, rate: int) -> int:
-        """Return the samples that an estimate depends on after it; see `Separator.lookahead`."""
+        """Return the number of samples on which an estimate depends; see `Separator.lookahead`."""
         frames = self.context_frames()
         if self.memory() == "sequence":
             frames += self.frames

@@ -4,7 +4,7 @@
 
 with D, summed over frames and bins: half the squared error or the generalised Kullback-Leibler
 divergence (TASLP eq. 8-11; ISMIR eq. 6-7), or the absolute error. gamma above 0 punishes an
-estimate that resembles the other source: less interference for more artifacts.
+estimate that resembles the other source, which lowers interference at the price of more artifacts.
 
 The references r are magnitudes of the sources, or what of them is in phase with the mixture
 (`phase_sensitive`): a mask keeps the mixture's phase, so the magnitude that comes nearest to a

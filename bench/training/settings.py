@@ -49,7 +49,8 @@ class TrainingSettings(LevelledSeparator):
     test_mask
         Mask made of the estimates once the network is trained: ``abs`` (soft), ``square``
         (Wiener-like) or ``binary``; ``none``: the estimates as they are. Behind a masking layer
-        with the same function it changes nothing.
+        ``abs`` changes nothing, since the estimates add up to the mixture already; ``square``
+        sharpens the mask again.
     shift
         Circular shift of each voice against its accompaniment: ``random``, or multiples of a number
         of samples; 0: none.

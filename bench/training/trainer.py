@@ -55,7 +55,8 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
     Raises
     ------
     BenchError
-        The loss is not finite any more.
+        The loss or a weight is not finite, or several devices are asked for where the training runs
+        on one alone.
     """
     best, average = BestWeights(), WeightAverage(module.settings.average)
     with tempfile.TemporaryDirectory() as scratch:
@@ -129,7 +130,7 @@ def _weights_in(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
 def _has_stopped(checkpoint: dict[str, Any]) -> bool:
     """Return whether a training had stopped early when it wrote a checkpoint.
 
-    A trainer that loads it does not know so, and would go on.
+    Lightning does not restore that, and would train on.
     """
     return any(
         name.startswith(EarlyStopping.__qualname__) and state["wait_count"] >= state["patience"]

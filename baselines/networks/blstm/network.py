@@ -17,6 +17,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bench.track import TARGETS
+
 
 class BLSTMNetwork(nn.Module):
     """Dense, bidirectional LSTM, dense.
@@ -29,15 +31,10 @@ class BLSTMNetwork(nn.Module):
         Units of a dense layer and of both directions of an LSTM together, and layers of LSTM.
     dropout
         Fraction of the units between layers of LSTM that are left out in training.
-    n_outputs
-        Targets that have a block of outputs.
     """
 
-    def __init__(
-        self, n_bins: int, n_hidden: int, n_layers: int, dropout: float, n_outputs: int = 2
-    ) -> None:
+    def __init__(self, n_bins: int, n_hidden: int, n_layers: int, dropout: float) -> None:
         super().__init__()
-        self.n_outputs = n_outputs
         self.mean: Tensor
         self.deviation: Tensor
         self.register_buffer("mean", torch.zeros(n_bins))
@@ -54,8 +51,8 @@ class BLSTMNetwork(nn.Module):
         )
         self.decoder = nn.Linear(2 * n_hidden, n_hidden, bias=False)
         self.decoder_norm = nn.BatchNorm1d(n_hidden)
-        self.output = nn.Linear(n_hidden, n_outputs * n_bins, bias=False)
-        self.output_norm = nn.BatchNorm1d(n_outputs * n_bins)
+        self.output = nn.Linear(n_hidden, len(TARGETS) * n_bins, bias=False)
+        self.output_norm = nn.BatchNorm1d(len(TARGETS) * n_bins)
         self.scale = nn.Parameter(torch.ones(n_bins))
         self.shift = nn.Parameter(torch.ones(n_bins))
 
@@ -69,14 +66,14 @@ class BLSTMNetwork(nn.Module):
         self.deviation = deviation.clamp(min=float(deviation.max()) * 1e-3 + 1e-12)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map magnitudes ``(sequence, frame, bins)`` to ``(sequence, frame, n_outputs, bins)``."""
+        """Map magnitudes ``(sequence, frame, bins)`` to ``(sequence, frame, targets, bins)``."""
         encoded = _per_frame(self.encoder_norm, self.encoder((x - self.mean) / self.deviation))
         encoded = encoded.tanh()
         recurrent, _ = self.lstm(encoded)
         joined = torch.cat([encoded, recurrent], dim=-1)
         decoded = _per_frame(self.decoder_norm, self.decoder(joined)).relu()
         y = _per_frame(self.output_norm, self.output(decoded))
-        y = y.reshape(*y.shape[:-1], self.n_outputs, -1)
+        y = y.reshape(*y.shape[:-1], len(TARGETS), -1)
         return y * self.scale + self.shift
 
 

@@ -72,5 +72,5 @@ class BLSTM(NetworkSeparator):
         network.fit_normalisation(stft.forward(mixture, self.n_fft, self.hop)[0].abs().T)
 
     def context_frames(self) -> int:
-        """Return the frames on each side of a sequence that are seen and not judged."""
+        """Return the number of frames on each side of a sequence that are seen and not judged."""
         return 16

@@ -7,7 +7,7 @@ voices because a voice's harmonics, formants and onsets look unlike those of its
 and the recurrent layer carries what sounded before.
 
 Differences from the paper: by default Adam on mini-batches, every voice over the accompaniment of
-any training clip, drawn anew each epoch, the loss a mean over frames and bins (``recipe: lbfgs``
+any training clip, drawn anew each epoch, the loss a mean over all values (``recipe: lbfgs``
 with a fixed `shift` is the authors' full-batch L-BFGS on fixed mixtures, the loss a sum); the best
 epoch by the voice's gain in signal-to-noise ratio on dev, where the paper takes GNSDR; every clip
 is scaled to one level before the network, 100 times that of the paper's, which feeds raw magnitudes

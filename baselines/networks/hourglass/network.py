@@ -1,8 +1,8 @@
 """The network: hourglasses in a row, each of which puts out both targets.
 
-An hourglass halves the image several times, at one number of channels, and adds to each image that
-it doubles again what a side branch made of the one of that size. Each but the first hears what the
-one before has put out.
+An hourglass halves the image several times with a constant number of channels. On the way up it
+adds to each doubled image the output of a side branch at that size. Each hourglass but the first
+also receives the output of the one before.
 
 References
 ----------
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
 from baselines.networks.images import Block, ImageNetwork
+from bench.track import TARGETS
 
 
 class Hourglass(nn.Module):
@@ -56,13 +57,9 @@ class HourglassNetwork(ImageNetwork):
         Channels of every image, and levels of each hourglass.
     n_stacks
         Hourglasses.
-    n_outputs
-        Targets that have a channel in the output.
     """
 
-    def __init__(
-        self, n_bins: int, n_channels: int, depth: int, n_stacks: int, n_outputs: int = 2
-    ) -> None:
+    def __init__(self, n_bins: int, n_channels: int, depth: int, n_stacks: int) -> None:
         first = nn.Sequential(
             Block(1, n_channels // 2, 7),
             Block(n_channels // 2, n_channels),
@@ -75,8 +72,8 @@ class HourglassNetwork(ImageNetwork):
         super().__init__(first, n_bins, 2**depth)
         between = range(n_stacks - 1)
         self.stacks = nn.ModuleList(stacks)
-        self.outputs = nn.ModuleList(nn.Conv2d(n_channels, n_outputs, 1) for _ in stacks)
-        self.heard = nn.ModuleList(nn.Conv2d(n_outputs, n_channels, 1) for _ in between)
+        self.outputs = nn.ModuleList(nn.Conv2d(n_channels, len(TARGETS), 1) for _ in stacks)
+        self.heard = nn.ModuleList(nn.Conv2d(len(TARGETS), n_channels, 1) for _ in between)
         self.passed = nn.ModuleList(nn.Conv2d(n_channels, n_channels, 1) for _ in between)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -56,10 +56,6 @@ class StackedHourglass(ImageSeparator):
 
         return HourglassNetwork(n_bins, self.channels, self.levels, self.stacks)
 
-    def frame_multiple(self) -> int:
-        """Return the number of which rows and frames of an image must be a multiple."""
-        return int(2**self.levels)
-
     def stages(self, network: Any, x: Tensor) -> list[Tensor]:
         """Return the raw outputs of each hourglass; see `TrainingSettings.stages`."""
         context = self.context_frames()

@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from baselines.networks.images import Block
+from bench.track import TARGETS
 
 
-class TFCTDF(nn.Module):
+class TFCTDFBlock(nn.Module):
     """Convolutions, and dense layers along the frequencies.
 
     Parameters
@@ -64,13 +65,11 @@ class BandUNet(nn.Module):
     n_bands
         Bands that become channels; `n_rows` is a multiple of ``n_bands * 2 ** n_levels``.
     n_channels
-        Channels of the first level, and by how many each further one has more.
+        Channels of the first level; each further level has as many more.
     n_levels
         Times that the image is halved.
     n_convolutions, bottleneck
         Convolutions of each block, and the divisor that gives its dense units.
-    n_outputs
-        Channels of the output.
     """
 
     def __init__(
@@ -81,10 +80,9 @@ class BandUNet(nn.Module):
         n_levels: int,
         n_convolutions: int,
         bottleneck: int,
-        n_outputs: int = 2,
     ) -> None:
         super().__init__()
-        self.n_bands, self.n_outputs = n_bands, n_outputs
+        self.n_bands = n_bands
         sizes = [n_channels * (i + 1) for i in range(n_levels + 1)]
         rows = [n_rows // n_bands // 2**i for i in range(n_levels + 1)]
         self.first = nn.Conv2d(n_bands, n_channels, 1)
@@ -93,15 +91,15 @@ class BandUNet(nn.Module):
         )
         for i in range(n_levels):
             block = (rows[i], n_convolutions, bottleneck)
-            self.encoders.append(TFCTDF(sizes[i], sizes[i], *block))
+            self.encoders.append(TFCTDFBlock(sizes[i], sizes[i], *block))
             self.halvings.append(nn.Conv2d(sizes[i], sizes[i + 1], 2, 2))
             self.doublings.append(nn.ConvTranspose2d(sizes[i + 1], sizes[i], 2, 2))
-            self.decoders.append(TFCTDF(2 * sizes[i], sizes[i], *block))
-        self.middle = TFCTDF(sizes[-1], sizes[-1], rows[-1], n_convolutions, bottleneck)
-        self.last = nn.Conv2d(n_channels + n_bands, n_outputs * n_bands, 1)
+            self.decoders.append(TFCTDFBlock(2 * sizes[i], sizes[i], *block))
+        self.middle = TFCTDFBlock(sizes[-1], sizes[-1], rows[-1], n_convolutions, bottleneck)
+        self.last = nn.Conv2d(n_channels + n_bands, len(TARGETS) * n_bands, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map ``(sequence, 1, rows, frames)`` to ``(sequence, n_outputs, rows, frames)``."""
+        """Map ``(sequence, 1, rows, frames)`` to ``(sequence, targets, rows, frames)``."""
         n_sequences, _, n_rows, n_frames = image.shape
         bands = image.reshape(n_sequences, self.n_bands, n_rows // self.n_bands, n_frames)
         bands = bands.contiguous(memory_format=torch.channels_last)
@@ -113,4 +111,4 @@ class BandUNet(nn.Module):
         for i in reversed(range(len(seen))):
             inner = self.decoders[i](torch.cat([self.doublings[i](inner), seen[i]], dim=1))
         output: Tensor = self.last(torch.cat([inner, bands], dim=1))
-        return output.reshape(n_sequences, self.n_outputs, n_rows, n_frames)
+        return output.reshape(n_sequences, len(TARGETS), n_rows, n_frames)

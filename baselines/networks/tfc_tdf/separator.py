@@ -37,7 +37,7 @@ class TFCTDF(ImageSeparator):
     Parameters
     ----------
     channels
-        Channels of the first level, and by how many each further one has more.
+        Channels of the first level; each further level has as many more.
     levels
         Times that the image is halved.
     convolutions
@@ -71,7 +71,3 @@ class TFCTDF(ImageSeparator):
             self.bottleneck,
         )
         return ImageNetwork(layers, n_bins, multiple)
-
-    def frame_multiple(self) -> int:
-        """Return the number of which the frames of an image must be a multiple."""
-        return int(2**self.levels)

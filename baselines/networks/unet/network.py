@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.networks.images import Block
+from bench.track import TARGETS
 
 #: Rows and frames of each convolution, and the slope of the rectifiers on the way down.
 KERNEL, SLOPE = 5, 0.2
@@ -24,8 +25,8 @@ KERNEL, SLOPE = 5, 0.2
 N_DROPPED, DROPOUT = 3, 0.5
 
 
-class UNet(nn.Module):
-    """A U-Net.
+class UNetLayers(nn.Module):
+    """A U-Net of a channel a target.
 
     Parameters
     ----------
@@ -33,11 +34,9 @@ class UNet(nn.Module):
         Channels after the first level down.
     n_levels
         Levels; rows and frames must be multiples of ``2 ** n_levels``.
-    n_outputs
-        Channels of the output.
     """
 
-    def __init__(self, n_channels: int, n_levels: int, n_outputs: int = 2) -> None:
+    def __init__(self, n_channels: int, n_levels: int) -> None:
         super().__init__()
         sizes = [1] + [n_channels * 2**i for i in range(n_levels)]
         self.down = nn.ModuleList(
@@ -46,7 +45,7 @@ class UNet(nn.Module):
         up = []
         for i in reversed(range(n_levels)):
             n_in = sizes[i + 1] * (1 if i == n_levels - 1 else 2)
-            n_out = sizes[i] if i else n_outputs
+            n_out = sizes[i] if i else len(TARGETS)
             # a bias before batch normalisation has no effect and no gradient but rounding
             doubling = nn.ConvTranspose2d(
                 n_in, n_out, KERNEL, 2, KERNEL // 2, output_padding=1, bias=i == 0
@@ -59,7 +58,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(up)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Map ``(sequence, 1, rows, frames)`` to ``(sequence, n_outputs, rows, frames)``."""
+        """Map ``(sequence, 1, rows, frames)`` to ``(sequence, targets, rows, frames)``."""
         seen = []
         for layer in self.down:
             image = layer(image)

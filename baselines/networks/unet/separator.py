@@ -50,10 +50,6 @@ class UNet(ImageSeparator):
     def network(self, n_bins: int, rate: int) -> ImageNetwork:
         """Return a network of these hyperparameters."""
         from baselines.networks.images import ImageNetwork
-        from baselines.networks.unet.network import UNet as Layers
+        from baselines.networks.unet.network import UNetLayers
 
-        return ImageNetwork(Layers(self.channels, self.levels), n_bins, self.frame_multiple())
-
-    def frame_multiple(self) -> int:
-        """Return the number of which rows and frames of an image must be a multiple."""
-        return int(2**self.levels)
+        return ImageNetwork(UNetLayers(self.channels, self.levels), n_bins, self.frame_multiple())

@@ -162,7 +162,7 @@ def _grid_tabular(
     n = len(grid.columns)
     columns = "".join(map(_column, entries_of))
     name = f"\\multicolumn{{{n}}}{{c}}{{{escape_latex(grid.column_name)}}}"
-    row_name, *texts = map(escape_latex, (grid.row_name.capitalize(), *grid.columns))
+    row_name, *texts = map(escape_latex, (grid.row_name, *grid.columns))
     out = [f"\\begin{{tabular}}{{@{{}}l{columns}@{{}}}}", "\\toprule", f" & {name} \\\\"]
     out += [f"\\cmidrule(l){{2-{n + 1}}}"]
     out += [" & ".join([row_name, *(f"{{{text}}}" for text in texts)]) + " \\\\", "\\midrule"]

@@ -121,10 +121,15 @@ def _distributions(
     return Chart(Markup(charts.inline(svg, prefix, label)), caption)  # noqa: S704 - escaped there
 
 
-def _how_told_apart(ranked: Ranks, unit: str) -> str:
-    """Return by which tests two rows are told apart."""
-    over_trainings = f"{unit} and by trainings" if ranked.tests_trainings else unit
-    return f"by {over_trainings}, with Holm's adjustment over all pairs"
+def _when_told_apart(ranked: Ranks, unit: str) -> str:
+    """Return a sentence on the tests by which two rows are told apart."""
+    tests = f"the test over {unit} finds"
+    if ranked.tests_trainings:
+        tests = f"the tests over {unit} and over trainings both find"
+    return (
+        f"Two are told apart if {tests} a difference (Holm's adjustment over all pairs, level "
+        f"{ALPHA}). "
+    )
 
 
 def _diagram(ranked: Ranks, metric: str, unit: str, prefix: str) -> Chart:
@@ -132,7 +137,7 @@ def _diagram(ranked: Ranks, metric: str, unit: str, prefix: str) -> Chart:
     joined = "; ".join(", ".join(clique) for clique in ranked.cliques) or "none"
     caption = (
         f"{metric_name(metric)}: mean ranks over {ranked.n_songs} {unit}, 1 the best. A bar joins "
-        f"methods that are not told apart {_how_told_apart(ranked, unit)}. {_untested(ranked)}"
+        f"methods that are not told apart. {_when_told_apart(ranked, unit)}{_untested(ranked)}"
         f"Friedman's test: p {p_value(ranked.friedman)}."
     )
     ranks_text = ", ".join(f"{label} {rank:.2f}" for label, rank in ranked.mean_rank.items())
@@ -149,9 +154,8 @@ def _matrix(ranked: Ranks, metric: str, unit: str) -> PairMatrix:
     caption = (
         f"{metric_name(metric)}: all pairs of methods, in the order of their mean ranks over "
         f"{ranked.n_songs} {unit}. A number is the mean of the method on its left less that of the "
-        f"method of its column{in_unit([metric])}. Shaded: told apart "
-        f"{_how_told_apart(ranked, unit)}, level {ALPHA}; {n_apart} of {n_tested} pairs are. "
-        f"{_untested(ranked)}"
+        f"method of its column{in_unit([metric])}. Shaded: told apart; {n_apart} of {n_tested} "
+        f"pairs are. {_when_told_apart(ranked, unit)}{_untested(ranked)}"
         f"Friedman's test: p {p_value(ranked.friedman)}."
     )
     pairs = [

@@ -37,7 +37,8 @@ def marks(parts: Sequence[Part]) -> Iterator[str]:
     if any(entry.rank for entry in entries):
         yield "bold: the best of its column; underlined: the second"
     if any(entry.close for entry in entries):
-        yield f"{CLOSE}: not told apart from the best, by songs or by trainings (level {ALPHA})"
+        units = " or by ".join(dict.fromkeys(part.unit for part in parts))
+        yield f"{CLOSE}: not told apart from the best, by {units} or by trainings (level {ALPHA})"
     if any(entry.deviation for entry in entries):
         yield "±: standard deviation over trainings"
 

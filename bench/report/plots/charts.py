@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report.plots.figure import COLOURS, MARKERS, SETTINGS, svg_of
+from bench.report.plots.figure import COLOURS, SETTINGS, mark, svg_of
 from bench.report.statistics import Ranks
 
 #: Width of a panel and height of a row in it, in inches.
@@ -42,7 +42,8 @@ def distributions(
 ) -> bytes:
     """Return a panel for each metric with a box for each row, the same rows in each.
 
-    A box has median, quartiles, and whiskers to 1.5 times their distance.
+    A box has median and quartiles; its whiskers reach the last score within 1.5 times the
+    distance of the quartiles.
 
     Parameters
     ----------
@@ -216,7 +217,7 @@ def trade_offs(
         for panel, (axis, of_row) in zip(panels, costs.items(), strict=True):
             for n, (label, cost) in enumerate(of_row.items()):
                 if cost > 0:
-                    marker, colour = MARKERS[n % len(MARKERS)], COLOURS[n % len(COLOURS)]
+                    marker, colour = mark(n)
                     style = {"color": colour, "markersize": 6, "label": label}
                     panel.plot([cost], [values[label]], marker, **style)
             panel.set_xscale("log")

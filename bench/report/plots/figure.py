@@ -16,9 +16,9 @@ from bench.report.numbers import axis_name
 _PANEL, _ROW_HEIGHT = 3.4, 0.28
 #: Distinct in grey and to the colour-blind (Okabe and Ito).
 COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
+_MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 #: An id that is a hash, where it is set and where it is used.
 _HASHED_ID = re.compile(r'((?:id="|url\(#|href="#)[a-z])([0-9a-f]{10})(?=["\)])')
-MARKERS = ["o", "s", "^", "D", "v", "P", "X"]
 SETTINGS: Any = {
     "svg.hashsalt": "bench",
     "font.size": 9,
@@ -67,6 +67,17 @@ def svg_of(figure: Any, **settings: Any) -> bytes:
     ).encode()
 
 
+def mark(n: int) -> tuple[str, str]:
+    """Return the marker and the colour of the n-th row or curve, from 0 on; 49 pairs differ.
+
+    Examples
+    --------
+    >>> len({mark(n) for n in range(49)})
+    49
+    """
+    return _MARKERS[n % len(_MARKERS)], COLOURS[(n + n // len(_MARKERS)) % len(COLOURS)]
+
+
 def _draw_curves(figure: Any, data: FigureData) -> None:
     """Draw each metric against the swept hyperparameter, then SIR against SAR along it."""
     pair = _artifacts_and_interference(data.metrics)
@@ -74,9 +85,10 @@ def _draw_curves(figure: Any, data: FigureData) -> None:
     values = [point.x for point in ordered(data.points)]
     places = {value: i for i, value in enumerate(dict.fromkeys(map(str, values)))}
     for n, curve in enumerate(data.curves):
+        marker, colour = mark(n)
         style = {
-            "color": COLOURS[n % len(COLOURS)],
-            "marker": MARKERS[n % len(MARKERS)],
+            "color": colour,
+            "marker": marker,
             "markersize": 4,
             "linewidth": 1.2,
             "elinewidth": 0.7,

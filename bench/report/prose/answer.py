@@ -29,7 +29,7 @@ def answer_text(results: Results, part: Part) -> str:
         ]
         sentences = [f"{scope}, {first.row.label} has for the {part.target}: {', '.join(values)}."]
     else:
-        sentences = [f"{scope}, {_best_sentence(part, part.metrics[0], ranked)}"]
+        sentences = [f"{scope}, {_best_sentence(part, first, ranked)}"]
     for metric in part.metrics[1:] if len(ranked) > 1 else []:
         best = _best(part, metric)
         if best is not None:
@@ -45,11 +45,9 @@ def answer_text(results: Results, part: Part) -> str:
     return " ".join(sentences)
 
 
-def _best_sentence(part: Part, metric: str, ranked: Sequence[Line]) -> str:
-    """Return which row is best in a metric, by how much, and which are not told apart from it."""
-    best = _best(part, metric)
-    if best is None:
-        return ""
+def _best_sentence(part: Part, best: Line, ranked: Sequence[Line]) -> str:
+    """Return by how much a row is best in the first metric, and which rows may be as good."""
+    metric = part.metrics[0]
     entry = best.entries[metric]
     name = f"{metric_name(metric)} of the {part.target}"
     text = f"{best.row.label} has the {ends(metric)[0]} {name}, {entry.text}{unit_of(metric)}"

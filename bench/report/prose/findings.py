@@ -70,13 +70,13 @@ def _along(curve: Curve, metrics: Sequence[str], symbol: str) -> Iterator[str]:
         best, second = _from_best(points, metric)[:2]
         is_apart = not one_seed and _apart(best, second, metric)
         best_end, _ = ends(metric)
-        highest = f"it is {best_end}" if is_apart else f"its {best_end} mean is"
+        extreme = f"it is {best_end}" if is_apart else f"its {best_end} mean is"
         known = "; one training a point, so nothing is known of its spread" if one_seed else ""
         yield (
             f"{metric_name(metric)} {verb} as {symbol} goes from {points[0].x} to {points[-1].x}, "
             f"from {_mean_text(points[0], metric)} to {_mean_text(points[-1], metric)}"
             f"{unit_of(metric)} "
-            f"({rises} of {len(steps)} steps up); {highest} at {symbol} = {best.x} "
+            f"({rises} of {len(steps)} steps up); {extreme} at {symbol} = {best.x} "
             f"({_mean_text(best, metric)}{unit_of(metric)}){known}.{remark}"
         )
 

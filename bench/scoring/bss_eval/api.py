@@ -337,7 +337,7 @@ def checked(signals: Signals, what: str) -> Tensor:
             f"{what} have shape {tuple(tensor.shape)}; "
             "expected (targets, channels, samples), not empty"
         )
-    # A sum that is finite has no other term in it, and needs no copy of a long track.
-    if not bool(torch.isfinite(tensor.sum(-1)).all()):
+    # A finite sum has only finite terms, and needs no copy of a long track; a sum may overflow.
+    if not (torch.isfinite(tensor.sum(-1)).all() or torch.isfinite(tensor).all()):
         raise BenchError(f"{what} have samples that are NaN or infinite")
     return tensor

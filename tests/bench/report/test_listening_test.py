@@ -258,7 +258,7 @@ def test_means_intervals_and_screening_are_those_of_the_recommendation(folder):
     assert soft.mean == pytest.approx(50)
     assert soft.over_listeners == pytest.approx(4.302653 * 10 / np.sqrt(3), rel=1e-5)
     assert soft.over_tracks == pytest.approx(0)
-    assert "1 more left out: the hidden reference rated below 90" in rated.sentence
+    assert "1 more are left out: they rated the hidden reference below 90" in rated.sentence
     assert result(folder, [deaf], stimuli).n_listeners == 0
 
 

@@ -74,7 +74,7 @@ def test_a_row_that_learns_nothing_may_differ_by_rounding_alone(report, planned,
     (row,) = compare(report, [outcome(planned[0], shift_db)])
     assert row.verdict.startswith(verdict)
     assert row.is_reproduced == (shift_db < 0.02)
-    assert row.largest_db == pytest.approx(shift_db, rel=1e-3, abs=1e-15)
+    assert row.largest == pytest.approx(shift_db, rel=1e-3, abs=1e-15)
 
 
 def test_a_trained_row_may_differ_by_what_its_seeds_do(report, planned):
@@ -83,9 +83,9 @@ def test_a_trained_row_may_differ_by_what_its_seeds_do(report, planned):
     for shift_db, is_reproduced in ((0.24, True), (0.25, False)):
         (row,) = compare(report, [outcome(cell, shift_db) for cell in trained])
         assert row.is_reproduced == is_reproduced
-        assert set(row.means["allowed_db"].round(4)) == {0.2449}
+        assert set(row.means["allowed"].round(4)) == {0.2449}
     (one_seed,) = compare(report, [outcome(trained[0], 0.1)])
-    assert set(one_seed.means["allowed_db"].round(4)) == {0.3464}
+    assert set(one_seed.means["allowed"].round(4)) == {0.3464}
     assert one_seed.verdict == "reproduced within the spread over trainings"
 
 
@@ -109,7 +109,7 @@ def test_a_report_of_one_seed_is_judged_by_the_committed_spread(planned):
     allowed = {name: 3 * sd * 2**0.5 for name, sd in reproduction.TRAINING_SD_DB.items()}
     (row,) = compare(report, [outcome(planned[1], allowed["gsar"] - 0.01)])
     assert row.is_reproduced
-    assert dict(zip(row.means["metric"], row.means["allowed_db"], strict=True)) == allowed
+    assert dict(zip(row.means["metric"], row.means["allowed"], strict=True)) == allowed
     (row,) = compare(report, [outcome(planned[1], allowed["gsar"] + 0.01)])
     assert row.verdict.startswith("not reproduced: vocals GSAR")
 
@@ -120,7 +120,7 @@ def test_a_failed_cell_or_an_infinite_score_is_not_reproduced(report, planned):
     assert (row.is_reproduced, row.verdict) == (False, "failed: no memory")
     (row,) = compare(report, [outcome(planned[0], np.inf)])
     assert not row.is_reproduced
-    assert row.largest_db == np.inf
+    assert row.largest == np.inf
 
 
 def test_a_row_without_a_measure_that_has_a_spread_is_not_reproduced(planned):

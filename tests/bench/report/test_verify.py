@@ -94,7 +94,7 @@ def test_what_cannot_be_checked_is_refused_in_one_line(copy, capsys):
     assert bench("report", "small", "--check") == 2
     assert "scores.parquet cannot be read" in capsys.readouterr().err
     assert bench("report", "nothing", "--check") == 2
-    assert "no report to check" in capsys.readouterr().err
+    assert "holds no report" in capsys.readouterr().err
 
 
 def test_a_report_of_other_columns_is_refused(copy, monkeypatch):

@@ -32,7 +32,7 @@ def test_a_cell_whose_making_is_not_known_is_recorded_with_what_is(tmp_path, fac
     folder = CellFolder(tmp_path, cell)
     folder.begin()
     folder.write_scores("bss_eval_v3", SCORES, facts)
-    record = content.finished(folder, prefixed=False)
+    record = content.finished(folder, experiment)
     assert "commit" not in record.tags
     assert "provenance.json" not in record.files
     assert "time/real_time_factor" not in record.metrics

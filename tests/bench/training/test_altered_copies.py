@@ -9,7 +9,7 @@ import torch
 from baselines.networks.drnn.separator import DRNN
 from bench.errors import BenchError
 from bench.methods import subsample
-from bench.methods.context import FitContext
+from bench.methods.shared_work import sharing
 from bench.training import altered_copies
 from bench.training.altered_copies import altered
 from bench.training.augmentation import Augmentation
@@ -33,7 +33,7 @@ def peak_hz(signal: torch.Tensor) -> float:
 def test_a_pitch_moves_each_target_by_its_semitones_and_keeps_the_length():
     clip = torch.stack([tone(440), tone(1000)])
     for semitones in (2.0, -2.0):
-        copy = altered(clip, RATE, {"semitones": semitones}, None)
+        copy = altered(clip, RATE, {"semitones": semitones})
         assert copy.shape == clip.shape
         assert copy.dtype == torch.float32
         for signal, hz in zip(copy, (440, 1000), strict=True):
@@ -43,25 +43,26 @@ def test_a_pitch_moves_each_target_by_its_semitones_and_keeps_the_length():
 def test_a_tempo_changes_the_length_and_keeps_the_pitch():
     clip = torch.stack([tone(440), tone(1000)])
     for tempo in (1.25, 0.8):
-        copy = altered(clip, RATE, {"tempo": tempo}, None)
+        copy = altered(clip, RATE, {"tempo": tempo})
         assert copy.shape[1] == pytest.approx(RATE / tempo, abs=1)
         assert peak_hz(copy[0]) == pytest.approx(440, rel=0.01)
 
 
 def test_a_copy_is_made_once_and_a_damaged_one_again(tmp_path, monkeypatch):
-    clip = torch.stack([tone(440), tone(1000)])
-    first = altered(clip, RATE, {"tempo": 1.1}, tmp_path / "copies")
-    (file,) = (tmp_path / "copies").iterdir()
-    make = altered_copies._made
-    monkeypatch.setattr(altered_copies, "_made", lambda *_: pytest.fail("made again"))
-    assert torch.equal(altered(clip, RATE, {"tempo": 1.1}, tmp_path / "copies"), first)
-    monkeypatch.setattr(altered_copies, "_made", make)
-    file.write_bytes(file.read_bytes()[:1000])
-    assert torch.equal(altered(clip, RATE, {"tempo": 1.1}, tmp_path / "copies"), first)
-    assert len(list((tmp_path / "copies").iterdir())) == 1
-    altered(clip * 0.5, RATE, {"tempo": 1.1}, tmp_path / "copies")
-    altered(clip, RATE, {"tempo": 0.9}, tmp_path / "copies")
-    assert len(list((tmp_path / "copies").iterdir())) == 3
+    clip, folder = torch.stack([tone(440), tone(1000)]), tmp_path / "copies"
+    with sharing(folder):
+        first = altered(clip, RATE, {"tempo": 1.1})
+        (file,) = folder.iterdir()
+        change = altered_copies._changed
+        monkeypatch.setattr(altered_copies, "_changed", lambda *_: pytest.fail("made again"))
+        assert torch.equal(altered(clip, RATE, {"tempo": 1.1}), first)
+        monkeypatch.setattr(altered_copies, "_changed", change)
+        file.write_bytes(file.read_bytes()[:1000])
+        assert torch.equal(altered(clip, RATE, {"tempo": 1.1}), first)
+        assert len(list(folder.iterdir())) == 1
+        altered(clip * 0.5, RATE, {"tempo": 1.1})
+        altered(clip, RATE, {"tempo": 0.9})
+    assert len(list(folder.iterdir())) == 3
 
 
 def test_sequences_come_from_clips_and_copies_and_an_epoch_is_no_longer(tracks):
@@ -90,21 +91,16 @@ def test_a_voice_over_its_own_accompaniment_has_the_pitch_and_tempo_of_it(tracks
         assert bool((batch.shift == 0).all())
 
 
-class Cached(FitContext):
-    """Keeps copies in a folder."""
-
-    def __init__(self, cache):
-        self.cache = cache
-
-
-def test_a_training_gives_the_same_weights_from_the_cache(tracks, tmp_path):
+def test_a_training_gives_the_same_weights_from_kept_copies_and_counts_their_time(tracks, tmp_path):
     values = {"hidden": 12, "layers": 1, "recurrent": "none", "frames": 10, "epochs": 1}
     network = DRNN(**values, precision="float32", pitch_semitones=2)
-    new, cached = (
-        network.fit(tracks, (), Cached(tmp_path / "copies")).weights_["output.weight"].copy()
-        for _ in range(2)
-    )
-    assert np.array_equal(new, cached)
+    weights, spared_s = [], []
+    for _ in range(2):
+        with sharing(tmp_path / "copies") as work:
+            weights.append(network.fit(tracks).weights_["output.weight"].copy())
+        spared_s.append(work.spared_s)
+    assert np.array_equal(*weights)
+    assert spared_s[0] == 0 < spared_s[1]
     assert len(list((tmp_path / "copies").iterdir())) == 2 * len(tracks)
 
 

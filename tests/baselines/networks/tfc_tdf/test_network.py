@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from baselines.networks.tfc_tdf.network import TFCTDF
+from baselines.networks.tfc_tdf.network import TFCTDFBlock
 
 
 def test_dense_layers_along_the_frequencies_reach_all_of_them():
     torch.manual_seed(0)
-    block = TFCTDF(1, 2, n_rows=32, n_convolutions=1, bottleneck=4).eval()
+    block = TFCTDFBlock(1, 2, n_rows=32, n_convolutions=1, bottleneck=4).eval()
     for parameter in block.parameters():  # so that no rectifier is closed
         parameter.data.abs_()
     image = torch.rand(1, 1, 32, 8, requires_grad=True)

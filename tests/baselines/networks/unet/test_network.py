@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from baselines.networks.images import ImageNetwork
-from baselines.networks.unet.network import UNet
+from baselines.networks.unet.network import UNetLayers
 from baselines.networks.unet.separator import UNet as UNetSeparator
 from bench.errors import BenchError
 from bench.methods import registry
 
 
 def test_bins_that_no_row_holds_are_given_what_the_highest_row_is_given():
-    network = ImageNetwork(UNet(2, 3), 69, 8).eval()
+    network = ImageNetwork(UNetLayers(2, 3), 69, 8).eval()
     with torch.no_grad():
         y = network(torch.rand(1, 16, 69))
     assert y.shape == (1, 16, 2, 69)
