@@ -71,7 +71,7 @@ def melody_scores(labels: PitchTrack, followed: PitchTrack) -> dict[str, float]:
     times_s, hertz = ours[ours >= 0], followed.hertz[ours >= 0]
     if not times_s.size:  # the track ends before the first label, so that nothing is followed
         times_s, hertz = np.zeros(1), np.zeros(1)
-    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of voiced labels alone
+    with warnings.catch_warnings(action="ignore"):  # of voiced labels alone, or a single point
         scores = mir_eval.melody.evaluate(theirs, labels.hertz, times_s, hertz)
     return {
         name: 100.0 * float(scores[measure]) if counted[name].any() else math.nan

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from baselines.mlrr import MLRR, TOLERANCE, learnt_dictionary, low_rank_representation
+from bench.methods.context import FitContext
 from bench.track import TARGETS, Track
 
 
@@ -82,3 +83,21 @@ def test_both_channels_of_a_stereo_track_are_learnt_from():
     alone = learnt(silence, right)  # whatever the left channel holds, the right one is heard
     assert np.linalg.norm(alone, axis=0).min() > 0
     assert not np.array_equal(learnt(left, right), learnt(left, left))
+
+
+class Progress(FitContext):
+    """Keeps what is reported."""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[int, int]] = []
+
+    def report_progress(self, done: int, total: int, unit: str = "steps", text: str = "") -> None:
+        self.reports.append((done, total))
+
+
+def test_progress_goes_through_both_dictionaries_once():
+    rng = np.random.default_rng(0)
+    track = Track("a", 16_000, {target: rng.standard_normal((1, 8000)) for target in TARGETS})
+    progress = Progress()
+    MLRR(atoms=4, iterations=3).fit([track], (), progress)
+    assert progress.reports == [(done, 6) for done in range(1, 7)]

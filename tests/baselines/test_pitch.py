@@ -53,6 +53,16 @@ def test_a_sung_note_is_tracked_and_silence_is_unvoiced():
     assert not pitch_track(np.zeros(RATE), RATE, 1024, 512).any()
 
 
+@pytest.mark.parametrize(
+    ("rate", "n_fft", "hop"), [(1000, 1024, 512), (5500, 1024, 512), (16_000, 4096, 2048)]
+)
+def test_a_low_rate_or_a_long_hop_is_tracked_all_the_same(rate, n_fft, hop):
+    time = np.arange(4 * rate) / rate
+    note = sum(np.sin(2 * np.pi * h * 150 * time) / h for h in range(1, 4))
+    pitch = pitch_track(note, rate, n_fft, hop)
+    assert np.median(np.abs(pitch[pitch != 0])) == pytest.approx(150, rel=0.02)
+
+
 def test_a_comb_keeps_a_voice_and_leaves_a_noise_between_its_harmonics():
     time = np.arange(2 * RATE) / RATE
     voice = 0.1 * sum(np.sin(2 * np.pi * h * 330 * time) / h for h in range(1, 8))[None]

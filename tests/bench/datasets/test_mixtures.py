@@ -54,3 +54,27 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path, monkeypatch):
     with pytest.raises(BenchError, match="no name of a folder"):
         mixtures.write_mixtures(corpus, "test", tmp_path / "in" / "out", lambda *_: None)
     assert not list(tmp_path.rglob("*.wav"))
+
+
+def test_a_split_without_tracks_and_a_full_disk_are_told_in_one_line(tmp_path, monkeypatch):
+    corpus = Synthetic()
+    monkeypatch.setattr(mixtures.soundfile, "write", full_disk)
+    with pytest.raises(BenchError, match=r"out cannot be written: .*space"):
+        mixtures.write_mixtures(corpus, "test", tmp_path / "out", lambda *_: None)
+    monkeypatch.setattr(corpus, "tracks", lambda split: [])
+    with pytest.raises(BenchError, match="has no dev tracks here"):
+        mixtures.write_mixtures(corpus, "dev", tmp_path / "out", lambda *_: None)
+    assert not list(tmp_path.iterdir())
+
+
+def full_disk(*_: object, **__: object) -> None:
+    """Fail as soundfile does, whose errors are no OSError."""
+    raise FullDiskError(2)
+
+
+class FullDiskError(soundfile.LibsndfileError):
+    """The error of a full disk."""
+
+    @property
+    def error_string(self) -> str:
+        return "No space left on device"

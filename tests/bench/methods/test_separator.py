@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import BenchError
 from bench.methods.separator import Separator, separator
 
 
@@ -56,3 +57,9 @@ def test_a_file_system_that_cannot_flush_folders_is_no_error(
     else:
         method.save(tmp_path)
         assert Learner.load(tmp_path).level_ == 1.0
+
+
+def test_a_hyperparameter_of_the_training_cannot_be_changed_after_it(tmp_path):
+    Learner().fit([]).save(tmp_path)
+    with pytest.raises(BenchError, match="no hyperparameter after training 'level'"):
+        Learner.load(tmp_path, level=2)

@@ -76,3 +76,30 @@ def test_a_value_that_would_do_harm_or_mislead_is_refused(report, place, value):
     path.write_text(json.dumps(with_value(json.loads(path.read_text()), place, value)))
     with pytest.raises(BenchError, match=r"provenance\.json is damaged"):
         load_committed(report)
+
+
+LISTENING = {
+    "target": "vocals",
+    "tracks": ["a", "b"],
+    "stimuli": [{"label": "Hidden", "kind": "reference"}, {"label": "RNMF", "kind": "supervised"}],
+    "ratings": [[[100, 50], [100, 40]]],
+}
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("stimuli", 0, "kind"), "supervised"),
+        (("ratings",), []),
+        (("ratings", 0, 1), [100]),
+        (("ratings", 0), [[100, 50]]),
+    ],
+)
+def test_ratings_that_are_not_whole_are_refused(report, place, value):
+    path = report / "provenance.json"
+    content = json.loads(path.read_text()) | {"listening": LISTENING}
+    path.write_text(json.dumps(content))
+    load_committed(report)
+    path.write_text(json.dumps(with_value(content, ("listening", *place), value)))
+    with pytest.raises(BenchError, match=r"provenance\.json is damaged \(listening"):
+        load_committed(report)

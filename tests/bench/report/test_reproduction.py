@@ -147,3 +147,13 @@ def test_the_spread_of_trainings_is_that_of_the_committed_report():
     assert dict(spread["vocals"]["bss_eval_v3"]) == pytest.approx(
         reproduction.TRAINING_SD_DB, abs=0.005
     )
+
+
+def test_a_failed_row_of_the_report_is_no_row_that_the_trainings_would_do_for(planned):
+    lost = [dataclasses.replace(cell, row="Lost") for cell in planned[1:]]
+    outcomes = [outcome(cell) for cell in planned]
+    outcomes += [Outcome(cell, "failed", error="no memory") for cell in lost]
+    (row,) = compare(
+        Results(EXPERIMENT, {}, outcomes), [outcome(cell, 0.05) for cell in planned[1:]]
+    )
+    assert row.verdict == "reproduced within the spread over trainings"

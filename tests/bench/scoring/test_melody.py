@@ -77,6 +77,12 @@ def test_without_labels_or_without_a_followed_pitch_nothing_is_defined():
         assert all(np.isnan(row["value"]) for row in rows)
 
 
+def test_a_track_that_ends_before_the_first_label_follows_nothing():
+    labels = PitchTrack(TIMES_S + 0.02, np.full(50, 220.0))
+    scores = melody_scores(labels, PitchTrack(np.zeros(1), np.array([220.0])))
+    assert (scores["raw_pitch"], scores["voicing_recall"]) == (0, 0)
+
+
 def test_files_of_audio_are_not_scored_by_their_melody():
     with pytest.raises(BenchError, match="files hold audio alone"):
         _cell("Theirs", "scored", {}, "synthetic", "0" * 64, ["bss_eval_v3", "melody"])

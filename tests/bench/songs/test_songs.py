@@ -417,3 +417,10 @@ def test_memory_does_not_grow_with_the_length_of_a_song(workspace):
         peaks.append(int(done.stdout) / 1024)
     # Its audio alone is 188 MiB in float64, and so is each estimate.
     assert peaks[1] < peaks[0] + 60, peaks
+
+
+def test_a_folder_that_is_named_like_a_method_does_not_hide_it(bare_workspace):
+    Path("rpca").mkdir()
+    assert suite.load("rpca").name == "rpca"
+    with pytest.raises(BenchError, match="holds no method"):
+        suite.load("./rpca")

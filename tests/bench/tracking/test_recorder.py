@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+from bench.tracking import recorder
 from bench.tracking.media import log_pictures
 from bench.tracking.recorder import Recorder
 
@@ -17,6 +19,11 @@ class Store:
 
     def __init__(self, *refused: str) -> None:
         self.refused, self.taken, self.n_calls = refused, [], 0
+        self.followed = []
+
+    def follow(self, folder: str) -> bool:
+        self.followed.append(folder)
+        return True
 
     def finish(self, folder: str) -> bool:
         self.n_calls += 1
@@ -40,6 +47,16 @@ def test_a_store_that_is_away_is_asked_twice_and_not_for_every_cell():
         pass
     assert store.n_calls == 2
     assert sorted(recorder.ended) == list("abcdefgh")
+
+
+def test_a_cell_that_the_store_refuses_keeps_no_curve_from_being_sent(monkeypatch):
+    monkeypatch.setattr(recorder, "FOLLOW_S", 0.0)
+    store = Store("too large")
+    with Recorder(store, ["too large"]) as watcher:
+        watcher.begin("a")
+        time.sleep(0.01)
+        assert not watcher._look()
+    assert store.followed == ["a"]
 
 
 def test_pictures_that_an_outage_cut_off_are_completed_and_none_is_sent_twice(

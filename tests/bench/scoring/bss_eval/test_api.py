@@ -344,6 +344,13 @@ def test_perfect_estimates_are_infinite_in_version_4():
     assert (scores.sar == np.inf).all()
 
 
+def test_samples_of_half_precision_whose_sum_overflows_are_scored():
+    references = np.random.default_rng(0).standard_normal((2, 1, 160_000)) + 0.5
+    estimates = references + 0.1 * np.random.default_rng(1).standard_normal(references.shape)
+    scores = bss_eval_sources(*(x.astype(np.float16) for x in (references, estimates)))
+    assert scores.sdr == pytest.approx(bss_eval_sources(references, estimates).sdr, abs=0.01)
+
+
 def test_sources_that_are_copies_of_each_other_are_scored():
     source = np.random.default_rng(0).standard_normal((1, 1, 4000))
     references = np.concatenate([source, 0.5 * source])
