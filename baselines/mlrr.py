@@ -37,6 +37,7 @@ from bench.methods.separator import ChannelMaskSeparator, Spectrogram, common_ra
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
 
+#: First penalty of the solver and its growth in each step, and when it ends.
 MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
 #: Number of frames in a batch of dictionary learning.
 BATCH = 256

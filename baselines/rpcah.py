@@ -40,6 +40,7 @@ from bench import masks
 from bench.masks import Masks
 from bench.methods.separator import ChannelMaskSeparator, Spectrogram, separator
 
+#: First penalty of the solver and its growth in each step, and when it ends.
 MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
 
 

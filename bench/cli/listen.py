@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from bench.cli.options import HERE, NameArgument, manifest_of
 from bench.errors import BenchError
+
+if TYPE_CHECKING:
+    from bench.report.tabulate import ReportTables
+    from bench.store.manifest import Manifest
 
 
 def listen(
@@ -35,29 +40,40 @@ def listen(
             "--answers reads the answers to a test that is there"
         )
     manifest = manifest_of(name)
-    experiment = manifest.experiment.name
     console = Console()
     with shown_stage(console, "reading the scores"):
         tables = tabulate(manifest.results())
     if answers is None:
-        from bench.report.listening_test import write_listening_test
+        _write_test(tables, rows or ())
+    else:
+        _take_answers(tables, manifest, answers)
 
-        page, key = write_listening_test(tables, HERE, rows or ())
-        heard = [one.label for one in key.stimuli]
-        print(f"{len(key.trials)} tracks, {len(heard)} signals each: {'; '.join(heard)}")
-        if not tables.results.shares_audio:
-            print(
-                f"the licence of {tables.results.corpus['title']} does not allow its audio to be "
-                "passed on: do not publish the page"
-            )
-        print(f"give this file to each listener: {page}")
-        print(f"then: bench listen {experiment} --answers FOLDER, with the files that they save")
-        return
+
+def _write_test(tables: ReportTables, rows: Sequence[str]) -> None:
+    """Write the page of a test of some rows, and print what to do with it."""
+    from bench.report.listening_test import write_listening_test
+
+    page, key = write_listening_test(tables, HERE, rows)
+    heard = [one.label for one in key.stimuli]
+    print(f"{len(key.trials)} tracks, {len(heard)} signals each: {'; '.join(heard)}")
+    if not tables.results.shares_audio:
+        print(
+            f"the licence of {tables.results.corpus['title']} does not allow its audio to be "
+            "passed on: do not publish the page"
+        )
+    name = tables.results.experiment.name
+    print(f"give this file to each listener: {page}")
+    print(f"then: bench listen {name} --answers FOLDER, with the files that they save")
+
+
+def _take_answers(tables: ReportTables, manifest: Manifest, answers: Path) -> None:
+    """Put the answers of all listeners into the report, and print the mean ratings."""
     from bench.report.numbers import rating
     from bench.report.ratings import FORGIVEN, LEAST_OF_REFERENCE, listening_result
     from bench.report.write import write_report
     from bench.store.ratings import read_ratings, take_answers
 
+    experiment = manifest.experiment.name
     cells = [folder.cell.fingerprint for folder in manifest.folders]
     try:
         before = read_ratings(HERE.runs, experiment, cells)

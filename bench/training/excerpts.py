@@ -185,6 +185,11 @@ class TrainingExcerpts:
         ]
         return torch.cat(parts, dim=1)
 
+    def clip_magnitudes(self) -> Tensor:
+        """Return the magnitudes of the mixtures of all clips, ``(frames, bins)``."""
+        mixture = self.clips.sum(0, keepdim=True)
+        return stft.forward(mixture, self.n_fft, self.hop)[0].abs().T
+
     @property
     def n_sequences(self) -> int:
         """Sequences in an epoch: every clip covered about once."""

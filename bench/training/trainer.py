@@ -70,14 +70,7 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
             return _weights_in(checkpoint)
         resumed = last if checkpoint else None
         del checkpoint  # the trainer reads it anew; it would take its memory until the end
-        has_batch_norm = any(isinstance(part, _BatchNorm) for part in module.network.modules())
-        callbacks: list[Callback] = [ProgressCallback(context), History(), SyncCheck()]
-        callbacks += [best] if selects else []
-        callbacks += [average] if module.settings.average else []
-        if selects and module.automatic_optimization:
-            callbacks.append(
-                EarlyStopping(DEV_METRIC, patience=module.settings.patience, mode="max")
-            )
+        callbacks = _callbacks(module, context, best if selects else None, average)
         with warnings.catch_warnings():
             # The loader is a plain iterable by design: batches are drawn, not read.
             warnings.filterwarnings("ignore", module="pytorch_lightning")
@@ -88,23 +81,11 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
                 accelerator="gpu" if device == "cuda" else "cpu",
                 callbacks=[*callbacks, PeriodicCheckpoint(last)],
                 gradient_clip_val=module.clip_norm,
-                sync_batchnorm=has_batch_norm and device == "cuda",
+                sync_batchnorm=_has_batch_norm(module) and device == "cuda",
                 **context.trainer_options,
             )
-            if trainer.world_size > 1 and not module.automatic_optimization:
-                raise BenchError("lbfgs trains on one device; leave out --trainer")
-            if trainer.world_size > 1 and has_batch_norm and device != "cuda":
-                raise BenchError(
-                    f"{type(module.settings).__name__} has batch normalisation, whose statistics "
-                    "processes share on GPUs alone; train it on one device: leave out --trainer"
-                )
-            try:
-                context.call_hosts()
-                trainer.fit(module, ckpt_path=resumed, weights_only=True)
-            except SystemExit:  # what Lightning makes of Ctrl-C
-                raise KeyboardInterrupt from None
-            except ProcessRaisedException as error:  # its text is the traceback of the process
-                raise BenchError(_last_line(str(error))) from error
+            _check_devices(trainer, module, device)
+            _fit(trainer, module, context, resumed)
         if trainer.node_rank > 0:
             return weights_of(module)  # the first host has the best ones, and the checkpoint
         weights = best.weights or average.state_dict()["weights"]
@@ -115,6 +96,51 @@ def train(module: TrainingModule, context: FitContext, device: str) -> dict[str,
         remedy = "; lower learning_rate" if module.settings.recipe == "adam" else ""
         raise BenchError(f"training diverged: its loss or its weights are not finite{remedy}")
     return weights
+
+
+def _callbacks(
+    module: TrainingModule, context: FitContext, best: BestWeights | None, average: WeightAverage
+) -> list[Callback]:
+    """Return what goes along with a training, in its order, but for the checkpoints.
+
+    `best` is None for a training that keeps its last weights.
+    """
+    callbacks: list[Callback] = [ProgressCallback(context), History(), SyncCheck()]
+    callbacks += [best] if best else []
+    callbacks += [average] if module.settings.average else []
+    if best and module.automatic_optimization:
+        callbacks.append(EarlyStopping(DEV_METRIC, patience=module.settings.patience, mode="max"))
+    return callbacks
+
+
+def _has_batch_norm(module: TrainingModule) -> bool:
+    return any(isinstance(part, _BatchNorm) for part in module.network.modules())
+
+
+def _check_devices(trainer: pl.Trainer, module: TrainingModule, device: str) -> None:
+    """Refuse several devices where the training runs on one alone."""
+    if trainer.world_size == 1:
+        return
+    if not module.automatic_optimization:
+        raise BenchError("lbfgs trains on one device; leave out --trainer")
+    if _has_batch_norm(module) and device != "cuda":
+        raise BenchError(
+            f"{type(module.settings).__name__} has batch normalisation, whose statistics "
+            "processes share on GPUs alone; train it on one device: leave out --trainer"
+        )
+
+
+def _fit(
+    trainer: pl.Trainer, module: TrainingModule, context: FitContext, resumed: Path | None
+) -> None:
+    """Run a training, from a checkpoint if one is given."""
+    try:
+        context.call_hosts()
+        trainer.fit(module, ckpt_path=resumed, weights_only=True)
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
+    except ProcessRaisedException as error:  # its text is the traceback of the process
+        raise BenchError(_last_line(str(error))) from error
 
 
 def _weights_in(checkpoint: dict[str, Any]) -> dict[str, Tensor]:

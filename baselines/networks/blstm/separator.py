@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from bench import stft
 from bench.errors import BenchError
 from bench.methods.separator import separator
 from bench.training.network_separator import NetworkSeparator
@@ -68,8 +67,7 @@ class BLSTM(NetworkSeparator):
 
     def prepare(self, network: BLSTMNetwork, excerpts: TrainingExcerpts) -> None:
         """Fit the normalisation of the bins to the training clips."""
-        mixture = excerpts.clips.sum(0, keepdim=True)
-        network.fit_normalisation(stft.forward(mixture, self.n_fft, self.hop)[0].abs().T)
+        network.fit_normalisation(excerpts.clip_magnitudes())
 
     def context_frames(self) -> int:
         """Return the number of frames on each side of a sequence that are seen and not judged."""

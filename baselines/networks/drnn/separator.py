@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from bench import stft
 from bench.errors import BenchError
 from bench.methods.separator import separator
 from bench.training.network_separator import NetworkSeparator
@@ -114,9 +113,7 @@ class DRNN(NetworkSeparator):
 
         network.initialise(torch.Generator().manual_seed(self.seed))
         if self.features != "magnitude":
-            mixture = excerpts.clips.sum(0, keepdim=True)
-            magnitudes = stft.forward(mixture, self.n_fft, self.hop)[0].abs()
-            network.features.fit_normalisation(magnitudes.T)
+            network.features.fit_normalisation(excerpts.clip_magnitudes())
 
     def context_frames(self) -> int:
         """Return the frames on each side that an input holds beside its own."""
