@@ -80,7 +80,7 @@ def job_of(
         runs=runs.resolve(),
         data=data.resolve(),
         device=workers.device,
-        threads=workers.threads,
+        n_threads=workers.n_threads,
         commit=provenance.commit(),
         began=server_time(runs),
         keep_estimates=keep_estimates,

@@ -51,8 +51,8 @@ def compute(job: Job, cell: Cell) -> JobResult:
     if why:
         return JobResult("stopped", why)
     try:
-        torch.set_num_threads(job.threads)
-        with claimed(folder.path) as claim, threadpoolctl.threadpool_limits(job.threads):
+        torch.set_num_threads(job.n_threads)
+        with claimed(folder.path) as claim, threadpoolctl.threadpool_limits(job.n_threads):
             if claim is None:
                 return JobResult("busy")
             if folder.is_done():

@@ -65,7 +65,7 @@ def connected(
     from dask.distributed import Client
 
     n_deaths = DEATHS_OF_JOBS if workers.scheduler == "slurm" else DEATHS
-    limits = {f"{name}_NUM_THREADS": str(workers.threads) for name in ("OMP", "MKL", "OPENBLAS")}
+    limits = {f"{name}_NUM_THREADS": str(workers.n_threads) for name in ("OMP", "MKL", "OPENBLAS")}
     settings: dict[str, Any] = {
         "distributed.nanny.pre-spawn-environ": limits,
         "distributed.scheduler.allowed-failures": n_deaths,

@@ -81,7 +81,7 @@ def join(job: Job, pending: Sequence[CellFolder]) -> int:
     n_joined = 0
     import torch
 
-    torch.set_num_threads(job.threads)
+    torch.set_num_threads(job.n_threads)
     places = {folder.path for folder in pending} | trainings.keys()
     last_held = now = server_time(job.runs)
     next_look = time.monotonic() + SILENT_S / N_LOOKS

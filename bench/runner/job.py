@@ -47,7 +47,7 @@ class Job:
         The folder that holds the corpora.
     device
         ``cpu``, ``cuda``, or ``auto``: a GPU where the worker has one.
-    threads
+    n_threads
         Number of threads of BLAS and of PyTorch.
     commit
         Commit of the code when the run began. A change that is made during a long training is not
@@ -68,7 +68,7 @@ class Job:
     runs: Path
     data: Path
     device: str
-    threads: int
+    n_threads: int
     commit: str
     began: float = math.inf
     keep_estimates: bool = False

@@ -12,9 +12,9 @@ from typing import Any
 from bench.errors import BenchError
 
 #: Time in seconds between two submissions in the place of jobs that have ended.
-SUBMIT_S = 5.0
-#: Time in seconds between two looks at the queue.
-QUEUE_S = 10.0
+SUBMIT_INTERVAL_S = 5.0
+#: Polling interval in seconds: how often to look at the queue.
+QUEUE_POLL_S = 10.0
 #: A sweep ends if SLURM refuses its jobs and has taken none for this time in seconds.
 REFUSED_S = 600.0
 #: A sweep ends after this many times `n_jobs` jobs in a row have ended without a worker.
@@ -123,10 +123,10 @@ class _Jobs:
             raise BenchError(
                 f"--scheduler slurm: SLURM refuses a job: {refusals[-1]}; what is finished is kept"
             )
-        if now - self._looked_at > QUEUE_S:
+        if now - self._looked_at > QUEUE_POLL_S:
             self._looked_at = now
             self._drop_ended()
-        if now - self._submitted_at > SUBMIT_S:
+        if now - self._submitted_at > SUBMIT_INTERVAL_S:
             self._submitted_at = now
             self._cluster.scale(jobs=self._n_jobs)
 

@@ -22,7 +22,7 @@ class Workers:
     ----------
     n_workers
         Number of local processes, or of SLURM jobs; 0: all cells run in this process.
-    threads
+    n_threads
         Number of threads of BLAS and PyTorch in each process.
     scheduler
         Address of a Dask scheduler; ``slurm``: a scheduler that asks SLURM for workers; empty:
@@ -39,7 +39,7 @@ class Workers:
     """
 
     n_workers: int
-    threads: int
+    n_threads: int
     scheduler: str = ""
     device: str = "cpu"
     n_gpus: int = 0
@@ -49,7 +49,7 @@ class Workers:
 
 def parse_workers(
     n_workers: int | None,
-    threads: int,
+    n_threads: int,
     scheduler: str,
     device: str,
     n_cells: int,
@@ -61,7 +61,7 @@ def parse_workers(
     ----------
     n_workers
         Number of workers; None: one a core, but no more than there are cells.
-    threads
+    n_threads
         Number of threads of each.
     scheduler
         Address of a Dask scheduler, ``slurm``, or empty.
@@ -93,16 +93,16 @@ def parse_workers(
         )
     node = rank(n_nodes) if n_nodes > 1 else 0
     if scheduler:
-        return Workers(max(1, n_workers), threads, scheduler, device, trainer_options=options)
+        return Workers(max(1, n_workers), n_threads, scheduler, device, trainer_options=options)
     if not n_cells and device != "cuda":
-        return Workers(n_workers, threads, "", "cpu", trainer_options=options, node=node)
+        return Workers(n_workers, n_threads, "", "cpu", trainer_options=options, node=node)
     import torch
 
     device = device_here(device)
     n_gpus = torch.cuda.device_count() if device == "cuda" else 0
     if device == "cuda" and options.get("devices", 1) > n_gpus:
         raise BenchError(f"--trainer devices={options['devices']}: there are {n_gpus} GPUs here")
-    return Workers(n_workers, threads, "", device, n_gpus, options, node)
+    return Workers(n_workers, n_threads, "", device, n_gpus, options, node)
 
 
 def parse_trainer_options(words: Sequence[str]) -> dict[str, Any]:

@@ -29,7 +29,10 @@ from bench.training.network_separator import NetworkSeparator
 #: `reports/select_hpss`, 6.8 in `reports/select_rpcah`, 5.0 in `reports/select_repetition`.
 WITHOUT_TRAINING = "hpss"
 #: Rates in hertz at which networks are trained, and the experiment that does so.
-_RECIPES = ((16_000, "experiments/paper_table3.yaml"), (44_100, "experiments/musdb18.yaml"))
+_TRAINING_EXPERIMENTS = (
+    (16_000, "experiments/paper_table3.yaml"),
+    (44_100, "experiments/musdb18.yaml"),
+)
 
 #: What medians can be compared within: corpus, digest of its test split, protocol, and metric.
 _Scale = tuple[str, str, str, str]
@@ -180,13 +183,15 @@ def chosen_method(workspace: Workspace, rate: int) -> tuple[str, str]:
         comes before the others, since a voice that is separated at a lower rate lacks what lies
         above half of it.
     """
-    recipe_rate, recipe = next((one for one in _RECIPES if rate <= one[0]), _RECIPES[-1])
+    experiment_rate, experiment_file = next(
+        (one for one in _TRAINING_EXPERIMENTS if rate <= one[0]), _TRAINING_EXPERIMENTS[-1]
+    )
     runs = [run for run in trained_runs(workspace) if run.may_be_chosen]
     if not runs:
         return WITHOUT_TRAINING, (
             f"with {WITHOUT_TRAINING}, the best method without training on held-out songs: no "
             "network that was trained here on real singers has scored better. To train "
-            f"networks: bench run {recipe}"
+            f"networks: bench run {experiment_file}"
         )
     best = max(runs, key=lambda run: (min(run.rate, rate), _sort_key(run)))
     lead = (
@@ -194,7 +199,8 @@ def chosen_method(workspace: Workspace, rate: int) -> tuple[str, str]:
         if best.lead is None
         else f"its voice is {best.lead:.2f} dB above that of the best method without training"
     )
-    higher = f". To train at a higher rate: bench run {recipe}" if best.rate < recipe_rate else ""
+    is_lower = best.rate < experiment_rate
+    higher = f". To train at a higher rate: bench run {experiment_file}" if is_lower else ""
     return str(best.folder.path), (
         f"with {best.text}: {lead}; licence of what it learnt from: {best.licence}{higher}"
     )

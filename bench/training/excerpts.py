@@ -90,7 +90,7 @@ class TrainingExcerpts:
         The transform.
     n_frames
         Frames of a sequence.
-    reach
+    n_context
         Frames of context on each side, cut around every sequence.
     shift
         Circular shift of the voice: ``random``, by any number of samples; a step in samples, by its
@@ -118,7 +118,7 @@ class TrainingExcerpts:
         n_fft: int,
         hop: int,
         n_frames: int,
-        reach: int,
+        n_context: int,
         shift: Shift = "random",
         pairing: Pairing = "own",
         seed: int = 0,
@@ -127,8 +127,8 @@ class TrainingExcerpts:
     ) -> None:
         self.augmentation, self.reference = augmentation, reference
         self.shift, self.pairing, self.level, self.seed = shift, pairing, level, seed
-        self.n_fft, self.hop, self.n_frames, self.reach = n_fft, hop, n_frames, reach
-        self.span = (n_frames + 2 * reach - 1) * hop + n_fft
+        self.n_fft, self.hop, self.n_frames, self.n_context = n_fft, hop, n_frames, n_context
+        self.span = (n_frames + 2 * n_context - 1) * hop + n_fft
         first = fit_in_memory(tracks, seed)
         #: The corpus that each epoch's excerpts are cut from, or None where memory holds all of it.
         self.corpus = None if first is tracks else tracks
@@ -246,8 +246,8 @@ class TrainingExcerpts:
         """Yield as many frames as every shifted mixture has, in sequences of at most `n_frames`.
 
         The number of frames leaves out the last partial one of a clip, as the authors' transform
-        does. A clip is taken as a circle, as in its shifts: with `reach` frames of context the
-        frames that count begin `reach` frames after its start, and the last ones wrap around it.
+        does. A clip is taken as a circle, as in its shifts: with `n_context` frames of context the
+        frames that count begin `n_context` frames after its start, and the last ones wrap around.
         """
         n_shifts, step = self.shifts
         mixture, nth_shift = numbered(n_shifts)
@@ -272,7 +272,7 @@ class TrainingExcerpts:
         Returns
         -------
         mixture
-            ``(sequence, frame + 2 reach, bins)``.
+            ``(sequence, frame + 2 n_context, bins)``.
         references
             ``(sequence, frame, targets, bins)``.
         """
@@ -293,7 +293,7 @@ class TrainingExcerpts:
         flat = torch.cat(sources)
         spectra = stft.forward_unpadded(flat, self.n_fft, self.hop).transpose(-1, -2)
         spectra = spectra.reshape(len(TARGETS), -1, *spectra.shape[1:])
-        inside = slice(self.reach, self.reach + self.n_frames)
+        inside = slice(self.n_context, self.n_context + self.n_frames)
         mixture, inner_sources = spectra.sum(0), spectra[:, :, inside]
         if self.reference == "magnitude":
             references = inner_sources.abs()

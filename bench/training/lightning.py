@@ -108,8 +108,8 @@ class TrainingModule(pl.LightningModule):
             The network's output has another shape than it should.
         """
         mixture, references = self.excerpts.magnitudes(batch)
-        reach = self.excerpts.reach
-        inside = mixture[:, reach : mixture.shape[1] - reach]
+        n_context = self.excerpts.n_context
+        inside = mixture[:, n_context : mixture.shape[1] - n_context]
         seen = mixture
         if self.settings.spectral_mask:
             seen = with_hidden_bins(mixture, batch.hidden)

@@ -41,7 +41,7 @@ def queue(monkeypatch) -> set[str]:
     """The identifiers that squeue lists; it is asked at every look."""
     queued: set[str] = set()
     monkeypatch.setattr(slurm, "_queued", lambda: queued)
-    monkeypatch.setattr(slurm, "QUEUE_S", -1.0)
+    monkeypatch.setattr(slurm, "QUEUE_POLL_S", -1.0)
     monkeypatch.setattr(slurm, "FAILED_ROUNDS", 2)
     return queued
 

@@ -30,8 +30,8 @@ def test_the_objective_of_stacked_hourglasses_is_the_sum_over_all_of_them(tracks
     with torch.no_grad():
         total, n_values = module.cost(batch)
         mixture, references = module.excerpts.magnitudes(batch)
-        reach = module.excerpts.reach
-        inside = mixture[:, reach : mixture.shape[1] - reach]
+        n_context = module.excerpts.n_context
+        inside = mixture[:, n_context : mixture.shape[1] - n_context]
         parts = [
             method.loss(method.masked(y, inside), references)
             for y in method.stages(module.network, mixture)
