@@ -41,7 +41,7 @@ class HPSS(Separator):
     Parameters
     ----------
     long_ms, short_ms
-        Windows of the two stages in milliseconds, each rounded to a power of two of samples.
+        Windows of the two stages in milliseconds, each rounded to the nearest power of two.
     kernel
         Length of the medians in bins and in frames, odd.
     """
