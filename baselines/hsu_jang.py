@@ -280,7 +280,7 @@ class HsuJang(LevelledSeparator):
     def _bank(self, audio: Vector, rate: int) -> Filterbank:
         """Return the filterbank, a unit about the centre of each frame of the transform."""
         n_frames = stft.n_frames(len(audio), self.n_fft, self.hop)
-        centres = (np.arange(n_frames) - stft.lead(self.n_fft, self.hop)) * self.hop
+        centres = stft.centres(n_frames, self.n_fft, self.hop)
         return Filterbank(audio, rate, self.filters, centres)
 
     def _lesson(self, track: Track) -> Lesson:

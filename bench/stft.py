@@ -98,6 +98,17 @@ def lead(n_fft: int, hop: int) -> int:
     return n_fft // (2 * hop) - 1
 
 
+def centres(n: int, n_fft: int, hop: int) -> NDArray[np.int64]:
+    """Return the sample at the centre of each of `n` frames; those before the audio are negative.
+
+    Examples
+    --------
+    >>> centres(3, n_fft=1024, hop=256).tolist()
+    [-256, 0, 256]
+    """
+    return (np.arange(n) - lead(n_fft, hop)) * hop
+
+
 @overload
 def forward(
     audio: NDArray[Any], n_fft: int = 1024, hop: int = 512, window_name: WindowName = "sine"

@@ -190,7 +190,7 @@ def frame_times_s(n_frames: int, rate: int, n_fft: int, hop: int) -> Vector:
 
     The first frames' centres lie before the audio.
     """
-    return (np.arange(n_frames) - stft.lead(n_fft, hop)) * hop / rate
+    return stft.centres(n_frames, n_fft, hop) / rate
 
 
 def pitch_track_of_frames(pitch: Vector, rate: int, n_fft: int, hop: int) -> PitchTrack:

@@ -96,13 +96,13 @@ def p_values_text(over_songs: float, over_trainings: float, unit: str) -> str:
     Examples
     --------
     >>> p_values_text(0.0312, float("nan"), "songs"), p_values_text(0.00004, 0.7812, "songs")
-    ('p = 0.031 over songs', 'p < 0.001 over songs and = 0.78 over trainings')
+    ('p = 0.031 over songs', 'p < 0.001 over songs, p = 0.78 over trainings')
     """
     if math.isnan(over_songs):
         return ""
     text = f"p {p_value(over_songs)} over {unit}"
     known = not math.isnan(over_trainings)
-    return text + (f" and {p_value(over_trainings)} over trainings" if known else "")
+    return text + (f", p {p_value(over_trainings)} over trainings" if known else "")
 
 
 def heading(metric: str) -> str:

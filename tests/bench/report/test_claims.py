@@ -122,7 +122,7 @@ def test_rows_that_their_trainings_do_not_tell_apart_are_marked_and_the_report_s
     (part,) = tables.parts
     answer = answer_text(results, part)
     p = f"{entry.p_best_trainings:.2g}"
-    assert f"(not significant: p < 0.001 over tracks and = {p} over trainings)" in answer
+    assert f"(not significant: p < 0.001 over tracks, p = {p} over trainings)" in answer
     for text in (markdown(tables), html_page(tables, NO_FACTS)):
         assert "Welch&#39;s" in text or "Welch's" in text
     assert "over trainings" in html_page(tables, NO_FACTS)
