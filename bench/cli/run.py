@@ -106,13 +106,13 @@ def run(
         prepare(HERE.runs)
         began = server_time(HERE.runs)
     plan = _plan(folders, spec.name, taken, retry_failed)
+    n_pending = len(plan.pending)
+    where = parse_workers(workers, threads, scheduler, device, n_pending, trainer or [])
     if replaced:
         print(f"without --dry-run: {replaced}" if dry_run else replaced)
     if dry_run:
         _print_plan(plan, retry_failed)
         return
-    n_pending = len(plan.pending)
-    where = parse_workers(workers, threads, scheduler, device, n_pending, trainer or [])
     if where.node > 0:
         with interruptible(f"bench: host {where.node} stopped"):
             job = dataclasses.replace(job_of(HERE.runs, data, where), began=began)

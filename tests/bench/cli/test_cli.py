@@ -107,6 +107,16 @@ def test_a_dry_run_of_a_new_experiment_leaves_nothing(bare_workspace, capsys):
     assert [p.name for p in bare_workspace.iterdir()] == ["tiny.yaml"]
 
 
+def test_a_dry_run_refuses_what_the_run_would_refuse(bare_workspace, capsys):
+    Path("tiny.yaml").write_text(TINY)
+    for words in (["--device", "tpu"], ["--trainer", "devices"], ["--trainer", "num_nodes=2"]):
+        messages = []
+        for dry in ([], ["--dry-run"]):
+            assert bench("run", "tiny.yaml", *words, *dry) == 2
+            messages.append(capsys.readouterr().err)
+        assert messages[0] == messages[1] != ""
+
+
 def test_a_report_is_written_again_from_the_cells_without_mlflow(copy, capsys):
     (copy / "mlflow.db").unlink()
     report = copy / "reports" / "tiny"
