@@ -194,7 +194,10 @@ def test_a_listener_goes_from_the_first_sound_to_the_report(folder, capsys):
             order = []
             for n in range(3):
                 order.append(page.evaluate("trial.answered.order"))
+                rate_all(page, lambda name: min(kind[name], 99))
+                assert "none with 100" in page.inner_text("#left")
                 rate_all(page, kind.get)
+                assert page.inner_text("#left") == "all rated"
                 page.click("#next")
                 until(page, f"state.place === {n + 1}")
                 until(page, "!document.getElementById(state.place < 3 ? 'trial' : 'end').hidden")

@@ -133,9 +133,11 @@ function words() {
 }
 
 function count() {
-  const left = trial.answered.order.length - Object.keys(trial.answered.ratings).length;
+  const given = Object.values(trial.answered.ratings);
+  const left = trial.answered.order.length - given.length;
+  const rated = given.includes(100) ? "all rated" : "all rated, none with 100, though one is the reference";
   get("next").disabled = left > 0;
-  get("left").textContent = left ? `${left} signal${left > 1 ? "s" : ""} left to rate` : "all rated";
+  get("left").textContent = left ? `${left} signal${left > 1 ? "s" : ""} left to rate` : rated;
 }
 
 // Sound
