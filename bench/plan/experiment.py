@@ -130,10 +130,10 @@ class MethodEntry(Strict):
     seeds
         The method is run once with each, in place of the experiment's `seeds`.
     published
-        Published figures by target and metric over tracks, shown beside ours; ``not recovered``
+        Published values by target and metric over tracks, shown beside ours; ``not recovered``
         for one that is known to exist and could not be read.
     published_note
-        One line on what sets the published figures apart from ours, such as other clips, a
+        One line on what sets the published values apart from ours, such as other clips, a
         permutation of the estimates, or a choice by test clips; they are marked with it.
     chosen
         How the constants that the method leaves open were chosen: ``published``, ``not tuned``, or
@@ -273,7 +273,7 @@ class Experiment(Strict):
     table
         The layout of the table.
     published_source
-        Where the published figures were read.
+        Where the published values were read.
     stft
         Window and hop for all methods; each has its own without it.
     figure

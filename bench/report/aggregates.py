@@ -91,7 +91,7 @@ def aggregates(
             of_trainings = trainings_of(done, seeds, protocol, target, metric)
             p_best = _p_best(done, metric, numbers, tables, of_trainings)
             for row in rows:
-                figure = published.get((row.label, target, metric), np.nan)
+                of_paper = published.get((row.label, target, metric), np.nan)
                 lines.append(
                     {
                         "row": row.label,
@@ -102,7 +102,7 @@ def aggregates(
                         "metric": metric,
                         **dict(zip(_P_VALUES, p_best.get(row.label, (np.nan,) * 2), strict=True)),
                         "n_seeds": row.n_seeds,
-                        "published": np.nan if isinstance(figure, str) else figure,
+                        "published": np.nan if isinstance(of_paper, str) else of_paper,
                         **numbers.get(row.label, {**_NO_NUMBERS, "status": _why_absent(row)}),
                     }
                 )
@@ -112,18 +112,18 @@ def aggregates(
 
 
 def not_recovered(results: Results) -> set[tuple[str, str, str]]:
-    """Return row, target and metric of each published figure that could not be read."""
-    return {key for key, figure in _published(results).items() if isinstance(figure, str)}
+    """Return row, target and metric of each published value that could not be read."""
+    return {key for key, value in _published(results).items() if isinstance(value, str)}
 
 
 def _published(results: Results) -> dict[tuple[str, str, str], float | str]:
-    """Return each published figure by row, target and metric."""
+    """Return each published value by row, target and metric."""
     return {
-        (label, target, metric): figure
+        (label, target, metric): value
         for entry in results.experiment.methods
         for label, _ in entry.variants()
-        for target, figures in entry.published.items()
-        for metric, figure in figures.items()
+        for target, values in entry.published.items()
+        for metric, value in values.items()
     }
 
 

@@ -29,7 +29,7 @@ def table_parts(
     aggregates: pd.DataFrame,
     units: Mapping[tuple[str, str], str],
 ) -> list[Part]:
-    """Return the tables of an experiment, one for protocols that agree in every figure.
+    """Return the tables of an experiment, one for protocols that agree in every value.
 
     Parameters
     ----------
@@ -83,11 +83,11 @@ def _part(
         rank_of = _best_and_second(lines_of, rows, metric)
         for row in rows:
             line = lines_of[row.label]
-            figure = _figure(line["published"], (row.label, metric) in unread)
-            if row.published_note and figure != NOTHING:
-                figure += SET_APART
+            published = _published_text(line["published"], (row.label, metric) in unread)
+            if row.published_note and published != NOTHING:
+                published += SET_APART
             rank = rank_of.get(row.label, "")
-            entries[row.label][metric] = _entry(line, rank, figure if is_published else "")
+            entries[row.label][metric] = _entry(line, rank, published if is_published else "")
     by_row = dict(list(numbers.groupby("row", sort=False)))
     lines = [Line(row, entries[row.label], _tracks(by_row[row.label], row)) for row in rows]
     grids = [_grid(results, metric, entries) for metric in metrics]
@@ -143,7 +143,7 @@ def _folded(part: Part, other: Part) -> Part:
     return replace(
         part,
         title=f"{part.title} and {other.protocol}",
-        caption=f"{part.caption}; {other.protocol} gives the same figures{exceptions}",
+        caption=f"{part.caption}; {other.protocol} gives the same values{exceptions}",
     )
 
 
@@ -190,8 +190,8 @@ def _tracks(numbers: pd.DataFrame, row: Row) -> str:
     return text + (f" ({n_undefined} undefined)" if n_undefined else "")
 
 
-def _figure(value: float, is_unread: bool) -> str:
-    """Return a published figure as text."""
+def _published_text(value: float, is_unread: bool) -> str:
+    """Return a published value as text."""
     if is_unread:
         return "not recovered"
     return NOTHING if math.isnan(value) else rounded(value)

@@ -14,7 +14,7 @@ from bench.report.rows import Row
 
 #: Mark of a value that is not told apart from the best.
 CLOSE = "≈"
-#: Mark of a published figure that a note sets apart from ours.
+#: Mark of a published value that a note sets apart from ours.
 SET_APART = "†"
 
 
@@ -37,7 +37,7 @@ class Entry:
     p_best, p_best_trainings
         The adjusted p-values of that difference over songs and over trainings, NaN for none.
     published
-        The published figure as text; empty if the table has no such column.
+        The published value as text; empty if the table has no such column.
     """
 
     text: str
@@ -113,7 +113,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Part:
-    """The table of one target, under one protocol or several that agree in every figure.
+    """The table of one target, under one protocol or several that agree in every value.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Part:
     lines
         Its rows.
     published_metrics
-        The metrics with published figures, which have columns of their own.
+        The metrics with published values, which have columns of their own.
     unit
         What intervals and tests are over: ``songs``, or ``tracks`` where every track is a song.
     grids

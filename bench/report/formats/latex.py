@@ -34,7 +34,7 @@ _ENCODER = UnicodeToLatexEncoder(
     replacement_latex_protection="braces-after-macro",
     unknown_char_warning=False,
 )
-#: What the text of a published figure ends in, where it is a number.
+#: What the text of a published value ends in, where it is a number.
 _ENDS = (*"0123456789", SET_APART)
 #: Width in points of a column of a two-column article, of a letter and a capital of
 #: `footnotesize`, and of the space around a column of a table.
@@ -129,7 +129,7 @@ def _framed(caption: str, label: str, lines: list[str], is_wide: bool) -> list[s
 def _tabular(
     part: Part, entries_of: Sequence[Sequence[Entry]], is_wide: bool, with_intervals: bool
 ) -> list[str]:
-    """Return the lines of a tabular: a rule between groups, our figures before published ones."""
+    """Return the lines of a tabular: a rule between groups, our values before published ones."""
     n, n_published = len(part.metrics), len(part.published_metrics)
     columns = [_column(entries) for entries in entries_of]
     columns += [_published_column(part, metric) for metric in part.published_metrics]
@@ -192,9 +192,9 @@ def _column(entries: Sequence[Entry]) -> str:
 
 
 def _published_column(part: Part, metric: str) -> str:
-    """Return the column of the published figures of a metric."""
-    figures = [line.entries[metric].published for line in part.listed]
-    return _number_column([text.rstrip(SET_APART) for text in figures if text[-1:] in _ENDS])
+    """Return the column of the published values of a metric."""
+    texts = [line.entries[metric].published for line in part.listed]
+    return _number_column([text.rstrip(SET_APART) for text in texts if text[-1:] in _ENDS])
 
 
 def _number_column(texts: Sequence[str], deviations: Sequence[str] = ()) -> str:
@@ -228,12 +228,12 @@ def _entry(entry: Entry) -> str:
 
 
 def _published(entry: Entry) -> str:
-    """Return a published figure, or in its place words."""
+    """Return a published value, or in its place words."""
     text = entry.published
     if text[-1:] not in _ENDS:
         return f"{{{escape_latex(text)}}}"
-    figure = text.rstrip(SET_APART).replace("−", "-")
-    return figure + (f"{{\\rlap{{{escape_latex(SET_APART)}}}}}" if text.endswith(SET_APART) else "")
+    number = text.rstrip(SET_APART).replace("−", "-")
+    return number + (f"{{\\rlap{{{escape_latex(SET_APART)}}}}}" if text.endswith(SET_APART) else "")
 
 
 def _label(text: str, is_wide: bool) -> str:

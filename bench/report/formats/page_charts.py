@@ -198,7 +198,7 @@ def overview_chart(tables: ReportTables) -> Chart | None:
     caption = f"{part.title}: {names} with 95 % intervals over {part.unit}."
     if part.published_metrics:
         caption += (
-            f" Diamonds: published figures. Where those are of the same {part.unit}, the interval "
+            f" Diamonds: published values. Where those are of the same {part.unit}, the interval "
             "says nothing of the distance to a diamond."
         )
     svg = charts.overview(places, {row.label: row.group for row in done})

@@ -106,7 +106,7 @@ class RowPlace:
 
 
 def overview(places: Mapping[str, Mapping[str, RowPlace]], groups: Mapping[str, str]) -> bytes:
-    """Return a panel for each metric: rows as points with intervals, published figures as diamonds.
+    """Return a panel for each metric: rows as points with intervals, published values as diamonds.
 
     Parameters
     ----------

@@ -107,7 +107,7 @@ def _best_bound(part: Part, best: Line) -> list[str]:
 
 
 def _published(part: Part, best: Line) -> list[str]:
-    """Return the figure that was published for the best row."""
+    """Return the value that was published for the best row."""
     metric = part.metrics[0]
     published = best.entries[metric].published
     if not published or not any(c.isdigit() for c in published):

@@ -34,9 +34,9 @@ def notes(tables: ReportTables) -> list[str]:
         lines.append(f"Run with changes of its file: -o {' -o '.join(results.overrides)}")
     lines += _trainings(rows)
     if any(part.published_metrics for part in tables.parts):
-        lines.append(f"Published figures: {results.experiment.published_source or 'not stated.'}")
+        lines.append(f"Published values: {results.experiment.published_source or 'not stated.'}")
     lines += [
-        f"{SET_APART} {row.label}, published figures: {row.published_note}"
+        f"{SET_APART} {row.label}, published values: {row.published_note}"
         for row in rows
         if row.published_note
     ]

@@ -266,7 +266,7 @@ def test_a_published_figure_that_something_sets_apart_is_marked_and_the_note_say
     assert lines["One"]["gsir"].published == ""  # no row has one: the metric has no such column
     assert tables.parts[0].published_metrics == ["gnsdr"]
     assert lines["Other"]["gnsdr"].published == "10.94"
-    assert "† One, published figures: chosen by test clips" in notes(tables)
+    assert "† One, published values: chosen by test clips" in notes(tables)
     assert "10.94†" in html_page(tables, NO_FACTS)
     assert "10.94{\\rlap{\\textdagger{}}}" in latex(tables)
 

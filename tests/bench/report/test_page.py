@@ -169,7 +169,7 @@ def test_the_rows_at_a_glance_come_before_the_first_table(page):
     assert "GNSDR (dB)" in drawn
     assert "Ratio, half" in drawn
     assert "Missing" not in drawn
-    assert "Diamonds: published figures." in page.locator(".overview figcaption").inner_text()
+    assert "Diamonds: published values." in page.locator(".overview figcaption").inner_text()
 
 
 def test_two_rows_are_compared_track_by_track(page, results):

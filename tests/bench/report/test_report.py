@@ -134,7 +134,7 @@ def test_failed_missing_and_undefined_appear_as_such(results):
 
 
 def test_every_row_of_a_table_has_every_column(results):
-    # Published figures have columns only where there are any: here beside the vocals.
+    # Published values have columns only where there are any: here beside the vocals.
     text = markdown(tabulate(results)).split("## ")
     for part, bars in ((text[1], 7), (text[2], 6)):
         table = part.split("\n\n| method | GNSDR | 95 %")[0]  # the table of spreads comes after
@@ -280,7 +280,7 @@ def test_protocols_that_agree_in_every_figure_are_one_table(tmp_path):
     protocols = ("bss_eval_v4", "museval")
     same = tabulate(grid_results(tmp_path / "a", protocols))
     assert [part.title for part in same.parts] == ["Vocals, bss_eval_v4 and museval"]
-    assert same.parts[0].caption.endswith("; museval gives the same figures")
+    assert same.parts[0].caption.endswith("; museval gives the same values")
     assert set(same.aggregates["protocol"]) == set(protocols)  # rows.csv keeps both
     other = tabulate(grid_results(tmp_path / "b", protocols, differ=("museval",)))
     assert [part.title for part in other.parts] == ["Vocals, bss_eval_v4", "Vocals, museval"]
