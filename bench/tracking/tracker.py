@@ -181,7 +181,7 @@ class Tracker:
     def _note(self, folder: CellFolder) -> dict[str, Any]:
         notes = read_json(folder.path / "mlflow.json") or {}
         note: dict[str, Any] = notes.get(self.note_key, {})
-        # A store that was emptied, and made again under the same address, knows nothing of it.
+        # A store that was emptied, and made again at the same URI, knows nothing of it.
         return note if note.get("store") == self.store_id else {}
 
     def _write_note(self, folder: CellFolder, note: dict[str, Any]) -> None:
@@ -320,7 +320,10 @@ class Tracker:
         return int(self.client.get_run(run_id).info.start_time) + ended - begun
 
     def interrupt(self) -> None:
-        """Mark the runs of unfinished cells as killed; the next `bench run` continues them."""
+        """Mark the runs of the experiment and of its unfinished cells as killed.
+
+        The next `bench run` continues them.
+        """
 
         def kill() -> None:
             ended = {
