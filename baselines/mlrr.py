@@ -28,7 +28,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from baselines.algorithms.low_rank import Matrix, singular_value_threshold, soft_threshold
+from baselines.algorithms.low_rank import (
+    MAX_STEPS,
+    MU,
+    RHO,
+    TOLERANCE,
+    Matrix,
+    singular_value_threshold,
+    soft_threshold,
+)
 from baselines.algorithms.nmf import check_heard, ignored_convergence
 from bench import masks, stft
 from bench.masks import Masks
@@ -37,8 +45,6 @@ from bench.methods.separator import ChannelMaskSeparator, Spectrogram, common_ra
 from bench.methods.subsample import fit_in_memory
 from bench.track import TARGETS, Track
 
-#: First penalty of the solver and its growth in each step, and when it ends.
-MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
 #: Number of frames in a batch of dictionary learning.
 BATCH = 256
 

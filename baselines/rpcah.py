@@ -30,6 +30,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from baselines.algorithms.low_rank import (
+    MAX_STEPS,
+    MU,
+    RHO,
+    TOLERANCE,
     Matrix,
     SingularValueThreshold,
     soft_threshold,
@@ -39,9 +43,6 @@ from baselines.algorithms.pitch import comb, pitch_of_sparse_voice
 from bench import masks
 from bench.masks import Masks
 from bench.methods.separator import ChannelMaskSeparator, Spectrogram, separator
-
-#: First penalty of the solver and its growth in each step, and when it ends.
-MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
 
 
 def harmonic_pca(
