@@ -28,15 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from baselines.algorithms.low_rank import (
-    MAX_STEPS,
-    MU,
-    RHO,
-    TOLERANCE,
-    Matrix,
-    singular_value_threshold,
-    soft_threshold,
-)
+from baselines.algorithms.low_rank import Matrix, singular_value_threshold, soft_threshold
 from baselines.algorithms.nmf import check_heard, ignored_convergence
 from bench import masks, stft
 from bench.masks import Masks
@@ -47,6 +39,9 @@ from bench.track import TARGETS, Track
 
 #: Number of frames in a batch of dictionary learning.
 BATCH = 256
+#: The solver: first penalty and its growth in each step, residual as a fraction of the matrix's
+#: norm at which it ends, and largest number of steps.
+MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
 
 
 def low_rank_representation(

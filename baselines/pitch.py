@@ -57,7 +57,7 @@ class PitchMask(ChannelMaskSeparator):
         Width of a tooth of the comb in hertz.
     """
 
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
 
     tracked: Literal["voice", "mixture"] = "voice"
     width: float = Field(30.0, gt=0)

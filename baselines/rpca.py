@@ -4,8 +4,9 @@
 
 solved by `algorithms.robust_pca`. |S| and |L| then make a mask on the mixture.
 
-Differences from the paper: no singular value decomposition is computed; the transform gives back
-every sample. The paper names no window; its authors' released code has Hann's.
+Differences from the paper: no singular value decomposition is computed; the path ends when L + S is
+within 1e-3 of the norm of |X|, where the authors' ends at 1e-7; the transform gives back every
+sample. The paper names no window; its authors' released code has Hann's.
 
 References
 ----------
@@ -15,13 +16,12 @@ robust principal component analysis, ICASSP 2012, eq. 1 (model), 2-3 (masks).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
-from baselines.algorithms.robust_pca import robust_pca
+from baselines.algorithms.robust_pca import MASK_TOLERANCE, robust_pca
 from bench import masks, stft
 from bench.masks import Masks
 from bench.methods.separator import ChannelMaskSeparator, Spectrogram, separator
@@ -47,8 +47,7 @@ class RPCA(ChannelMaskSeparator):
         Window length and step of the transform in samples, 1,024 and 256 in the paper.
     """
 
-    VERSION: ClassVar[int] = 2
-    ADDED: ClassVar[Mapping[str, Any]] = {"window": "sine"}
+    VERSION: ClassVar[int] = 3
 
     mask: Literal["soft", "binary"] = "soft"
     gain: float = Field(1.0, gt=0)
@@ -63,7 +62,9 @@ class RPCA(ChannelMaskSeparator):
 
     def channel_masks(self, channel: Spectrogram, rate: int) -> Masks:
         """Return the masks of a sparse voice over a low-rank accompaniment."""
-        low_rank, sparse = robust_pca(np.abs(channel), self.k, self.rho)
+        magnitude = np.abs(channel)
+        weight = self.k / float(np.sqrt(max(magnitude.shape)))
+        low_rank, sparse = robust_pca(magnitude, weight, self.rho, MASK_TOLERANCE)
         magnitudes = {
             "vocals": np.abs(sparse),
             "accompaniment": self.gain * np.abs(low_rank),

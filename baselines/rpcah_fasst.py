@@ -67,7 +67,7 @@ class RPCAhFASST(RPCAh):
         Seed of the random starts.
     """
 
-    VERSION: ClassVar[int] = 3
+    VERSION: ClassVar[int] = 4
     GROUP: ClassVar[str] = "supervised"
     AFTER_TRAINING: ClassVar[frozenset[str]] = frozenset({"k", "pull", "width", "voices"})
 

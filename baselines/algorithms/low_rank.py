@@ -29,9 +29,6 @@ Matrix = NDArray[np.float64]
 Single = NDArray[np.float32]
 Real = NDArray[Any]
 
-#: Solvers with multipliers (MLRR, RPCAh): first penalty and its growth in each step, residual as a
-#: fraction of the matrix's norm at which they end, and largest number of steps.
-MU, RHO, TOLERANCE, MAX_STEPS = 1e-3, 1.2, 1e-5, 500
 #: A threshold above this fraction of the scale is applied in single precision.
 SINGLE = 3e-3
 #: V is kept while the drift of every column is at most ``DRIFT sqrt(scale / threshold)`` and at

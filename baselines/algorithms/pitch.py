@@ -17,14 +17,14 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.algorithms.robust_pca import robust_pca
+from baselines.algorithms.robust_pca import MASK_TOLERANCE, robust_pca
 from bench import stft
 from bench.methods.shared_work import shared
 from bench.track import LABEL_STEP_S, PitchTrack, Track, hertz_of
 
 Vector = NDArray[np.float64]
 #: Raised whenever `pitch_of_sparse_voice` gives another track, so that older files are not used.
-VERSION = 1
+VERSION = 2
 #: Range in which the pitch of a singer is searched, in hertz.
 LOWEST, HIGHEST = 80.0, 800.0
 #: Length of pYIN's frames in samples at 16 kHz; at other rates as long in seconds, or up to twice,
@@ -106,7 +106,7 @@ def pitch_of_sparse_voice(
     """
 
     def track_of_voice() -> Vector:
-        low, sparse = robust_pca(np.abs(channel))
+        low, sparse = robust_pca(np.abs(channel), tolerance=MASK_TOLERANCE)
         share = np.abs(sparse) / np.maximum(np.abs(sparse) + np.abs(low), 1e-300)
         return pitch_track(audio_of(share * channel, n_fft, hop), rate, n_fft, hop)
 
