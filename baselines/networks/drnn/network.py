@@ -22,6 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from baselines.networks.aligned_linear import AlignedLinear
 from baselines.networks.drnn.features import Features, Kind
 
 Recurrent = Literal["none", "all"] | int
@@ -85,10 +86,10 @@ class DRNNNetwork(nn.Module):
         self.is_recurrent = any(recurs)
         sizes = [self.features.n_inputs] + [n_hidden] * n_layers
         self.hidden = nn.ModuleList(
-            RecurrentLayer(n_in, n_hidden) if r else nn.Linear(n_in, n_hidden)
+            RecurrentLayer(n_in, n_hidden) if r else AlignedLinear(n_in, n_hidden)
             for n_in, r in zip(sizes[:-1], recurs, strict=True)
         )
-        self.output = nn.Linear(n_hidden, n_outputs * n_bins)
+        self.output = AlignedLinear(n_hidden, n_outputs * n_bins)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Draw the authors' start: uniform weights by fan, biases 0.
@@ -113,6 +114,6 @@ class DRNNNetwork(nn.Module):
         """
         h = z
         for layer in self.hidden:
-            h = layer(h) if isinstance(layer, RecurrentLayer) else layer(h).relu_()
+            h = layer(h) if isinstance(layer, RecurrentLayer) else layer(h).relu()
         y: Tensor = self.output(h).to(z.dtype)
         return y.reshape(*y.shape[:-1], self.n_outputs, -1)
