@@ -29,7 +29,8 @@ class AlignedLinear(nn.Linear):
         if not x.is_cpu or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         rows = x.reshape(-1, self.in_features)
-        y: Tensor = _Product.apply(rows, self.weight, self.bias, x.is_contiguous())
+        product: Any = _Product.apply
+        y: Tensor = product(rows, self.weight, self.bias, x.is_contiguous())
         return y.reshape(*x.shape[:-1], self.out_features)
 
 

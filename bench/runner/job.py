@@ -78,7 +78,8 @@ class Job:
 
     def provenance(self) -> dict[str, Any]:
         """Return which code computes the numbers, and on what machine."""
-        return {**provenance.capture(device_here(self.device)), "commit": self.commit}
+        captured = provenance.capture(device_here(self.device))
+        return {**captured, "commit": self.commit, "threads": self.n_threads}
 
 
 def check_device(name: str) -> None:

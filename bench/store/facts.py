@@ -52,13 +52,17 @@ class MachineFacts(Facts):
 
 
 class Captured(Facts):
-    """What `bench.provenance.capture` returns."""
+    """What `bench.provenance.capture` returns, and the number of threads of the process.
+
+    Reports of earlier releases do not say the number.
+    """
 
     time: str
     commit: str
     versions: dict[str, str]
     machine: MachineFacts
     device: str
+    threads: int | None = None
 
 
 #: What was captured with a cell's scores or its training; None or empty where nothing was.

@@ -99,4 +99,9 @@ def _machine(captured: Mapping[str, Any]) -> str:
     """Return a machine in a line."""
     on = captured["machine"]
     words = [on["processor"], f"{on['cores']} cores", f"{on['memory_gib']} GiB", on["system"]]
-    return ", ".join([*words, *([on["accelerator"]] if captured["device"] == "cuda" else [])])
+    if captured["device"] == "cuda":
+        words.append(on["accelerator"])
+    if captured.get("threads"):
+        plural = "s" if captured["threads"] > 1 else ""
+        words.append(f"{captured['threads']} thread{plural} a process")
+    return ", ".join(words)

@@ -546,6 +546,8 @@ def test_a_network_is_trained_once_whether_it_is_a_row_or_a_member(workspace, tr
     fits = {c["row"]: c["scores"]["bss_eval_v3"]["fit"] for c in provenance["cells"]}
     assert len(fits["Pair"]["members"]) == len(fits["Pair, binary"]["members"]) == 2
     assert "members" not in fits["One"]
+    assert fits["One"]["provenance"]["threads"] == 1
+    assert "1 thread a process" in Path("reports/ensemble/index.html").read_text()
 
 
 def test_a_member_that_another_process_trains_does_not_keep_the_others_waiting(workspace, trained):
