@@ -67,7 +67,7 @@ class RPCAh(ChannelMaskSeparator):
     VERSION: ClassVar[int] = 4
 
     k: float = Field(1.75, gt=0)
-    pull: float = Field(8.0, ge=0)
+    pull: float = Field(4.0, ge=0)
     width: float = Field(30.0, gt=0)
     hop: int = 256
 
