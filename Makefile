@@ -38,6 +38,7 @@ benchmark: setup
 	$(BIN)/python tests/benchmarks/convolutions.py
 	$(BIN)/python tests/benchmarks/store.py
 	$(BIN)/python tests/benchmarks/cells.py
+	$(BIN)/python tests/benchmarks/report.py
 	$(BIN)/python tests/benchmarks/long_run.py
 	$(BIN)/python tests/benchmarks/intervals.py
 	$(BIN)/python tests/benchmarks/runner.py

@@ -6,8 +6,7 @@ Writes ``reports/benchmarks/cells.md`` and a figure of it. The cells are made by
 temporary folder: RNMF on the synthetic corpus, each cell with random scores. Every command runs as
 a shell starts it, in a process of its own; its time is by the clock and its memory the largest of
 the process. The UI is opened in Chromium: once for its own files, and measured when it is opened
-again. The report of all of MIR-1K has 25 rows of 5 seeds over 825 tracks. Recording 10,000 cells in
-MLflow takes most of the time.
+again. Recording 10,000 cells in MLflow takes most of the time.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ from playwright.sync_api import sync_playwright
 
 from bench import provenance
 from bench.datasets import open_dataset
-from bench.datasets.dataset import Dataset, Groups
+from bench.datasets.dataset import Dataset
 from bench.datasets.synthetic import Synthetic
 from bench.plan.cells import cells
 from bench.plan.experiment_file import read_experiment
@@ -40,8 +39,6 @@ from bench.track import TARGETS
 
 #: Number of cells: rows times seeds.
 SIZES = {100: (10, 10), 1_000: (100, 10), 10_000: (100, 100)}
-#: Rows, seeds and tracks of the report of all of MIR-1K.
-MIR1K = 25, 5, 825
 METRICS = ("sdr", "sir", "sar", "nsdr")
 LENGTH = 128_000
 #: Commands that are measured at every size.
@@ -130,21 +127,6 @@ def seconds_to_open(workspace: Path) -> float:
     return seconds
 
 
-class ByMIR1K(Synthetic):
-    """The synthetic corpus, whose test tracks are named and grouped as MIR-1K's clips."""
-
-    def test_groups(self) -> dict[str, Groups]:
-        """Return the song and the singer of every clip, ``SINGER_SONG_CLIP``."""
-        return {
-            name: Groups(name.rpartition("_")[0], name.partition("_")[0]) for name in mir1k_names()
-        }
-
-
-def mir1k_names() -> list[str]:
-    """Return names of as many clips as MIR-1K's test set has, of 17 singers and 89 songs."""
-    return [f"singer{n % 89 % 17}_{n % 89}_{n:03d}" for n in range(MIR1K[2])]
-
-
 def save_experiment(workspace: Path, dataset: Dataset) -> None:
     """Make the finished cells an experiment of the workspace, as a run would."""
     experiment = read_experiment(workspace / "many.yaml")
@@ -166,18 +148,6 @@ def measured_at_size(size: int) -> dict[str, tuple[float, ...]]:
             figures[what] = measured(RUN, workspace)
         figures[OPEN] = (seconds_to_open(workspace),)
     return figures
-
-
-def measured_at_mir1k() -> tuple[float, float, float]:
-    """Return the seconds and the GiB of the report of all of MIR-1K, and its page's size in MB."""
-    n_rows, n_seeds, _ = MIR1K
-    with tempfile.TemporaryDirectory() as folder:
-        workspace = Path(folder)
-        in_process(_write, (workspace, n_rows, n_seeds, mir1k_names()))
-        in_process(_save, (workspace, ByMIR1K()))
-        seconds, memory = measured(["report", "many"], workspace)
-        page = workspace / "reports" / "many" / "index.html"
-        return seconds, memory, page.stat().st_size / 1e6
 
 
 def _write(case: tuple[Path, int, int, list[str]]) -> None:
@@ -208,8 +178,6 @@ def draw(figures: dict[int, dict[str, tuple[float, ...]]], path: Path) -> None:
 def main() -> None:
     """Measure, print, draw and write the report."""
     figures = {size: measured_at_size(size) for size in SIZES}
-    seconds, memory, page = measured_at_mir1k()
-    n_rows, n_seeds, n_tracks = MIR1K
     out = [
         "# Cells: what a sweep of many finished cells costs",
         "",
@@ -225,13 +193,7 @@ def main() -> None:
             for seconds, *memories in (figures[size][what] for size in SIZES)
         ]
         out.append(f"| {what} | " + " | ".join(texts) + " |")
-    out += [
-        "",
-        "![seconds against cells](cells.svg)",
-        "",
-        f"`bench report` of {n_rows} rows of {n_seeds} seeds over {n_tracks} tracks, as of all of "
-        f"MIR-1K: {seconds:.0f} s, {memory:.2f} GiB, a page of {page:.1f} MB.",
-    ]
+    out += ["", "![seconds against cells](cells.svg)"]
     print("\n".join(out))
     write("cells", out)
     draw(figures, REPORTS / "cells.svg")
