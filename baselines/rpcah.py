@@ -44,8 +44,12 @@ RHO = 1.3
 
 
 def level_of(magnitude: Matrix) -> float:
-    """Return the level of magnitudes ``(bins, frames)``, or 1 where most of them are silent."""
-    return PEAK * float(np.quantile(magnitude.max(axis=0), LOUD)) or 1.0
+    """Return the level of magnitudes ``(bins, frames)``.
+
+    Where nearly all frames are silent it is that of the loudest bin, and 1 in silence.
+    """
+    loudest = magnitude.max(axis=0)
+    return float(PEAK * np.quantile(loudest, LOUD) or loudest.max() or 1.0)
 
 
 @separator

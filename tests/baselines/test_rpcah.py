@@ -91,6 +91,13 @@ def test_one_loud_event_leaves_the_mask_of_the_other_frames():
     assert change < 0.1
 
 
+def test_a_clip_that_is_nearly_silent_has_the_level_of_its_loudest_bin():
+    magnitude = np.zeros((5, 100))
+    assert level_of(magnitude) == 1.0
+    magnitude[2, 7] = 0.25
+    assert level_of(magnitude) == 0.25
+
+
 def test_the_loudest_bin_of_the_median_training_clip_is_1(shared):
     clips = open_dataset("mir1k", shared / "data").tracks("train")[::4]
     spectrograms = [np.abs(stft.forward(clip.mixture, 1024, 256)[0]) for clip in clips]
