@@ -107,20 +107,21 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
     _clear_caches_of_other_splits(cell.digests["test"])
     tracks = open_dataset(cell.dataset, job.data).tracks("test")
     missing = [name for name in cell.protocols if folder.scores_bytes(name) is None]
-    rows: dict[str, list[pd.DataFrame]] = {name: [] for name in missing}
+    scored: dict[str, dict[int, pd.DataFrame]] = {name: {} for name in missing}
     score_s = dict.fromkeys(missing, 0.0)
     audio_s = 0.0
     is_followed = any(scores_pitch(name) for name in missing)
     with Usage() as usage:
         separation = Separation(job, folder, claim, usage)
-        for n_done, track in enumerate(tracks):
+        for n_done, index in enumerate(_turn(cell, len(tracks))):
+            track = tracks[index]
             estimates = separation.estimates(track, n_done, len(tracks))
             followed = separation.followed_pitch(track) if is_followed else None
             start = time.perf_counter()
             references = _prepared(cell, track)
             for name in missing:
                 scores = score_track(name, track, estimates, references, followed)
-                rows[name].append(pd.DataFrame(scores))
+                scored[name][index] = pd.DataFrame(scores)
                 # The first protocol's time includes what all of them need of the track.
                 score_s[name] += time.perf_counter() - start
                 start = time.perf_counter()
@@ -137,9 +138,21 @@ def run_cell(job: Job, folder: CellFolder, claim: Claim) -> None:
     }
     for name in missing:
         check_holds(claim)
-        frame = pd.concat(rows[name], ignore_index=True)
+        in_order = [scored[name][index] for index in range(len(tracks))]
+        frame = pd.concat(in_order, ignore_index=True)
         folder.write_scores(name, frame, {**facts, "score_s": score_s[name]})
     folder.write_state("done")
+
+
+def _turn(cell: Cell, n_tracks: int) -> list[int]:
+    """Return the indices of the tracks in the order in which a cell goes through them.
+
+    Each cell begins at another one. Rows that share work, as the pitch track of a clip, and are
+    computed at the same time then do it for different tracks, and find what the other has done; if
+    they went side by side, both would do it.
+    """
+    first = int(cell.fingerprint[:8], 16) % n_tracks
+    return [*range(first, n_tracks), *range(first)]
 
 
 def _clear_caches_of_other_splits(digest: str) -> None:
@@ -156,8 +169,8 @@ def _clear_caches_of_other_splits(digest: str) -> None:
 def _prepared(cell: Cell, track: Track) -> Prepared:
     """Return the prepared references of a track, from the cache where it holds them.
 
-    The cache keeps the tracks that come first and drops none: every cell goes through the tracks in
-    the same order, so that the tracks that come next would be dropped just before they are needed.
+    The cache keeps the tracks that come first and drops none: every cell goes through all tracks,
+    so that those that come next would be dropped just before they are needed.
     """
     key = _track_key(cell, track)
     if key in _PREPARED:

@@ -574,3 +574,18 @@ def test_a_member_that_fails_fails_the_ensemble_and_is_not_trained_again(workspa
     Path("ensemble.yaml").write_text(ENSEMBLE)
     assert bench("run", "ensemble.yaml", "--workers", "0", "-o", "seeds=[0]") == 1
     assert len(trained) == 1  # the row of one network, which is a member of both ensembles
+
+
+def test_each_cell_begins_at_another_track_and_its_scores_are_in_the_order_of_the_corpus(workspace):
+    Path("pair.yaml").write_text(
+        "title: Pair\nwhy: Two rows.\ndataset: synthetic\nexamples: false\nmethods:\n"
+        "  - {method: ideal_ratio_mask, label: 'Power {power}', sweep: {power: [1, 2]}}\n"
+    )
+    planned = cells(read_experiment(Path("pair.yaml")), Synthetic())
+    turns = [cell_module._turn(cell, 8) for cell in planned]
+    assert all(sorted(turn) == list(range(8)) for turn in turns)
+    assert len({turn[0] for turn in turns}) > 1
+    assert bench("run", "pair.yaml", "--workers", "0") == 0
+    table = pd.read_parquet("reports/pair/scores.parquet")
+    for _, rows in table.groupby("row"):
+        assert list(dict.fromkeys(rows["track"])) == Synthetic().names("test")
