@@ -127,8 +127,10 @@ def seconds_to_open(workspace: Path) -> float:
     return seconds
 
 
-def save_experiment(workspace: Path, dataset: Dataset) -> None:
-    """Make the finished cells an experiment of the workspace, as a run would."""
+def make_workspace(case: tuple[Path, int, int, Dataset, list[str]]) -> None:
+    """Write the finished cells into a workspace, and make them an experiment as a run would."""
+    workspace, n_rows, n_seeds, dataset, tracks = case
+    write_cells(workspace, n_rows, n_seeds, tracks)
     experiment = read_experiment(workspace / "many.yaml")
     planned = cells(experiment, dataset)
     save_manifest(workspace / "runs", experiment, dataset, planned, [], "many.yaml")
@@ -140,22 +142,13 @@ def measured_at_size(size: int) -> dict[str, tuple[float, ...]]:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         names = open_dataset("synthetic", workspace).names("test")
-        in_process(_write, (workspace, *SIZES[size], names))
-        in_process(_save, (workspace, Synthetic()))
+        in_process(make_workspace, (workspace, *SIZES[size], Synthetic(), names))
         for what, words in COMMANDS.items():
             figures[what] = measured(words, workspace)
         for what in (RECORD, RESUME):
             figures[what] = measured(RUN, workspace)
         figures[OPEN] = (seconds_to_open(workspace),)
     return figures
-
-
-def _write(case: tuple[Path, int, int, list[str]]) -> None:
-    write_cells(*case)
-
-
-def _save(case: tuple[Path, Dataset]) -> None:
-    save_experiment(*case)
 
 
 def draw(figures: dict[int, dict[str, tuple[float, ...]]], path: Path) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from cells import measured, save_experiment, write_cells
+from cells import make_workspace, measured
 from measure import heading, in_process, write
 
 from bench.datasets.dataset import Groups
@@ -35,17 +35,11 @@ def clip_names() -> list[str]:
     return [f"singer{n % N_SONGS % N_SINGERS}_{n % N_SONGS}_{n:03d}" for n in range(N_TRACKS)]
 
 
-def make_workspace(workspace: Path) -> None:
-    """Write the finished cells, and make them an experiment as a run would."""
-    write_cells(workspace, N_ROWS, N_SEEDS, clip_names())
-    save_experiment(workspace, ByMIR1K())
-
-
 def main() -> None:
     """Measure, print and write the report."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
-        in_process(make_workspace, workspace)
+        in_process(make_workspace, (workspace, N_ROWS, N_SEEDS, ByMIR1K(), clip_names()))
         seconds, memory = measured(["report", "many"], workspace)
         page = workspace / "reports" / "many" / "index.html"
         megabytes = page.stat().st_size / 1e6
