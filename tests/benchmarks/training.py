@@ -1,14 +1,16 @@
 """Training speed: frames a second, share of the machine's matrix-product rate, Lightning's cost.
 
-    python tests/benchmarks/training.py
+    python tests/benchmarks/training.py [--avx2]
 
 Writes ``reports/benchmarks/training_INSTRUCTIONS.md``, a file for each kind of processor: those
 with the instructions ``amx_bf16`` or ``avx512_bf16``, and those with ``avx2`` at most, where
-float32 alone is measured. The DNN and DRNN-2 are the paper's, 3 layers of 1,000; the third network
-is the U-Net of `baselines.networks.unet`, trained by the same code. The clips are noise of MIR-1K's
-length, since no time depends on what they hold. In each process, epochs of a bare loop (gather,
-transform, forward, backward, clip, Adam), then epochs of the suite's own training in Lightning (the
-same step, with its schedule, logging and checkpoints).
+float32 alone is measured. ``--avx2`` holds the libraries of any processor to the instructions of
+the last kind. The DNN and DRNN-2 are the paper's, 3 layers of 1,000; the third network is the U-Net
+of `baselines.networks.unet`, trained by the same code. The clips are noise of MIR-1K's length,
+since no time depends on what they hold. In each process, trainings in a bare loop (gather,
+transform, forward, backward, clip, Adam) take turns with the suite's own in Lightning (the same
+step, with its schedule, logging and checkpoints): bare, Lightning, Lightning, bare, so that a
+process that slows with time slows both alike.
 
 The speed of a shared machine changes from second to second by more than Lightning costs, so before
 each step matrix products of the training's precision are timed, and the step's time is divided by
@@ -19,10 +21,12 @@ so the share has room for them.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import functools
 import itertools
 import math
+import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -50,12 +54,18 @@ from bench.training.precision import used_precision
 from bench.training.trainer import train
 
 N_CLIPS, CLIP_S, RATE = 171, 7.6, 16_000
-EPOCHS = 3
+EPOCHS = 2
 #: Processes at once, one thread each: as a sweep on two cores runs.
 WORKERS = 2
 LABELS = ("DNN", "DRNN-2", "U-Net")
 #: Sides of the square matrices of which the fastest gives the rate of products.
 SIZES = (1000, 1500)
+#: Environment that holds PyTorch's own code, MKL's products and oneDNN's convolutions to AVX2.
+AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+}
 
 
 @dataclass(frozen=True)
@@ -160,11 +170,21 @@ def bare_step(module: TrainingModule, optimizer: torch.optim.Optimizer, batch: B
     optimizer.step()
 
 
-def bare_epoch(module: TrainingModule, optimizer: torch.optim.Optimizer, epoch: int) -> None:
-    """Train for an epoch without Lightning."""
-    generator = torch.Generator().manual_seed(epoch)
-    for batch in module.excerpts.epoch(generator, module.settings.batch_size):
-        bare_step(module, optimizer, batch)
+def bare_training(module: TrainingModule, epochs: int) -> None:
+    """Train for some epochs without Lightning."""
+    optimizer = torch.optim.Adam(module.network.parameters(), fused=True)
+    for epoch in range(epochs):
+        generator = torch.Generator().manual_seed(epoch)
+        for batch in module.excerpts.epoch(generator, module.settings.batch_size):
+            bare_step(module, optimizer, batch)
+
+
+def lightning_training(module: TrainingModule) -> None:
+    """Train as the suite does, with checkpoints."""
+    with tempfile.TemporaryDirectory() as folder:
+        context = FitContext()
+        context.folder = Path(folder)
+        train(module, context, "cpu")
 
 
 class Clock:
@@ -191,6 +211,7 @@ class Clock:
     def watching(self, module: TrainingModule) -> Iterator[None]:
         """Note the steps of a module for whole epochs."""
         begun, ended, cost = list[float](), list[float](), module.cost
+        first = len(self.products.seconds)
 
         def timed(batch: BatchIndex, draw: int = 0) -> tuple[Tensor, int]:
             ended.append(self.now())
@@ -201,7 +222,7 @@ class Clock:
         module.cost = timed
         yield
         del module.cost
-        product_s = np.array(self.products.seconds)
+        product_s = np.array(self.products.seconds[first:])
         step_s = np.array(ended[1:]) - begun[:-1]
         for i, step in enumerate(step_s / (product_s[1:] + product_s[:-1]) * 2.0, start=1):
             (self.changes if i % self.n_steps == 0 else self.steps).append(float(step))
@@ -217,8 +238,7 @@ def measure(case: Case) -> Speed:
     torch.set_num_threads(1)
     method, tracks = case.method(), clips()
     module = method.module(tracks)
-    optimizer = torch.optim.Adam(module.network.parameters(), fused=True)
-    bare_epoch(module, optimizer, 0)
+    bare_training(module, 1)
     n_steps = math.ceil(module.excerpts.n_sequences / method.batch_size)
     bare, lightning = (Clock(n_steps, case.precision) for _ in range(2))
     pl.Trainer.save_checkpoint = functools.partialmethod(
@@ -226,13 +246,13 @@ def measure(case: Case) -> Speed:
         pl.Trainer.save_checkpoint,
     )
     frames = module.excerpts.n_sequences * module.excerpts.n_frames
-    with bare.watching(module):
-        for i in range(EPOCHS):
-            bare_epoch(module, optimizer, i)
-    trained, context = method.module(tracks), FitContext()
-    with lightning.watching(trained), tempfile.TemporaryDirectory() as folder:
-        context.folder = Path(folder)
-        train(trained, context, "cpu")
+    for clock in (bare, lightning, lightning, bare):
+        module = method.module(tracks)
+        with clock.watching(module):
+            if clock is bare:
+                bare_training(module, EPOCHS)
+            else:
+                lightning_training(module)
     rate = lightning.products.rate()
     return Speed(
         bare=frames / bare.epoch_s() * rate / bare.products.rate(),
@@ -241,11 +261,6 @@ def measure(case: Case) -> Speed:
         per_frame=operations(module),
         checkpoint_s=min(lightning.checkpoints),
     )
-
-
-def precisions() -> list[str]:
-    """Return float32, and bfloat16 where this processor has instructions for it."""
-    return list(dict.fromkeys(["float32", used_precision("auto", "cpu")]))
 
 
 def instructions() -> str:
@@ -257,11 +272,22 @@ def instructions() -> str:
 
 def main() -> None:
     """Measure, print and write the report."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--avx2", action="store_true", help="use no later instructions than AVX2")
+    is_limited = parser.parse_args().avx2
+    kind, precisions, limit = instructions(), ["float32"], ""
+    if is_limited:
+        os.environ.update(AVX2)  # read by the processes that measure, when they start
+        limit = f" The libraries were held to AVX2; the processor has {kind}."
+        kind = "avx2"
+    elif used_precision("auto", "cpu") == "bfloat16":
+        precisions.append("bfloat16")
     out = [
         "# Training: speed, and what Lightning costs",
         "",
-        f"{heading()} DNN and DRNN-2 have three layers of 1,000 units and batches of 32 sequences "
-        "of 50 frames; the convolutional network three layers of 32 channels and batches of 4. The "
+        f"{heading()}{limit} "
+        "DNN and DRNN-2 have three layers of 1,000 units and batches of 32 sequences of "
+        "50 frames; the convolutional network three layers of 32 channels and batches of 4. The "
         "share is that of the operations of the network's products in the rate of matrix products "
         "of the same precision, measured before each step. Two workers train at once, as a "
         "sweep on two cores does; rates and frames a second are of both together. A training "
@@ -271,7 +297,7 @@ def main() -> None:
         "Lightning over the bare loop | a checkpoint |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for case in itertools.starmap(Case, itertools.product(LABELS, precisions())):
+    for case in itertools.starmap(Case, itertools.product(LABELS, precisions)):
         speeds = in_process(measure, case, WORKERS)
         products = sum(s.products for s in speeds)
         frames = sum(s.lightning for s in speeds)
@@ -283,7 +309,7 @@ def main() -> None:
             f"| {share:.0%} | {cost:+.1%} | {checkpoint_s * 1000:.0f} ms |"
         )
         print(out[-1], flush=True)
-    write(f"training_{instructions()}", out)
+    write(f"training_{kind}", out)
 
 
 if __name__ == "__main__":
