@@ -22,4 +22,4 @@ def import_scores(
     from bench.store.external import import_museval
 
     row = import_museval(HERE, folder, label, into)
-    finish_external(Console(), row, record or into is not None)
+    finish_external(Console(), row.manifest, record or into is not None, row.folder)

@@ -75,4 +75,4 @@ def score(
         if scores is not None:
             n_files = len(files.write(scores, museval_json))
             print(f"museval's JSON: {n_files} tracks in {museval_json}")
-    finish_external(console, row, record or into is not None)
+    finish_external(console, row.manifest, record or into is not None, row.folder)

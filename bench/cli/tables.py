@@ -16,7 +16,8 @@ from bench.store.files import refuse_link
 
 if TYPE_CHECKING:
     from bench.report.table import Part
-    from bench.store.external import ExternalRow
+    from bench.store.cell_folder import CellFolder
+    from bench.store.manifest import Manifest
 
 
 def prepare(folder: Path) -> None:
@@ -59,34 +60,51 @@ def print_tables(console: Console, parts: Sequence[Part], report_folder: Path) -
     print(f"report: {report_folder}/index.html")
 
 
-def finish_external(console: Console, row: ExternalRow, record: bool) -> None:
-    """Write the report of external scores, record them in MLflow if asked, and print the tables."""
+def finish_external(
+    console: Console, manifest: Manifest, record: bool, scored: CellFolder | None = None
+) -> None:
+    """Write the report of an experiment whose external scores changed, and print its tables.
+
+    Parameters
+    ----------
+    console
+        Where the tables are printed.
+    manifest
+        The experiment.
+    record
+        Whether the report is recorded in MLflow.
+    scored
+        Folder of external scores that are recorded with it.
+    """
     from bench.report.tabulate import tabulate
     from bench.report.write import write_report
 
-    results = row.manifest.results()
+    results = manifest.results()
     tables = tabulate(results)
     report_folder = write_report(tables, HERE)
     if record:
-        _record_external(row, results.n_failed, report_folder)
+        _record_external(manifest, results.n_failed, report_folder, scored)
     print_tables(console, tables.parts, report_folder)
 
 
-def _record_external(row: ExternalRow, n_failed: int, report_folder: Path) -> None:
+def _record_external(
+    manifest: Manifest, n_failed: int, report_folder: Path, scored: CellFolder | None
+) -> None:
     """Record external scores and their report in MLflow; say what to do where that fails."""
     from bench.tracking.tracker import Tracker
 
     set_aside_broken_store()
-    tracker = Tracker(row.manifest, HERE)
+    tracker = Tracker(manifest, HERE)
     try:
         tracker.connect()
     except BenchError as error:
         warn(
             f"{error}; the scores and the report are kept, and "
-            f"bench track {row.manifest.experiment.name} records them"
+            f"bench track {manifest.experiment.name} records them"
         )
         return
-    tracker.finish(row.folder)
+    if scored:
+        tracker.finish(scored)
     tracker.close(n_failed, report_folder)
     if tracker.trouble:
         warn(tracker.trouble)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.datasets import shares_audio
 from bench.datasets.dataset import Dataset
-from bench.errors import BenchError
+from bench.errors import BenchError, nearest
 from bench.methods import registry
 from bench.plan.cells import MADE_ELSEWHERE, Cell
 from bench.plan.experiment import Experiment, MethodEntry
@@ -135,6 +135,27 @@ def add_external(runs: Path, name: str, cell: Cell) -> None:
         value = _content(path) or {}
         others = [other for other in _external_cells(path, value) if other.row != cell.row]
         value["guests"] = [cell.to_json() for cell in [*others, cell]]
+        write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def remove_external(runs: Path, name: str, label: str) -> None:
+    """Remove the external scores of a label from an experiment; the folder of their cell stays.
+
+    Raises
+    ------
+    BenchError
+        The experiment has no external scores of that label, or those that it has cannot be read.
+    """
+    path = manifest_path(runs, name)
+    with locked(path.with_suffix(".lock")):
+        value = _content(path) or {}
+        cells = _external_cells(path, value)
+        if label not in [cell.row for cell in cells]:
+            hint = nearest(label, [cell.row for cell in cells]) if cells else "it has none"
+            raise BenchError(
+                f"experiment {name!r} has no row {label!r} from bench score or bench import; {hint}"
+            )
+        value["guests"] = [cell.to_json() for cell in cells if cell.row != label]
         write_text(path, json.dumps(value, indent=1) + "\n")
 
 

@@ -122,6 +122,41 @@ def test_a_guest_stands_in_the_tables_of_an_experiment_and_stays(workspace, caps
     assert "row 'Guest' has the label of scores that were added" in capsys.readouterr().err
 
 
+def test_a_row_that_was_added_is_taken_out_of_the_tables_and_its_scores_stay(workspace, capsys):
+    Path("host.yaml").write_text(HOST)
+    assert bench("run", "host.yaml", "--workers", "0") == 0
+    before = Path("reports/host/rows.csv").read_text()
+    references = {track.name: track.references for track in Synthetic().tracks("test")}
+    rng = np.random.default_rng(0)
+    for label in ("First guest", "Second guest"):
+        for name, audio in references.items():
+            noisy = {t: a + 0.1 * rng.standard_normal(a.shape) for t, a in audio.items()}
+            write_folder(Path(label), name, noisy, rate=16_000)
+        assert bench("score", "synthetic", label, "--into", "host") == 0
+    folders = sorted(Path("runs").glob("*"))
+    assert bench("report", "host", "--remove", "First guest") == 0
+    rows = pd.read_csv("reports/host/rows.csv")
+    assert sorted(set(rows["row"])) == ["Mixture", "Second guest"]
+    capsys.readouterr()
+    assert bench("report", "host", "--remove", "second guest") == 2
+    assert capsys.readouterr().err == (
+        "bench: experiment 'host' has no row 'second guest' from bench score or bench import; "
+        "did you mean 'Second guest'?\n"
+    )
+    assert bench("report", "host", "--remove", "Second guest") == 0
+    assert Path("reports/host/rows.csv").read_text() == before
+    assert sorted(Path("runs").glob("*")) == folders
+    store = mlflow.MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
+    experiment = store.get_experiment_by_name("host")
+    runs = store.search_runs([experiment.experiment_id], "tags.`bench.kind` = 'cell'")
+    places = {run.data.tags["row"]: run.data.metrics["place"] for run in runs}
+    assert places == {"Mixture": 1, "First guest": 2, "Second guest": 2}
+    assert bench("report", "host", "--remove", "Mixture") == 2
+    assert "it has none" in capsys.readouterr().err
+    assert bench("report", "host", "--remove", "Mixture", "--check") == 2
+    assert "leave one of them out" in capsys.readouterr().err
+
+
 def test_a_guest_that_another_version_of_a_protocol_scored_is_not_shown(workspace, monkeypatch):
     Path("host.yaml").write_text(HOST)
     assert bench("run", "host.yaml", "--workers", "0") == 0
