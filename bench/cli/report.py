@@ -48,11 +48,14 @@ def report(
 
 
 def _check(name: str) -> None:
-    """Print what in a report is not what its scores give, and end with status 1 where any is."""
-    from bench.report.verify import problems
+    """Print what in a report is not what its scores give, and end with status 1 where any is.
+
+    What was computed by earlier versions of methods and protocols is printed too, and is not wrong.
+    """
+    from bench.report.verify import earlier_versions, problems
 
     folder = HERE.reports / name
     wrong = problems(folder, HERE.runs)
     verdict = f"{len(wrong)} wrong" if wrong else "is what its scores give"
-    print("\n".join([*wrong, f"{folder}: {verdict}"]))
+    print("\n".join([*wrong, *earlier_versions(folder), f"{folder}: {verdict}"]))
     raise typer.Exit(1 if wrong else 0)

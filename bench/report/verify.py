@@ -12,9 +12,13 @@ import pandas as pd
 import pyarrow as pa
 
 from bench import provenance
+from bench.errors import BenchError
+from bench.methods import registry
+from bench.plan.cells import Cell
 from bench.report.committed import load_committed, load_provenance
 from bench.report.tabulate import tabulate
 from bench.report.write import report_files
+from bench.scoring.protocols import protocol
 from bench.store.cell_folder import CellFolder
 from bench.store.manifest import load_results, manifest_path
 from bench.store.results import SCORE_COLUMNS, TEXTS, Results
@@ -44,6 +48,37 @@ def problems(folder: Path, runs: Path) -> list[str]:
         *_changed_examples(folder, facts),
         *_other_scores(results, runs),
     ]
+
+
+def earlier_versions(folder: Path) -> list[str]:
+    """Return what in a report today's code would compute otherwise, a line for each method.
+
+    A method that cannot be imported here is left out, and so are the versions of its protocols.
+
+    Raises
+    ------
+    BenchError
+        The report lacks what it rests on.
+    """
+    rows: dict[str, dict[str, None]] = {}
+    for outcome in load_committed(folder).outcomes:
+        for change in _changes_since(outcome.cell):
+            rows.setdefault(change, {})[outcome.cell.row] = None
+    return [f"{folder}: {change} ({', '.join(map(repr, of))})" for change, of in rows.items()]
+
+
+def _changes_since(cell: Cell) -> Iterator[str]:
+    """Yield what has another version now than when a cell was computed."""
+    try:
+        version = registry.find_method(cell.method).VERSION
+    except BenchError:
+        return
+    if cell.version != version:
+        yield f"computed by version {cell.version} of {cell.method}, which has version {version} now"
+    for name, then in cell.protocols.items():
+        now = protocol(name).version
+        if now != then:
+            yield f"scored by version {then} of {name}, which has version {now} now"
 
 
 def _changed_files(folder: Path, results: Results, facts: Mapping[str, Any]) -> Iterator[str]:

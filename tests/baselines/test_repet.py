@@ -75,6 +75,26 @@ def test_similar_frames_give_the_background_wherever_it_comes_back(pattern, voic
     assert np.abs(repeating - background).sum() < 0.5 * quiet.sum()
 
 
+def test_a_sound_that_lasts_is_one_similar_frame():
+    """A voice holds for 6 frames over a chord that comes back 4 times without it."""
+    rng = np.random.default_rng(5)
+    chord, voice = rng.gamma(0.5, 1.0, (BINS, 1)), 0.5 * rng.gamma(0.5, 1.0, (BINS, 6))
+    gap = rng.gamma(0.5, 1.0, (BINS, 40))
+    returns = [part for i in range(0, 40, 10) for part in (gap[:, i : i + 10], chord)]
+    magnitude = np.concatenate([chord + voice, *returns], axis=1)
+    assert np.allclose(similar_part(magnitude, 5, 6)[:, :6], chord), "the chord in most of 5 frames"
+    assert not np.allclose(similar_part(magnitude, 5, 0)[:, :6], chord, atol=0.1)
+
+
+def test_similar_frames_do_not_depend_on_how_many_are_compared_at_once(monkeypatch):
+    magnitude = np.random.default_rng(6).gamma(0.5, 1.0, (BINS, 100))
+    magnitude[:, 40:50] = 0
+    whole = similar_part(magnitude, 5, 3)
+    assert not whole[:, 40:50].any()
+    monkeypatch.setattr("baselines.repet_sim._BLOCK", 7)
+    assert np.allclose(similar_part(magnitude, 5, 3), whole)
+
+
 def test_too_few_frames_to_compare_are_left_as_they_are():
     magnitude = np.random.default_rng(4).gamma(0.5, 1.0, (4, 9))
     for n_frames in (1, 2, 3):
