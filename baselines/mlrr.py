@@ -8,7 +8,7 @@ that takes the threshold on its singular values. The masks are in proportion to 
 Z_2|. It separates voices as far as the two dictionaries differ, and lets both parts repeat.
 
 Differences from the paper: beta and lambda could not be recovered and are those that separate
-training songs held out best (`experiments/select_mlrr.yaml`); the dictionaries are scikit-learn's,
+a training singer held out best (`experiments/select_mlrr.yaml`); the dictionaries are scikit-learn's,
 from frames of norm 1.
 
 References

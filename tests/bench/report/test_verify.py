@@ -13,12 +13,15 @@ import pytest
 
 from bench.datasets.synthetic import Synthetic
 from bench.errors import BenchError
+from bench.methods.registry import find_method
 from bench.methods.separator import Separator
+from bench.plan.experiment_file import read_experiment
 from bench.report import committed
 from bench.report.committed import load_committed, load_provenance
 from bench.report.tabulate import tabulate
-from bench.report.verify import problems
+from bench.report.verify import earlier_versions, problems
 from bench.report.write import write_report
+from bench.scoring.protocols import BssEvalV3
 from bench.store.workspace import Workspace
 from tests.command import bench, run_in
 
@@ -64,6 +67,19 @@ def test_a_number_that_was_changed_by_hand_is_found(copy, capsys, name):
     (REPORT / name).write_text(text.replace(old, "99.99", 1))
     assert bench("report", "small", "--check") == 1
     assert f"reports/small/{name} is not what its scores give" in capsys.readouterr().out
+
+
+def test_rows_of_an_earlier_version_are_named_and_are_not_wrong(copy, capsys, monkeypatch):
+    monkeypatch.setattr(find_method("ideal_ratio_mask"), "VERSION", 9)
+    monkeypatch.setattr(BssEvalV3, "version", 8)
+    assert bench("report", "small", "--check") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "reports/small: scored by version 2 of bss_eval_v3, which has version 8 now "
+        "('Mixture', 'Ratio, power 1', 'Ratio, power 2')",
+        "reports/small: computed by version 1 of ideal_ratio_mask, which has version 9 now "
+        "('Ratio, power 1', 'Ratio, power 2')",
+        "reports/small: is what its scores give",
+    ]
 
 
 def test_scores_that_are_not_those_of_the_cells_are_found(copy, capsys):
@@ -131,7 +147,10 @@ def test_a_corpus_that_may_not_be_passed_on_has_pictures_and_no_audio(copy):
 )  # fmt: skip
 def test_a_committed_report_is_what_its_scores_give(folder, tmp_path):
     assert problems(folder, tmp_path) == []
+    assert earlier_versions(folder) == [], "compute the rows anew"
     told = load_provenance(folder)
+    experiment = read_experiment(ROOT / "experiments" / f"{folder.name}.yaml", told["overrides"])
+    assert load_committed(folder).experiment == experiment, "the file asks for something else"
     if told["experiment"]["dataset"] != "synthetic":
         assert not (folder / "audio").exists(), "audio of this corpus may not be passed on"
 
