@@ -158,8 +158,8 @@ class MLRR(ChannelMaskSeparator):
 
     atoms: int = Field(100, ge=1)
     iterations: int = Field(500, ge=1)
-    beta: float = Field(1.0, gt=0)
-    weight: float = Field(3.0, gt=0)
+    beta: float = Field(0.25, gt=0)
+    weight: float = Field(1.0, gt=0)
     seed: int = Field(0, ge=0)
 
     def fit(
