@@ -8,7 +8,7 @@ that takes the threshold on its singular values. The masks are in proportion to 
 Z_2|. It separates voices as far as the two dictionaries differ, and lets both parts repeat.
 
 Differences from the paper: beta and lambda could not be recovered and are those that separate
-a training singer held out best (`experiments/select_mlrr.yaml`); the dictionaries are scikit-learn's,
+training songs held out best (`experiments/select_mlrr.yaml`); the dictionaries are scikit-learn's,
 from frames of norm 1.
 
 References
@@ -158,8 +158,8 @@ class MLRR(ChannelMaskSeparator):
 
     atoms: int = Field(100, ge=1)
     iterations: int = Field(500, ge=1)
-    beta: float = Field(0.25, gt=0)
-    weight: float = Field(1.0, gt=0)
+    beta: float = Field(1.0, gt=0)
+    weight: float = Field(3.0, gt=0)
     seed: int = Field(0, ge=0)
 
     def fit(
