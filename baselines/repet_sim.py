@@ -3,12 +3,13 @@
     S(f, t) = median of |X(f, u)| over the frames u most like t,   W = min(S, |X|),   M = W / |X|
 
 Frames are compared by the cosine of their magnitudes. A frame u counts where it is more like t than
-all frames around it are, so that a sound that lasts gives one frame and not all of its own; t itself
-is among them. Where REPET needs a period, this needs only that a sound comes back; the voice, which
-changes each time, is not in the median.
+all frames around it are, so that a sound that lasts gives one frame and not all of its own; t
+itself is among them. Where REPET needs a period, this needs only that a sound comes back; the
+voice, which changes each time, is not in the median.
 
-Differences from the paper: no threshold of similarity; the number of frames and the distance between
-them are those that separate training songs held out best (`experiments/select_repetition.yaml`).
+Differences from the paper: no threshold of similarity; the number of frames and the distance
+between them are those that separate training songs held out best
+(`experiments/select_repetition.yaml`).
 
 References
 ----------

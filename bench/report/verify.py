@@ -74,11 +74,12 @@ def _changes_since(cell: Cell) -> Iterator[str]:
     except BenchError:
         return
     if cell.version != version:
-        yield f"computed by version {cell.version} of {cell.method}, which has version {version} now"
-    for name, then in cell.protocols.items():
+        then = f"computed by version {cell.version} of {cell.method}"
+        yield f"{then}, which has version {version} now"
+    for name, version in cell.protocols.items():
         now = protocol(name).version
-        if now != then:
-            yield f"scored by version {then} of {name}, which has version {now} now"
+        if now != version:
+            yield f"scored by version {version} of {name}, which has version {now} now"
 
 
 def _changed_files(folder: Path, results: Results, facts: Mapping[str, Any]) -> Iterator[str]:
