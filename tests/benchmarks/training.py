@@ -263,6 +263,11 @@ def measure(case: Case) -> Speed:
     )
 
 
+def precisions() -> list[str]:
+    """Return float32, and bfloat16 where this processor has instructions for it."""
+    return list(dict.fromkeys(["float32", used_precision("auto", "cpu")]))
+
+
 def instructions() -> str:
     """Return the fastest of the instructions for products that this processor has."""
     capabilities = torch.cpu.get_capabilities()
@@ -275,13 +280,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--avx2", action="store_true", help="use no later instructions than AVX2")
     is_limited = parser.parse_args().avx2
-    kind, precisions, limit = instructions(), ["float32"], ""
+    kind, used, limit = instructions(), precisions(), ""
     if is_limited:
         os.environ.update(AVX2)  # read by the processes that measure, when they start
         limit = f" The libraries were held to AVX2; the processor has {kind}."
-        kind = "avx2"
-    elif used_precision("auto", "cpu") == "bfloat16":
-        precisions.append("bfloat16")
+        kind, used = "avx2", ["float32"]
     out = [
         "# Training: speed, and what Lightning costs",
         "",
@@ -297,7 +300,7 @@ def main() -> None:
         "Lightning over the bare loop | a checkpoint |",
         "|---|---|---:|---:|---:|---:|---:|",
     ]
-    for case in itertools.starmap(Case, itertools.product(LABELS, precisions)):
+    for case in itertools.starmap(Case, itertools.product(LABELS, used)):
         speeds = in_process(measure, case, WORKERS)
         products = sum(s.products for s in speeds)
         frames = sum(s.lightning for s in speeds)
