@@ -14,7 +14,6 @@ import pyarrow as pa
 from bench import provenance
 from bench.errors import BenchError
 from bench.methods import registry
-from bench.plan.cells import Cell
 from bench.report.committed import load_committed, load_provenance
 from bench.report.tabulate import tabulate
 from bench.report.write import report_files
@@ -61,22 +60,22 @@ def earlier_versions(folder: Path) -> list[str]:
         The report lacks what it rests on.
     """
     rows: dict[str, dict[str, None]] = {}
-    for outcome in load_committed(folder).outcomes:
-        for change in _changes_since(outcome.cell):
-            rows.setdefault(change, {})[outcome.cell.row] = None
+    for cell in load_provenance(folder)["cells"]:
+        for change in _changes_since(cell):
+            rows.setdefault(change, {})[cell["row"]] = None
     return [f"{folder}: {change} ({', '.join(map(repr, of))})" for change, of in rows.items()]
 
 
-def _changes_since(cell: Cell) -> Iterator[str]:
-    """Yield what has another version now than when a cell was computed."""
+def _changes_since(cell: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what has another version now than when a recorded cell was computed."""
+    method, then = cell["method"], cell["version"]
     try:
-        version = registry.find_method(cell.method).VERSION
+        version = registry.find_method(method).VERSION
     except BenchError:
         return
-    if cell.version != version:
-        then = f"computed by version {cell.version} of {cell.method}"
-        yield f"{then}, which has version {version} now"
-    for name, version in cell.protocols.items():
+    if then != version:
+        yield f"computed by version {then} of {method}, which has version {version} now"
+    for name, version in cell["protocols"].items():
         now = protocol(name).version
         if now != version:
             yield f"scored by version {version} of {name}, which has version {now} now"
